@@ -1,0 +1,140 @@
+//! The operations of a model and the shapes of its tensors.
+
+/// Shape of one image's activations, stored channel-major: index `(c · height + y) · width + x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TensorShape {
+    /// Channels.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+}
+
+impl TensorShape {
+    /// Elements.
+    pub const fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+    /// Whether it has no element.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Tensor 0 is the model's input; node `i` makes tensor `i + 1`; the last tensor is the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub u16);
+
+/// Pixels of padding on each side; a padded element is the input's zero point (an average pool counts only real ones: it takes no padding).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub struct Padding {
+    pub top: u8,
+    pub left: u8,
+    pub bottom: u8,
+    pub right: u8,
+}
+
+/// The geometry of a sliding window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Height and width of the kernel, in taps.
+    pub kernel: [u8; 2],
+    /// Step in pixels, both ways.
+    pub stride: u8,
+    /// Padding of the input.
+    pub padding: Padding,
+}
+
+impl Window {
+    /// A square kernel with the same padding on all sides.
+    pub const fn square(kernel: u8, stride: u8, padding: u8) -> Window {
+        Window {
+            kernel: [kernel, kernel],
+            stride,
+            padding: Padding { top: padding, left: padding, bottom: padding, right: padding },
+        }
+    }
+
+    /// Output height and width for an input of `height × width`: `⌊(height + top + bottom − KH) / stride⌋ + 1`.
+    /// `None` when the kernel does not fit or a field is 0.
+    pub fn output(&self, height: usize, width: usize) -> Option<(usize, usize)> {
+        let one = |size: usize, before: u8, after: u8, kernel: u8| {
+            if kernel == 0 || self.stride == 0 {
+                return None;
+            }
+            let spare = (size + before as usize + after as usize).checked_sub(kernel as usize)?;
+            Some(spare / self.stride as usize + 1)
+        };
+        Some((
+            one(height, self.padding.top, self.padding.bottom, self.kernel[0])?,
+            one(width, self.padding.left, self.padding.right, self.kernel[1])?,
+        ))
+    }
+}
+
+/// Where a convolution's weights are.
+#[derive(Clone, Copy, Debug)]
+pub enum Weights<'a> {
+    /// Nested sparse weights, spread over the sections.
+    Sparse(crate::MatrixView<'a>),
+    /// Dense int8 weights, row-major, the same at each level.
+    Dense(&'a [i8]),
+}
+
+/// What a node computes. In all, `acc` is exact in 32 bits (checked when the model is built and when it is parsed).
+#[derive(Clone, Copy, Debug)]
+pub enum Operation<'a> {
+    /// `acc[r] = bias[r] + Σ_columns w[r, column] · a[tap]`, column `(kh · KW + kw) · Cin + cin`.
+    /// A fully connected layer is a convolution whose kernel is the whole map.
+    Convolution {
+        /// The tensor read.
+        input: TensorId,
+        /// Its geometry.
+        window: Window,
+        /// Its weights: one row an output channel.
+        weights: Weights<'a>,
+    },
+    /// One filter a channel: `weights[channel · KH · KW + kh · KW + kw]`.
+    Depthwise {
+        /// The tensor read.
+        input: TensorId,
+        /// Its geometry.
+        window: Window,
+        /// Its weights.
+        weights: &'a [i8],
+    },
+    /// `acc = bias + input_weights[0] · left + input_weights[1] · right`, element by element; one requantisation for all.
+    Add {
+        /// First operand.
+        left: TensorId,
+        /// Second operand, of the same shape.
+        right: TensorId,
+    },
+    /// `acc = bias + input_weights[0] · Σ_window a`, no padding; one requantisation for all.
+    AveragePool {
+        /// The tensor read.
+        input: TensorId,
+        /// Its geometry.
+        window: Window,
+    },
+    /// The greatest of the window's real elements (padding never wins); the input's quantisation is kept; no requantisation.
+    MaxPool {
+        /// The tensor read.
+        input: TensorId,
+        /// Its geometry.
+        window: Window,
+    },
+}
+
+/// A node of the graph. Its output is tensor `index + 1`.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// Position in the graph, from 0; nodes run in this order.
+    pub index: usize,
+    /// What it computes.
+    pub operation: Operation<'a>,
+    /// Shape of the tensor it makes.
+    pub output: TensorShape,
+}

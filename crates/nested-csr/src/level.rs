@@ -1,0 +1,35 @@
+//! Levels: which of the nested sub-networks.
+use crate::FormatError;
+
+/// The most levels that a file may hold.
+pub const MAX_LEVELS: usize = 8;
+
+/// A level `1..=MAX_LEVELS`: 1 is the sparsest (innermost) sub-network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(u8);
+
+impl Level {
+    /// The sparsest level, which every file holds.
+    pub const FIRST: Level = Level(1);
+
+    /// Level `number`, counted from 1.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`] outside `1..=MAX_LEVELS`.
+    pub const fn new(number: usize) -> Result<Level, FormatError> {
+        if number == 0 || number > MAX_LEVELS {
+            return Err(FormatError::NoSuchLevel { level: number, levels: MAX_LEVELS });
+        }
+        Ok(Level(number as u8))
+    }
+
+    /// The number of the level, from 1.
+    pub const fn number(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The levels `1..=self`, sparsest first.
+    pub fn up_to(self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator {
+        (0..self.0).map(|l| Level(l + 1))
+    }
+}

@@ -1,0 +1,56 @@
+//! The arithmetic that every reader of the format shares, to the bit.
+
+/// Real value = `scale · (q − zero_point)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantization {
+    /// Real step of one count; positive and finite.
+    pub scale: f32,
+    /// The count that means 0.
+    pub zero_point: i8,
+}
+
+/// A real multiplier in `[0, ½)`, held as `m / 2³²`, in the 16-bit form that the format stores:
+/// exponent `e` in the top 4 bits, fraction `f` in the low 12, `m = (4096 + f) << (e + 3)`; the code 0 means `m = 0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Multiplier(u16);
+
+impl Multiplier {
+    /// From the stored code.
+    pub const fn from_code(code: u16) -> Multiplier {
+        Multiplier(code)
+    }
+
+    /// The stored code.
+    pub const fn code(self) -> u16 {
+        self.0
+    }
+
+    /// The integer `m`, in `[0, 2³¹)`.
+    pub const fn m(self) -> i32 {
+        if self.0 == 0 {
+            return 0;
+        }
+        ((4096 + (self.0 & 0xfff) as i32) as u32 as i32) << ((self.0 >> 12) + 3)
+    }
+
+    /// The representable multiplier nearest to `real`; `None` when `real` is not in `[0, ½)` after rounding.
+    pub fn nearest(real: f64) -> Option<Multiplier> {
+        let _ = real;
+        todo!()
+    }
+
+    /// `(acc · m + 2³¹) >> 32`: round half up. One SMMLAR on Arm.
+    pub const fn apply(self, acc: i32) -> i32 {
+        ((acc as i64 * self.m() as i64 + (1 << 31)) >> 32) as i32
+    }
+}
+
+/// What turns a row's accumulator into its int8 output at one level:
+/// `q = clamp(zero_point + multiplier.apply(bias + Σ w·a), low, high)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Requantization {
+    /// Output scale over input scale.
+    pub multiplier: Multiplier,
+    /// Added to the dot product; the input's zero point is folded in: `bias = b − zero_point_in · Σ w`.
+    pub bias: i32,
+}

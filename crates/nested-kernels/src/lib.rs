@@ -1,0 +1,2 @@
+//! Integer kernels.
+#![no_std]

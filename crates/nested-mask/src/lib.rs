@@ -1,0 +1,1 @@
+//! Masks and training of nested sparse ConvNets.
