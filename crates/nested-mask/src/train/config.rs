@@ -1,0 +1,66 @@
+//! What a training run is determined by.
+use crate::{Ladder, Routing, schedule::Ramp};
+use nested_csr::Block;
+
+/// Light changes of the training images, drawn anew each epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Augmentation {
+    /// The image is moved by up to this many pixels each way; what comes in is the mean pixel.
+    pub shift: u8,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+}
+
+/// All that determines a training run, besides the network and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Sparsity of each level; [`Ladder::dense`] trains without masks.
+    pub ladder: Ladder,
+    /// The block that is pruned as one.
+    pub block: Block,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step; the images left over at the end of an epoch are left out of it.
+    pub batch: usize,
+    /// Determines initial weights, order, augmentation and drawn levels.
+    pub seed: u64,
+    /// How gradients of the levels reach the rings.
+    pub routing: Routing,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Share of the training in which the rate rises from 0.
+    pub warm_up: f64,
+    /// Momentum of the gradient descent.
+    pub momentum: f64,
+    /// Weight decay, on convolution weights only.
+    pub weight_decay: f64,
+    /// Share of the label's probability that is spread over all classes.
+    pub label_smoothing: f64,
+    /// When sparsity grows.
+    pub ramp: Ramp,
+    /// Steps between two rankings of the weights while sparsity grows.
+    pub rank_every: usize,
+    /// Changes of the images.
+    pub augmentation: Augmentation,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
+            block: Block::OneByOne,
+            epochs: 30,
+            batch: 64,
+            seed: 1,
+            routing: Routing::default(),
+            learning_rate: 0.1,
+            warm_up: 0.05,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            label_smoothing: 0.0,
+            ramp: Ramp { start: 0.0, end: 0.5 },
+            rank_every: 16,
+            augmentation: Augmentation { shift: 2, flip: true },
+        }
+    }
+}
