@@ -14,6 +14,18 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("{}: cannot be drawn: {problem}", path.display())]
     Picture { path: PathBuf, problem: String },
+    #[error("{}: {source}", path.display())]
+    Model { path: PathBuf, source: nested_csr::FormatError },
+    #[error("{}: {source}", path.display())]
+    Kernel { path: PathBuf, source: nested_kernels::KernelError },
+    #[error(transparent)]
+    Network(#[from] nested_mask::nn::NetworkError),
+    #[error(transparent)]
+    Training(#[from] nested_mask::train::TrainError),
+    #[error(transparent)]
+    Quantization(#[from] nested_mask::quant::QuantError),
+    #[error("Ctrl-C cannot be handled: {0}")]
+    Interrupt(#[from] ctrlc::Error),
     #[error("{}: {problem}", path.display())]
     Report { path: PathBuf, problem: String },
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 mod commands;
 mod data;
+mod deployed;
 mod error;
 mod files;
 mod interrupt;
@@ -10,6 +11,7 @@ mod plot;
 mod progress;
 mod report;
 mod table;
+mod training;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! Options that several commands share, and the checks of their values.
 use crate::data::Source;
 use clap::{Args, ValueEnum};
-use nested_csr::{Block, MAX_LEVELS};
+use nested_csr::MAX_LEVELS;
+use nested_mask::{Block, Ladder};
 use std::path::PathBuf;
 
 /// Which images.
@@ -53,9 +54,9 @@ impl std::fmt::Display for BlockOption {
     }
 }
 
-/// The sparsities of the levels in per cent, sparsest first.
+/// A ladder, written as per cents.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LadderOption(pub Vec<f64>);
+pub struct LadderOption(pub Ladder);
 
 impl std::str::FromStr for LadderOption {
     type Err = String;
@@ -72,7 +73,10 @@ impl std::str::FromStr for LadderOption {
         }
         match sparsities.windows(2).find(|pair| pair[0] <= pair[1]) {
             Some(pair) => Err(format!("{} does not come below {}: sparsities must fall", pair[1], pair[0])),
-            None => Ok(LadderOption(sparsities)),
+            None => {
+                let fractions: Vec<f64> = sparsities.iter().map(|per_cent| per_cent / 100.0).collect();
+                Ladder::new(fractions).map(LadderOption).map_err(|error| error.to_string())
+            }
         }
     }
 }
@@ -92,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_ladder_falls_strictly_within_0_and_100() {
-        assert_eq!("90,80,70".parse(), Ok(LadderOption(vec![90.0, 80.0, 70.0])));
-        assert_eq!("99.5".parse(), Ok(LadderOption(vec![99.5])));
+        assert_eq!("90,80,70".parse(), Ok(LadderOption(Ladder::new([0.9, 0.8, 0.7]).unwrap())));
+        assert_eq!("99.5".parse(), Ok(LadderOption(Ladder::new([0.995]).unwrap())));
         for (text, expected) in [
             ("", "`` is not a number"),
             ("90,x", "`x` is not a number"),

@@ -1,6 +1,11 @@
 //! What the pipeline found, as JSON for machines and as a table for people.
-use crate::table::{Table, grouped};
+use crate::{
+    error::Error,
+    files,
+    table::{Table, grouped},
+};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// `report.json`. Sparsities, accuracies and shares are in per cent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +47,27 @@ pub struct Entry {
 }
 
 impl Report {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not a report.
+    pub fn read(path: &Path) -> Result<Report, Error> {
+        let bytes = files::read(path)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// A file that cannot be written, a number that JSON does not have.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
+        let mut text = serde_json::to_string_pretty(self).map_err(wrong)?;
+        text.push('\n');
+        files::write(path, text.as_bytes())
+    }
+
     /// Checks what must hold of every report.
     ///
     /// # Errors
@@ -153,8 +179,10 @@ pub mod tests {
 
     #[test]
     fn a_report_survives_json() {
-        let text = serde_json::to_string(&sample()).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), sample());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        sample().write(&path).unwrap();
+        assert_eq!(Report::read(&path).unwrap(), sample());
     }
 
     #[test]

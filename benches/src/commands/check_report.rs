@@ -1,5 +1,5 @@
 //! `check-report`: does a report of the pipeline hold together?
-use crate::{error::Error, files, report::Report};
+use crate::{error::Error, report::Report};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -12,10 +12,8 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let wrong = |problem: String| Error::Report { path: options.file.clone(), problem };
-    let bytes = files::read(&options.file)?;
-    let report: Report = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-    report.check().map_err(wrong)?;
+    let report = Report::read(&options.file)?;
+    report.check().map_err(|problem| Error::Report { path: options.file.clone(), problem })?;
     println!("{}: {} levels hold together", options.file.display(), report.levels.len());
     Ok(())
 }

@@ -7,16 +7,8 @@ mod split;
 mod stream;
 
 pub use error::DataError;
+pub use nested_mask::train::Dataset;
 use std::path::PathBuf;
-
-/// Same-sized labelled images; pixels are channel-major, image after image.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dataset {
-    pub shape: nested_csr::TensorShape,
-    pub classes: usize,
-    pub pixels: Vec<u8>,
-    pub labels: Vec<u8>,
-}
 
 /// Where the images come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,16 +20,5 @@ pub fn stratified(dataset: &Dataset) -> (Dataset, Dataset) {
     }
     first.sort_unstable();
     second.sort_unstable();
-    (select(dataset, &first), select(dataset, &second))
-}
-
-fn select(dataset: &Dataset, indices: &[usize]) -> Dataset {
-    let length = dataset.shape.len();
-    let image = |&index: &usize| &dataset.pixels[index * length..][..length];
-    Dataset {
-        shape: dataset.shape,
-        classes: dataset.classes,
-        pixels: indices.iter().flat_map(image).copied().collect(),
-        labels: indices.iter().map(|&index| dataset.labels[index]).collect(),
-    }
+    (dataset.subset(&first), dataset.subset(&second))
 }
