@@ -16,6 +16,8 @@ mod plan;
 mod pool;
 mod requant;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use add::{add, add_in_place};
 pub use conv::{Scratch, convolution, convolution_scratch};

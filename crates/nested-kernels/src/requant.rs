@@ -37,7 +37,7 @@ impl Finish {
     pub(crate) fn apply(&self, accumulator: i32) -> i8 {
         let m = u64::from(self.multiplier);
         let shifted = u64::from(accumulator as u32 ^ 1 << 31);
-        let product = (shifted * m).wrapping_add((1 << 31u64).wrapping_sub(m << 31));
+        let product = (shifted * m).wrapping_add((1u64 << 31).wrapping_sub(m << 31));
         let scaled = (product >> 32) as i32;
         (self.zero_point.wrapping_add(scaled)).max(self.low).min(self.high) as i8
     }

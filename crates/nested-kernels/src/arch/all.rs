@@ -7,7 +7,7 @@ use crate::{
     rows::{DenseRows, RowSource},
 };
 use band::Band;
-use nested_csr::{Level, NodeParameters, Weights};
+use nested_csr::{Level, NodeParameters, Padding, Weights};
 use sweep::Sweep;
 
 mod band;
@@ -77,7 +77,7 @@ pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelEr
 fn is_fully_connected(geometry: &Geometry) -> bool {
     let [height, width] = geometry.window.kernel.map(usize::from);
     let whole = geometry.input.height == height && geometry.input.width == width;
-    whole && geometry.output.height == 1 && geometry.output.width == 1
+    whole && geometry.window.padding == Padding::default()
 }
 
 /// Convolves with rows from any source; `rows` starts anew from the first row.
@@ -200,7 +200,3 @@ fn sweep_bands<R: RowSource, E: Into<KernelError>>(
     }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "../tests/portable.rs"]
-mod tests;

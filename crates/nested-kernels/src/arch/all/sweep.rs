@@ -30,16 +30,16 @@ impl Sweep<'_> {
             let tile = tile(self.copy.get(start..)?, table, finish.bias).map(|acc| finish.apply(acc));
             let mut rest = tile.get(..(self.band.positions - start).min(TILE))?;
             while !rest.is_empty() {
+                if x == pitch {
+                    x = 0;
+                    line = lines.next()?;
+                }
                 let (now, later) = rest.split_at(rest.len().min(pitch - x));
                 if let Some(to) = line.get_mut(x..) {
                     to.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
                 }
                 x += now.len();
                 rest = later;
-                if x == pitch {
-                    x = 0;
-                    line = lines.next()?;
-                }
             }
         }
         Some(())
