@@ -28,6 +28,15 @@ impl Deployed {
         Ok(Deployed { path: path.to_owned(), network })
     }
 
+    /// Checks that the images have the size that the model reads.
+    pub fn check_images(&self, images: &Dataset) -> Result<(), Error> {
+        let model = self.network.model().input_shape();
+        if model != images.shape {
+            return Err(Error::Images { path: self.path.clone(), model, images: images.shape });
+        }
+        Ok(())
+    }
+
     /// The densest level.
     pub fn levels(&self) -> Level {
         self.network.model().levels()

@@ -1,5 +1,6 @@
 //! All that can end a command.
 use crate::data::DataError;
+use nested_csr::TensorShape;
 use std::{io, path::PathBuf};
 
 /// Why a command failed; its message is one line that names the thing.
@@ -18,6 +19,8 @@ pub enum Error {
     Model { path: PathBuf, source: nested_csr::FormatError },
     #[error("{}: {source}", path.display())]
     Kernel { path: PathBuf, source: nested_kernels::KernelError },
+    #[error("{}: reads images of {}, but these are {}", path.display(), size(.model), size(.images))]
+    Images { path: PathBuf, model: TensorShape, images: TensorShape },
     #[error(transparent)]
     Network(#[from] nested_mask::nn::NetworkError),
     #[error(transparent)]
@@ -28,4 +31,8 @@ pub enum Error {
     Interrupt(#[from] ctrlc::Error),
     #[error("{}: {problem}", path.display())]
     Report { path: PathBuf, problem: String },
+}
+
+fn size(shape: &TensorShape) -> String {
+    format!("{}×{}×{}", shape.height, shape.width, shape.channels)
 }

@@ -27,6 +27,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Pipeline(commands::pipeline::Options),
+    Evaluate(commands::evaluate::Options),
     CheckReport(commands::check_report::Options),
 }
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Pipeline(options) => commands::pipeline::run(options),
+        Command::Evaluate(options) => commands::evaluate::run(options),
         Command::CheckReport(options) => commands::check_report::run(options),
     };
     match result {

@@ -85,8 +85,7 @@ impl Report {
         }
         for entry in self.entries() {
             let gap = (entry.top1_int8 - entry.top1_float).abs();
-            // Written so that a gap that is not a number fails as well.
-            if !(gap <= INT8_GAP) {
+            if gap.is_nan() || gap > INT8_GAP {
                 let name = entry.name();
                 return Err(format!("{name}: int8 is {gap:.2} points from float, more than {INT8_GAP}"));
             }

@@ -1,3 +1,4 @@
 //! The commands, one file each.
 pub mod check_report;
+pub mod evaluate;
 pub mod pipeline;
