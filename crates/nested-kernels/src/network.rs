@@ -1,10 +1,12 @@
 //! The executor: a checked model, and the plan of the memory that it runs in.
 use crate::{
-    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool, convolution,
-    convolution_scratch, depthwise, depthwise_scratch, max_pool,
+    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool,
     conv::check_weights,
+    convolution, convolution_scratch, depthwise,
     depthwise::check_depthwise,
+    depthwise_scratch,
     geometry::check_length,
+    max_pool,
     plan::{Plan, Step},
     pool::check_pool,
 };

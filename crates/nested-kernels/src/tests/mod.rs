@@ -17,18 +17,10 @@ pub(crate) struct Backend {
     pub(crate) depthwise_scratch: fn(&Geometry) -> Result<Scratch, KernelError>,
 }
 
-type Convolution = fn(
-    &Weights<'_>,
-    Level,
-    &NodeParameters<'_>,
-    &Geometry,
-    &[i8],
-    &mut [i8],
-    &mut [u32],
-) -> Result<(), KernelError>;
+type Convolution =
+    fn(&Weights<'_>, Level, &NodeParameters<'_>, &Geometry, &[i8], &mut [i8], &mut [u32]) -> Result<(), KernelError>;
 
-type Depthwise =
-    fn(&[i8], &NodeParameters<'_>, &Geometry, &[i8], &mut [i8], &mut [u32]) -> Result<(), KernelError>;
+type Depthwise = fn(&[i8], &NodeParameters<'_>, &Geometry, &[i8], &mut [i8], &mut [u32]) -> Result<(), KernelError>;
 
 /// Every backend that this machine can run.
 pub(crate) const BACKENDS: &[Backend] = &[Backend {

@@ -72,7 +72,8 @@ impl Graph {
                 (Operation::Depthwise(input, window, weights), shape.channels, window, columns / shape.channels)
             }
             4 | 5 => {
-                let weights = levels.map(|_| [random.random_range(-300..300), random.random_range(-300..300)]).collect();
+                let weights =
+                    levels.map(|_| [random.random_range(-300..300), random.random_range(-300..300)]).collect();
                 let unit = Window::square(1, 1, 0);
                 (Operation::Add(input, *same.choose(random).unwrap(), weights), shape.channels, unit, 4)
             }
@@ -136,8 +137,7 @@ impl Graph {
     }
 
     pub(crate) fn build(&self) -> Model<Vec<u8>> {
-        let mut builder =
-            ModelBuilder::new(level(self.levels), self.shapes[0], quantization(self.zero_point)).unwrap();
+        let mut builder = ModelBuilder::new(level(self.levels), self.shapes[0], quantization(self.zero_point)).unwrap();
         for (index, node) in self.nodes.iter().enumerate() {
             let rows = self.shapes[index + 1].channels;
             let tensor = |index: &usize| TensorId(*index as u16);

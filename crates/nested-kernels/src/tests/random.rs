@@ -1,8 +1,8 @@
 //! Random layers: weights with rings, requantisations that spread the outputs, and the models that hold them.
 use super::naive::Output;
 use nested_csr::{
-    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization,
-    TensorShape, Window,
+    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization,
+    Requantization, TensorShape, Window,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
