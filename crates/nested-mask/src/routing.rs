@@ -264,7 +264,7 @@ mod tests {
 
     fn routed(routing: &Routing) -> Array3<f64> {
         let gradients: Vec<Array3<f64>> = (1..=3).map(|k| Array3::from_elem((1, 2, 2), 10f64.powi(k))).collect();
-        routing.route(&gradients.iter().map(Array3::view).collect::<Vec<_>>(), &mask()).unwrap()
+        routing.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap()
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
             array![[[1.0, 1.0], [f32::INFINITY, 0.0]]],
             Array3::ones((1, 2, 2)),
         ];
-        let routed = Routing::Joint.route(&gradients.iter().map(Array3::view).collect::<Vec<_>>(), &mask()).unwrap();
+        let routed = Routing::Joint.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap();
         assert_eq!(routed, array![[[3.0, 2.0], [1.0, 0.0]]]);
     }
 

@@ -1,11 +1,12 @@
 //! What a training run is determined by.
+use super::TrainError;
 use crate::{Ladder, Routing, schedule::Ramp};
 use nested_csr::Block;
 
 /// Light changes of the training images, drawn anew each epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
-    /// The image is moved by up to this many pixels each way; what comes in is the mean pixel.
+    /// The image is moved by up to this many pixels each way; what comes in is black.
     pub shift: u8,
     /// Whether half of the images are mirrored left to right.
     pub flip: bool,
@@ -61,6 +62,33 @@ impl Default for Config {
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,
             augmentation: Augmentation { shift: 2, flip: true },
+        }
+    }
+}
+
+impl Config {
+    /// Whether all values are possible.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`].
+    pub fn check(&self) -> Result<(), TrainError> {
+        const FRACTION: &str = "in [0, 1]";
+        const POSITIVE: &str = "positive and finite";
+        let rules = [
+            ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
+            ("batch", self.batch as f64, self.batch > 0, "at least 1"),
+            ("rank_every", self.rank_every as f64, self.rank_every > 0, "at least 1"),
+            ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate.is_finite(), POSITIVE),
+            ("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "in [0, 1)"),
+            ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "in [0, 1)"),
+            ("label_smoothing", self.label_smoothing, (0.0..1.0).contains(&self.label_smoothing), "in [0, 1)"),
+            ("warm_up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), FRACTION),
+            ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
+            ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
+        ];
+        match rules.into_iter().find(|rule| !rule.2) {
+            Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
+            None => Ok(self.routing.check(self.ladder.levels().number())?),
         }
     }
 }
