@@ -88,14 +88,13 @@ impl<'a> Rows<'a> {
             self.map.clear(self.blocks);
         }
         let mut free = self.blocks;
-        let map = &mut self.map;
         for cursor in self.cursors.iter_mut().take(self.level.number()) {
             // A copy, so that the loops keep the cursor in registers.
             let mut local = *cursor;
             let mut values = local.values.iter();
             let mut met = 0u32;
-            let mut span = Span::new(0, self.blocks);
-            let mut emit = |map: &mut Map, block: u32| {
+            local.start_row();
+            local.walk::<MAPPED>(&mut self.map, self.blocks, free, |map, block| {
                 if MAPPED {
                     map.take(block);
                 }
@@ -111,33 +110,7 @@ impl<'a> Rows<'a> {
                 {
                     f(column, weight.cast_signed());
                 }
-            };
-            match local.code {
-                IndexCode::Bytes { .. } => {
-                    local.start_row();
-                    while let Some(block) = local.step_bytes(&mut span) {
-                        emit(map, block);
-                    }
-                }
-                IndexCode::Gaps { .. } => {
-                    while let Some(block) = local.step_gaps(&mut span) {
-                        emit(map, block);
-                    }
-                }
-                IndexCode::FreeGaps { .. } if MAPPED => {
-                    span = Span::free(map, free);
-                    while let Some(block) = local.step_free(&mut span, map) {
-                        emit(map, block);
-                    }
-                }
-                // Without a map this is ring 1, whose free positions are all positions.
-                IndexCode::FreeGaps { .. } => {
-                    while let Some(block) = local.step_gaps(&mut span) {
-                        emit(map, block);
-                    }
-                }
-            }
-            local.end_span(&span);
+            });
             local.values = values.as_slice();
             *cursor = local;
             free = free.wrapping_sub(met);
@@ -170,7 +143,7 @@ impl<'a> Rows<'a> {
         cursor.start_row();
         let span = match cursor.code {
             IndexCode::FreeGaps { .. } => Span::free(&self.map, free),
-            _ => Span::new(0, self.blocks),
+            _ => Span::new(self.blocks),
         };
         Some(Open { ring, span, free, met: 0, second: None })
     }
