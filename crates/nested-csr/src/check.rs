@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
             let mut count = 0u32;
             let mut last = None;
             // Codes that count all positions are only in ring 1 here, where all are free.
-            local.walk::<false>(&mut self.map, free, free, |_, place| {
+            local.walk::<false>(&mut self.map, 0, free, free, |_, place| {
                 count = count.wrapping_add(1);
                 last = Some(place);
             });
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
             let mut last = 0;
             let mut repeated = None;
             // Free positions are counted only where a single window holds the row.
-            local.walk::<true>(&mut self.map, room, free, |map, place| {
+            local.walk::<true>(&mut self.map, 0, room, free, |map, place| {
                 if !map.take(place) {
                     repeated = repeated.or(Some(place));
                 }

@@ -18,10 +18,10 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// A span of `room` positions.
+    /// A span of `room` positions from `start`.
     #[inline(always)]
-    pub(crate) fn new(room: u32) -> Span {
-        Span { room, at: 0, free: FreeWord { index: 0, mask: 0, before: 0, count: 0 } }
+    pub(crate) fn new(start: u32, room: u32) -> Span {
+        Span { room, at: start, free: FreeWord { index: 0, mask: 0, before: 0, count: 0 } }
     }
 
     /// A span over the free positions of a row.
@@ -95,24 +95,52 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Enters a row; for [`IndexCode::Bytes`] reads its count, which is also returned.
+    /// Enters a row: for [`IndexCode::Bytes`] reads its count and first gap, for others there is nothing to do.
     #[inline(always)]
-    pub(crate) fn start_row(&mut self) -> u32 {
-        let IndexCode::Bytes { count_width } = self.code else { return 0 };
+    pub(crate) fn start_row(&mut self) {
+        if let IndexCode::Bytes { count_width } = self.code {
+            self.pending = self.read_count(count_width);
+            if self.pending > 0 {
+                self.next_byte_gap();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn read_count(&mut self, count_width: u8) -> u32 {
         let count = match count_width {
             1 => u32::from(u8_at(self.counts, 0)),
             2 => u32::from(u16_at(self.counts, 0)),
             _ => u32_at(self.counts, 0),
         };
         self.counts = self.counts.get(usize::from(count_width)..).unwrap_or(&[]);
-        self.pending = count;
-        if count > 0 {
-            self.next_byte_gap();
-        }
         count
     }
 
-    /// Calls `emit` with each block of a row of `blocks` blocks, of which `free` are free, and leaves the row.
+    /// Enters a row of an [`IndexCode::Bytes`] ring and looks ahead: the bytes that its gaps are when all are short, and
+    /// the weights of its blocks; nothing of it when blocks are not `whole`. [`Cursor::pass_blocks`] must follow.
+    #[inline(always)]
+    pub(crate) fn begin_row<const WIDTH: usize>(&mut self, whole: bool) -> (&'a [u8], &'a [[u8; WIDTH]]) {
+        let IndexCode::Bytes { count_width } = self.code else { return (&[], &[]) };
+        self.pending = self.read_count(count_width);
+        let count = if whole { self.pending as usize } else { 0 };
+        let weights = self.values.get(..count.wrapping_mul(WIDTH)).unwrap_or(&[]);
+        (self.gaps.get(..count).unwrap_or(&[]), weights.as_chunks().0)
+    }
+
+    /// Passes the first `blocks` blocks of a row, whose gaps were short.
+    #[inline(always)]
+    pub(crate) fn pass_blocks<const WIDTH: usize>(&mut self, blocks: usize) {
+        self.gaps = self.gaps.get(blocks..).unwrap_or(&[]);
+        self.values = self.values.get(blocks.wrapping_mul(WIDTH)..).unwrap_or(&[]);
+        self.pending = self.pending.wrapping_sub(blocks as u32); // no more than there were
+        if self.pending > 0 {
+            self.next_byte_gap();
+        }
+    }
+
+    /// Calls `emit` with each block of a row from block `start` on, and leaves the row, which has `blocks` blocks, of
+    /// which `free` are free; only [`IndexCode::Bytes`] may start later than at 0.
     ///
     /// Where `MAPPED`, the map holds the inner rings' blocks; otherwise codes that count free positions give places
     /// among the free ones, which in ring 1 are the blocks themselves. The code is matched once.
@@ -120,11 +148,12 @@ impl<'a> Cursor<'a> {
     pub(crate) fn walk<const MAPPED: bool>(
         &mut self,
         map: &mut Map,
+        start: u32,
         blocks: u32,
         free: u32,
         mut emit: impl FnMut(&mut Map, u32),
     ) {
-        let mut span = Span::new(blocks);
+        let mut span = Span::new(start, blocks.wrapping_sub(start));
         match self.code {
             IndexCode::Bytes { .. } => {
                 while let Some(block) = self.meet(&mut span, Self::next_byte_gap) {
@@ -142,7 +171,7 @@ impl<'a> Cursor<'a> {
                 }
             }
             IndexCode::FreeGaps { .. } => {
-                span = if MAPPED { Span::free(map, free) } else { Span::new(free) };
+                span = if MAPPED { Span::free(map, free) } else { Span::new(0, free) };
                 while let Some(place) = self.meet(&mut span, Self::next_golomb) {
                     let block = if MAPPED { span.free.block(place, map) } else { place };
                     emit(map, block);

@@ -27,16 +27,19 @@ const NIBBLES_COST: u64 = 16;
 const GAPS_COST: u64 = 30;
 const FREE_COST: u64 = 65;
 
-/// Under [`Profile::Speed`], how many instructions a byte may cost to be worth saving.
-const INSTRUCTIONS_A_BYTE: u64 = 32;
+/// How many instructions a saved byte may cost.
+const fn instructions_a_byte(profile: Profile) -> u64 {
+    match profile {
+        Profile::Size => 1 << 24,
+        Profile::Balanced => 64,
+        Profile::Speed => 8,
+    }
+}
 
 /// Writes the ring in the best code for the profile.
 pub(crate) fn encode(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<u8>) {
     let blocks = ring.blocks.len() as u64;
-    let price = |bytes: usize, cost: u64| match profile {
-        Profile::Size => bytes as u64,
-        Profile::Speed => bytes as u64 * INSTRUCTIONS_A_BYTE + blocks * cost,
-    };
+    let price = |bytes: usize, cost: u64| bytes as u64 * instructions_a_byte(profile) + blocks * cost;
     let gaps = run_on_gaps(ring, false);
     let mut best = keep(price, BYTES_COST, None, write_bytes(ring));
     best = keep(price, NIBBLES_COST, Some(best), (IndexCode::Nibbles, write_nibbles(&gaps)));
