@@ -19,8 +19,7 @@ pub(super) struct Band {
     phases: [usize; 2],
     /// Rows and columns of one phase's plane.
     plane: [usize; 2],
-    /// Output rows, and positions of the flat sweep over them.
-    pub(super) rows: usize,
+    /// Positions of the flat sweep over the output rows.
     pub(super) positions: usize,
     len: usize,
 }
@@ -46,7 +45,6 @@ impl Band {
             kernel_width: NonZeroUsize::new(kernel_width)?,
             phases,
             plane,
-            rows,
             positions,
             len,
         })
@@ -88,49 +86,76 @@ impl Band {
 
     /// Copies what the output rows from `first` on read, padded.
     pub(super) fn fill(&self, geometry: &Geometry, first: usize, input: &[i8], copy: &mut [i16]) {
-        let width = geometry.input.width;
-        let zero_point = i16::from(geometry.zero_point);
-        let map = width * geometry.input.height;
-        let planes = self.channel_step();
-        for (channel, copy) in input.chunks_exact(map.max(1)).zip(copy.chunks_exact_mut(planes.max(1))) {
-            let lines = copy.chunks_exact_mut(self.plane[1].max(1));
-            let rows = self.plane[0].max(1);
-            for (line, copy) in lines.enumerate() {
-                let (phase, row) = (line / rows, line % rows);
-                let (phase_y, phase_x) = (phase / self.phases[1].max(1), phase % self.phases[1].max(1));
-                let padded = (first + row) * self.stride.get() + phase_y;
-                let source = padded
-                    .checked_sub(geometry.window.padding.top.into())
-                    .and_then(|y| channel.get(y * width..(y + 1) * width));
-                match source {
-                    Some(source) => self.fill_line(geometry, phase_x, source, copy),
-                    None => copy.fill(zero_point),
+        let map = geometry.input.height * geometry.input.width;
+        let plane = self.plane[0] * self.plane[1];
+        for phase_y in 0..self.phases[0] {
+            for phase_x in 0..self.phases[1] {
+                let span = self.span(geometry, phase_x);
+                let start = (phase_y * self.phases[1] + phase_x) * plane;
+                let channels = copy.chunks_exact_mut(self.channel_step().max(1));
+                for (source, copy) in input.chunks_exact(map.max(1)).zip(channels) {
+                    let Some(copy) = copy.get_mut(start..start + plane) else { return };
+                    self.fill_plane(geometry, first * self.stride.get() + phase_y, source, span, copy);
                 }
             }
         }
     }
 
-    /// One row of a plane from one row of the image.
-    fn fill_line(&self, geometry: &Geometry, phase: usize, source: &[i8], copy: &mut [i16]) {
+    /// Fills one phase of one channel; its first row is row `y` of the padded image.
+    fn fill_plane(&self, geometry: &Geometry, mut y: usize, source: &[i8], span: Span, copy: &mut [i16]) {
         let zero_point = i16::from(geometry.zero_point);
+        let width = geometry.input.width;
+        for line in copy.chunks_exact_mut(self.plane[1].max(1)) {
+            let row = y
+                .checked_sub(geometry.window.padding.top.into())
+                .and_then(|y| source.get(y * width..(y + 1) * width)?.get(span.source..));
+            y += self.stride.get();
+            let real = row.and_then(|row| Some((row, line.get_mut(span.before..span.before + span.real)?)));
+            let Some((row, real)) = real else {
+                line.fill(zero_point);
+                continue;
+            };
+            copy_every(self.stride.get(), row, real);
+            line.iter_mut().take(span.before).for_each(|element| *element = zero_point);
+            line.iter_mut().skip(span.before + span.real).for_each(|element| *element = zero_point);
+        }
+    }
+
+    /// What the rows of a phase take from the rows of the image.
+    fn span(&self, geometry: &Geometry, phase: usize) -> Span {
+        let (stride, length) = (self.stride.get(), self.plane[1]);
         let left = usize::from(geometry.window.padding.left);
-        // The first element that lies in the image, and its column there.
-        let stride = self.stride.get();
-        let before = left.saturating_sub(phase).div_ceil(stride).min(copy.len());
-        let start = (before * stride + phase).saturating_sub(left);
-        let (padding, copy) = copy.split_at_mut(before);
-        padding.fill(zero_point);
-        let source = source.get(start..).unwrap_or(&[]);
-        let real = source.len().div_ceil(stride).min(copy.len());
-        let (real, padding) = copy.split_at_mut(real);
-        padding.fill(zero_point);
-        if stride == 1 {
-            for (to, from) in real.iter_mut().zip(source) {
+        let before = left.saturating_sub(phase).div_ceil(stride).min(length);
+        let source = (before * stride + phase).saturating_sub(left).min(geometry.input.width);
+        let real = (geometry.input.width - source).div_ceil(stride).min(length - before);
+        Span { before, source, real }
+    }
+}
+
+/// Elements of padding before the real ones, the column of the first real one, and how many there are.
+#[derive(Clone, Copy)]
+struct Span {
+    before: usize,
+    source: usize,
+    real: usize,
+}
+
+/// Every `stride`-th element, from the first on. The common strides apart, so that they vectorise.
+fn copy_every(stride: usize, from: &[i8], to: &mut [i16]) {
+    match stride {
+        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = i16::from(*from)),
+        2 => {
+            let (pairs, last) = from.as_chunks::<2>();
+            to.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = i16::from(*from));
+            if let (Some(to), [from]) = (to.get_mut(pairs.len()), last) {
                 *to = i16::from(*from);
             }
-        } else {
-            for (to, from) in real.iter_mut().zip(source.iter().step_by(stride)) {
-                *to = i16::from(*from);
+        }
+        _ => {
+            let mut index = 0;
+            for to in to {
+                *to = from.get(index).map_or(0, |from| i16::from(*from));
+                index += stride;
             }
         }
     }
