@@ -3,7 +3,7 @@
 //! It holds `[channel][phase y][phase x][rows][columns]`: with stride s, pixels whose padded position is congruent
 //! modulo s lie together, so that for every stride a tap is a constant offset and neighbouring outputs read neighbouring
 //! elements, across the ends of rows too. Outputs beyond a row's width are computed and dropped.
-use super::sweep::TILE;
+use super::lanes::WIDEST;
 use crate::Geometry;
 use core::num::NonZeroUsize;
 
@@ -38,8 +38,8 @@ impl Band {
         let phases = [kernel_height.min(stride), kernel_width.min(stride)];
         let positions = (rows - 1).checked_mul(plane[1])?.checked_add(width)?;
         let planes = channels.checked_mul(phases[0] * phases[1])?;
-        // The last tile reads up to TILE elements past the last position of the last tap.
-        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(TILE)?;
+        // The last tile reads up to WIDEST elements past the last position of the last tap.
+        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(WIDEST)?;
         (len < OFFSETS).then_some(Band {
             stride: step,
             kernel_width: NonZeroUsize::new(kernel_width)?,

@@ -1,12 +1,13 @@
 //! One weight row over all pixels of a band.
-use super::{Band, Taps};
+use super::{
+    Band, Taps,
+    lanes::{Lanes, WIDEST},
+};
 use crate::{Geometry, requant::Finish, rows::RowSource};
 
-/// Pixels whose accumulators stay in registers while a table is swept.
-pub(super) const TILE: usize = 32;
-
 /// What the sweep of a row needs.
-pub(super) struct Sweep<'a> {
+pub(super) struct Sweep<'a, L> {
+    pub(super) lanes: L,
     pub(super) band: &'a Band,
     pub(super) geometry: &'a Geometry,
     /// The band's first output row.
@@ -16,27 +17,25 @@ pub(super) struct Sweep<'a> {
     pub(super) table: &'a mut [u32],
 }
 
-impl Sweep<'_> {
+impl<L: Lanes> Sweep<'_, L> {
     /// Decodes the next row and writes its pixels of this band into the channel's output map. `None` after the last row.
+    #[inline(always)]
     pub(super) fn row(&mut self, rows: &mut impl RowSource, finish: Finish, output: &mut [i8]) -> Option<()> {
         let filled = self.decode(rows)?;
         let table = self.table.get(..filled)?;
         let width = self.geometry.output.width;
-        let mut lines = Lines {
-            line: &mut [],
-            rest: output.get_mut(self.first * width..)?,
-            width,
-            pitch: self.band.pitch(),
-            x: self.band.pitch(),
-        };
+        let pitch = self.band.pitch();
+        let rest = output.get_mut(self.first * width..)?;
+        let mut lines = Lines { line: &mut [], rest, width, pitch, x: pitch };
         let mut start = 0;
         while start < self.band.positions {
             let copy = self.copy.get(start..)?;
             let left = self.band.positions - start;
             // Small maps end in a short tile rather than in dropped pixels.
-            start += match left > TILE / 2 {
-                true => lines.sweep::<TILE>(copy, table, &finish, left),
-                false => lines.sweep::<{ TILE / 2 }>(copy, table, &finish, left),
+            start += match left.div_ceil(L::PIXELS) {
+                0 | 1 => lines.sweep::<L, 1>(self.lanes, copy, table, &finish, left),
+                2 => lines.sweep::<L, 2>(self.lanes, copy, table, &finish, left),
+                _ => lines.sweep::<L, 4>(self.lanes, copy, table, &finish, left),
             };
         }
         Some(())
@@ -75,12 +74,24 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Sweeps one tile, of which `left` pixels are in the band, and writes it. The number of its pixels.
+    /// Sweeps one tile of `R` registers, of which `left` pixels are in the band, and writes it. The number of its pixels.
     #[inline(always)]
-    fn sweep<const N: usize>(&mut self, copy: &[i16], table: &[u32], finish: &Finish, left: usize) -> usize {
-        let pixels = tile::<N>(copy, table, finish.bias).map(|accumulator| finish.apply(accumulator));
-        self.write(pixels.get(..left).unwrap_or(&pixels));
-        N
+    fn sweep<L: Lanes, const R: usize>(
+        &mut self,
+        lanes: L,
+        copy: &[i16],
+        table: &[u32],
+        finish: &Finish,
+        left: usize,
+    ) -> usize {
+        let mut sums = [0; WIDEST];
+        for (sums, tile) in sums.chunks_exact_mut(L::PIXELS).zip(tile::<L, R>(lanes, copy, table, finish.bias)) {
+            lanes.store(tile, sums);
+        }
+        let mut pixels = [0; WIDEST];
+        pixels.iter_mut().zip(&sums).take(R * L::PIXELS).for_each(|(pixel, sum)| *pixel = finish.apply(*sum));
+        self.write(pixels.get(..left.min(R * L::PIXELS)).unwrap_or(&pixels));
+        R * L::PIXELS
     }
 
     /// Writes the next pixels of the sweep, without those beyond the width.
@@ -101,17 +112,28 @@ impl Lines<'_> {
     }
 }
 
-/// The accumulators of the `N` pixels from the start of `copy` on.
+/// The sums of the `R` registers of pixels from the start of `copy` on: two weights at a time.
 #[inline(always)]
-fn tile<const N: usize>(copy: &[i16], table: &[u32], bias: i32) -> [i32; N] {
-    let mut accumulators = [bias; N];
-    for entry in table {
-        let weight = i32::from(*entry as u8 as i8);
-        if let Some(values) = copy.get((entry >> 8) as usize..).and_then(|values| values.first_chunk::<N>()) {
-            for (accumulator, value) in accumulators.iter_mut().zip(values) {
-                *accumulator = accumulator.wrapping_add(weight * i32::from(*value));
-            }
+fn tile<L: Lanes, const R: usize>(lanes: L, copy: &[i16], table: &[u32], bias: i32) -> [L::Sums; R] {
+    let mut sums = [lanes.splat(bias); R];
+    let under = |entry: u32| {
+        let offset = (entry >> 8) as usize;
+        copy.get(offset..offset + R * L::PIXELS)
+    };
+    let mut add = |one: u32, two: u32, second: i8| {
+        let (Some(first), Some(other)) = (under(one), under(two)) else { return };
+        let weights = lanes.weights(one as u8 as i8, second);
+        let registers = first.chunks_exact(L::PIXELS).zip(other.chunks_exact(L::PIXELS));
+        for (sums, (first, other)) in sums.iter_mut().zip(registers) {
+            *sums = lanes.multiply_add(*sums, first, other, weights);
         }
+    };
+    let (pairs, last) = table.as_chunks::<2>();
+    for [one, two] in pairs {
+        add(*one, *two, *two as u8 as i8);
     }
-    accumulators
+    if let [one] = last {
+        add(*one, *one, 0);
+    }
+    sums
 }
