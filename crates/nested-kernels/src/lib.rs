@@ -17,6 +17,7 @@ mod plan;
 mod pool;
 mod requant;
 mod rows;
+mod softmax;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +30,4 @@ pub use governor::Governor;
 pub use network::Network;
 pub use plan::MAX_NODES;
 pub use pool::{average_pool, max_pool};
+pub use softmax::Softmax;

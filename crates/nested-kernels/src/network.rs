@@ -75,6 +75,14 @@ impl<B: AsRef<[u8]>> Network<B> {
         self.arena.preferred
     }
 
+    /// The bytes of flash that a level needs: the length of the prefix that serves levels `1..=level`.
+    ///
+    /// # Errors
+    /// [`KernelError::Format`] for a level that the model does not hold.
+    pub fn flash_len(&self, level: Level) -> Result<usize, KernelError> {
+        Ok(self.model.prefix(level)?.len())
+    }
+
     /// Runs one image at `level`: `input` and `output` are channel-major, in the model's quantisation.
     ///
     /// The result does not depend on the arena's length, alignment or content.

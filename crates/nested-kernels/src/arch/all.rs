@@ -1,20 +1,52 @@
 //! The portable backend, for every target: a padded int16 copy of a band of the input, in which each tap is a constant
 //! offset; a weight row decoded once into a table; and a tile of accumulators in registers that the table sweeps over
-//! the band's output pixels.
+//! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
     Geometry, KernelError, Scratch,
     requant::Finish,
     rows::{DenseRows, RowSource},
 };
 use band::Band;
+use lanes::Plain;
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use sweep::Sweep;
 
 mod band;
+mod lanes;
 mod sweep;
+
+pub(crate) use lanes::Lanes;
 
 /// See [`crate::convolution`], which has checked all lengths.
 pub(crate) fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    convolution_with(Plain, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::depthwise`], which has checked all lengths.
+pub(crate) fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    depthwise_with(Plain, weights, parameters, geometry, input, output, scratch)
+}
+
+/// A convolution with the instructions of a backend.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn convolution_with(
+    lanes: impl Lanes,
     weights: &Weights<'_>,
     level: Level,
     parameters: &NodeParameters<'_>,
@@ -27,12 +59,12 @@ pub(crate) fn convolution(
     match *weights {
         Weights::Sparse(matrix) => {
             let rows = || matrix.rows(level);
-            convolve_rows(rows, finish, geometry, input, output, scratch)
+            convolve_rows(lanes, rows, finish, geometry, input, output, scratch)
         }
         Weights::Dense(weights) => {
             let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
             let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
-            convolve_rows(rows, finish, geometry, input, output, scratch)
+            convolve_rows(lanes, rows, finish, geometry, input, output, scratch)
         }
     }
 }
@@ -45,8 +77,10 @@ pub(crate) fn convolution_scratch(_: &Weights<'_>, geometry: &Geometry) -> Resul
     band_scratch(geometry, geometry.input.channels)
 }
 
-/// See [`crate::depthwise`], which has checked all lengths: a convolution of one channel and one row for each channel.
-pub(crate) fn depthwise(
+/// A depthwise convolution with the instructions of a backend: a convolution of one channel and one row for each channel.
+#[inline(always)]
+pub(crate) fn depthwise_with(
+    lanes: impl Lanes,
     weights: &[i8],
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
@@ -63,7 +97,7 @@ pub(crate) fn depthwise(
     {
         let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
         let finish = |_| Finish::new(parameters.rows.get(channel), parameters);
-        sweep_bands(rows, finish, &one, input, output, scratch)?;
+        sweep_bands(lanes, rows, finish, &one, input, output, scratch)?;
     }
     Ok(())
 }
@@ -81,7 +115,9 @@ fn is_fully_connected(geometry: &Geometry) -> bool {
 }
 
 /// Convolves with rows from any source; `rows` starts anew from the first row.
+#[inline(always)]
 pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
+    lanes: impl Lanes,
     rows: impl Fn() -> Result<R, E>,
     finish: impl Fn(usize) -> Finish,
     geometry: &Geometry,
@@ -94,7 +130,7 @@ pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
         fully_connected(rows, finish, geometry, input, output);
         return Ok(());
     }
-    sweep_bands(rows, finish, geometry, input, output, scratch)
+    sweep_bands(lanes, rows, finish, geometry, input, output, scratch)
 }
 
 /// One pixel: too little to amortise a table over, so each row is streamed.
@@ -165,7 +201,9 @@ fn band_scratch(geometry: &Geometry, channels: usize) -> Result<Scratch, KernelE
 }
 
 /// Works through the output in bands of rows, as high as the scratch allows.
+#[inline(always)]
 fn sweep_bands<R: RowSource, E: Into<KernelError>>(
+    lanes: impl Lanes,
     rows: impl Fn() -> Result<R, E>,
     finish: impl Fn(usize) -> Finish,
     geometry: &Geometry,
@@ -183,15 +221,17 @@ fn sweep_bands<R: RowSource, E: Into<KernelError>>(
     let height = geometry.output.height;
     let most = Band::most_rows(geometry, channels, copy.len()).ok_or(too_short)?;
     // Bands of nearly equal height: the last one is not left with a single row.
-    let step = height.div_ceil(height.div_ceil(most));
+    let step = height.div_ceil(height.div_ceil(most.max(1)).max(1));
     let mut first = 0;
     while first < height {
         let count = step.min(height - first);
         let band = Band::new(geometry, channels, count).ok_or(KernelError::TooLarge)?;
         band.fill(geometry, first, input, copy);
         let mut rows = rows().map_err(Into::into)?;
-        let mut sweep = Sweep { band: &band, geometry, first, copy, table };
-        for (row, output) in output.chunks_exact_mut(geometry.output.height * geometry.output.width).enumerate() {
+        let mut sweep = Sweep { lanes, band: &band, geometry, first, copy, table };
+        for (row, output) in
+            output.chunks_exact_mut((geometry.output.height * geometry.output.width).max(1)).enumerate()
+        {
             if sweep.row(&mut rows, finish(row), output).is_none() {
                 break;
             }

@@ -3,8 +3,9 @@
 //! It holds `[channel][phase y][phase x][rows][columns]`: with stride s, pixels whose padded position is congruent
 //! modulo s lie together, so that for every stride a tap is a constant offset and neighbouring outputs read neighbouring
 //! elements, across the ends of rows too. Outputs beyond a row's width are computed and dropped.
-use super::sweep::TILE;
+use super::lanes::WIDEST;
 use crate::Geometry;
+use core::num::NonZeroUsize;
 
 /// Offsets share a word with a weight.
 const OFFSETS: usize = 1 << 24;
@@ -12,13 +13,13 @@ const OFFSETS: usize = 1 << 24;
 /// The layout of a band.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Band {
-    stride: usize,
+    stride: NonZeroUsize,
+    kernel_width: NonZeroUsize,
     /// Phases of a tap that occur: less than the stride when the kernel is smaller.
     phases: [usize; 2],
     /// Rows and columns of one phase's plane.
     plane: [usize; 2],
-    /// Output rows, and positions of the flat sweep over them.
-    pub(super) rows: usize,
+    /// Positions of the flat sweep over the output rows.
     pub(super) positions: usize,
     len: usize,
 }
@@ -26,8 +27,9 @@ pub(super) struct Band {
 impl Band {
     /// The band of `rows` output rows; `None` when it does not fit the offsets.
     pub(super) fn new(geometry: &Geometry, channels: usize, rows: usize) -> Option<Band> {
-        let stride = usize::from(geometry.window.stride).max(1);
+        let step = NonZeroUsize::new(geometry.window.stride.into())?;
         let [kernel_height, kernel_width] = geometry.window.kernel.map(usize::from);
+        let stride = step.get();
         let width = geometry.output.width;
         let plane = [
             rows.checked_sub(1)?.checked_add(kernel_height.div_ceil(stride))?,
@@ -36,9 +38,16 @@ impl Band {
         let phases = [kernel_height.min(stride), kernel_width.min(stride)];
         let positions = (rows - 1).checked_mul(plane[1])?.checked_add(width)?;
         let planes = channels.checked_mul(phases[0] * phases[1])?;
-        // The last tile reads up to TILE elements past the last position of the last tap.
-        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(TILE)?;
-        (len < OFFSETS).then_some(Band { stride, phases, plane, rows, positions, len })
+        // The last tile reads up to WIDEST elements past the last position of the last tap.
+        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(WIDEST)?;
+        (len < OFFSETS).then_some(Band {
+            stride: step,
+            kernel_width: NonZeroUsize::new(kernel_width)?,
+            phases,
+            plane,
+            positions,
+            len,
+        })
     }
 
     /// The most output rows whose band fits `elements`; `None` when not even one does.
@@ -62,8 +71,9 @@ impl Band {
         self.plane[1]
     }
 
-    /// Where tap `(kh, kw)` of channel 0 starts.
-    pub(super) fn tap(&self, kh: usize, kw: usize) -> usize {
+    /// Where tap `kh · KW + kw` of channel 0 starts.
+    pub(super) fn tap(&self, tap: usize) -> usize {
+        let (kh, kw) = (tap / self.kernel_width, tap % self.kernel_width);
         let s = self.stride;
         let plane = (kh % s) * self.phases[1] + kw % s;
         (plane * self.plane[0] + kh / s) * self.plane[1] + kw / s
@@ -76,47 +86,76 @@ impl Band {
 
     /// Copies what the output rows from `first` on read, padded.
     pub(super) fn fill(&self, geometry: &Geometry, first: usize, input: &[i8], copy: &mut [i16]) {
-        let width = geometry.input.width;
-        let zero_point = i16::from(geometry.zero_point);
-        let map = width * geometry.input.height;
-        let planes = self.channel_step();
-        for (channel, copy) in input.chunks_exact(map.max(1)).zip(copy.chunks_exact_mut(planes.max(1))) {
-            let lines = copy.chunks_exact_mut(self.plane[1].max(1));
-            for (line, copy) in lines.enumerate() {
-                let (phase, row) = (line / self.plane[0], line % self.plane[0]);
-                let (phase_y, phase_x) = (phase / self.phases[1], phase % self.phases[1]);
-                let padded = (first + row) * self.stride + phase_y;
-                let source = padded
-                    .checked_sub(geometry.window.padding.top.into())
-                    .and_then(|y| channel.get(y * width..(y + 1) * width));
-                match source {
-                    Some(source) => self.fill_line(geometry, phase_x, source, copy),
-                    None => copy.fill(zero_point),
+        let map = geometry.input.height * geometry.input.width;
+        let plane = self.plane[0] * self.plane[1];
+        for phase_y in 0..self.phases[0] {
+            for phase_x in 0..self.phases[1] {
+                let span = self.span(geometry, phase_x);
+                let start = (phase_y * self.phases[1] + phase_x) * plane;
+                let channels = copy.chunks_exact_mut(self.channel_step().max(1));
+                for (source, copy) in input.chunks_exact(map.max(1)).zip(channels) {
+                    let Some(copy) = copy.get_mut(start..start + plane) else { return };
+                    self.fill_plane(geometry, first * self.stride.get() + phase_y, source, span, copy);
                 }
             }
         }
     }
 
-    /// One row of a plane from one row of the image.
-    fn fill_line(&self, geometry: &Geometry, phase: usize, source: &[i8], copy: &mut [i16]) {
+    /// Fills one phase of one channel; its first row is row `y` of the padded image.
+    fn fill_plane(&self, geometry: &Geometry, mut y: usize, source: &[i8], span: Span, copy: &mut [i16]) {
         let zero_point = i16::from(geometry.zero_point);
+        let width = geometry.input.width;
+        for line in copy.chunks_exact_mut(self.plane[1].max(1)) {
+            let row = y
+                .checked_sub(geometry.window.padding.top.into())
+                .and_then(|y| source.get(y * width..(y + 1) * width)?.get(span.source..));
+            y += self.stride.get();
+            let real = row.and_then(|row| Some((row, line.get_mut(span.before..span.before + span.real)?)));
+            let Some((row, real)) = real else {
+                line.fill(zero_point);
+                continue;
+            };
+            copy_every(self.stride.get(), row, real);
+            line.iter_mut().take(span.before).for_each(|element| *element = zero_point);
+            line.iter_mut().skip(span.before + span.real).for_each(|element| *element = zero_point);
+        }
+    }
+
+    /// What the rows of a phase take from the rows of the image.
+    fn span(&self, geometry: &Geometry, phase: usize) -> Span {
+        let (stride, length) = (self.stride.get(), self.plane[1]);
         let left = usize::from(geometry.window.padding.left);
-        // The first element that lies in the image, and its column there.
-        let before = left.saturating_sub(phase).div_ceil(self.stride).min(copy.len());
-        let start = (before * self.stride + phase).saturating_sub(left);
-        let (padding, copy) = copy.split_at_mut(before);
-        padding.fill(zero_point);
-        let source = source.get(start..).unwrap_or(&[]);
-        let real = source.len().div_ceil(self.stride).min(copy.len());
-        let (real, padding) = copy.split_at_mut(real);
-        padding.fill(zero_point);
-        if self.stride == 1 {
-            for (to, from) in real.iter_mut().zip(source) {
+        let before = left.saturating_sub(phase).div_ceil(stride).min(length);
+        let source = (before * stride + phase).saturating_sub(left).min(geometry.input.width);
+        let real = (geometry.input.width - source).div_ceil(stride).min(length - before);
+        Span { before, source, real }
+    }
+}
+
+/// Elements of padding before the real ones, the column of the first real one, and how many there are.
+#[derive(Clone, Copy)]
+struct Span {
+    before: usize,
+    source: usize,
+    real: usize,
+}
+
+/// Every `stride`-th element, from the first on. The common strides apart, so that they vectorise.
+fn copy_every(stride: usize, from: &[i8], to: &mut [i16]) {
+    match stride {
+        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = i16::from(*from)),
+        2 => {
+            let (pairs, last) = from.as_chunks::<2>();
+            to.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = i16::from(*from));
+            if let (Some(to), [from]) = (to.get_mut(pairs.len()), last) {
                 *to = i16::from(*from);
             }
-        } else {
-            for (to, from) in real.iter_mut().zip(source.iter().step_by(self.stride)) {
-                *to = i16::from(*from);
+        }
+        _ => {
+            let mut index = 0;
+            for to in to {
+                *to = from.get(index).map_or(0, |from| i16::from(*from));
+                index += stride;
             }
         }
     }

@@ -1,12 +1,13 @@
 //! One weight row over all pixels of a band.
-use super::{Band, Taps};
+use super::{
+    Band, Taps,
+    lanes::{Lanes, WIDEST},
+};
 use crate::{Geometry, requant::Finish, rows::RowSource};
 
-/// Pixels whose accumulators stay in registers while a table is swept.
-pub(super) const TILE: usize = 32;
-
 /// What the sweep of a row needs.
-pub(super) struct Sweep<'a> {
+pub(super) struct Sweep<'a, L> {
+    pub(super) lanes: L,
     pub(super) band: &'a Band,
     pub(super) geometry: &'a Geometry,
     /// The band's first output row.
@@ -16,38 +17,32 @@ pub(super) struct Sweep<'a> {
     pub(super) table: &'a mut [u32],
 }
 
-impl Sweep<'_> {
+impl<L: Lanes> Sweep<'_, L> {
     /// Decodes the next row and writes its pixels of this band into the channel's output map. `None` after the last row.
+    #[inline(always)]
     pub(super) fn row(&mut self, rows: &mut impl RowSource, finish: Finish, output: &mut [i8]) -> Option<()> {
         let filled = self.decode(rows)?;
         let table = self.table.get(..filled)?;
         let width = self.geometry.output.width;
         let pitch = self.band.pitch();
-        let mut lines = output.chunks_exact_mut(width).skip(self.first).take(self.band.rows);
-        let mut line = lines.next()?;
-        let mut x = 0;
-        for start in (0..self.band.positions).step_by(TILE) {
-            let tile = tile(self.copy.get(start..)?, table, finish.bias).map(|acc| finish.apply(acc));
-            let mut rest = tile.get(..(self.band.positions - start).min(TILE))?;
-            while !rest.is_empty() {
-                if x == pitch {
-                    x = 0;
-                    line = lines.next()?;
-                }
-                let (now, later) = rest.split_at(rest.len().min(pitch - x));
-                if let Some(to) = line.get_mut(x..) {
-                    to.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
-                }
-                x += now.len();
-                rest = later;
-            }
+        let rest = output.get_mut(self.first * width..)?;
+        let mut lines = Lines { line: &mut [], rest, width, pitch, x: pitch };
+        let mut start = 0;
+        while start < self.band.positions {
+            let copy = self.copy.get(start..)?;
+            let left = self.band.positions - start;
+            // Small maps end in a short tile rather than in dropped pixels.
+            start += match left.div_ceil(L::PIXELS) {
+                0 | 1 => lines.sweep::<L, 1>(self.lanes, copy, table, &finish, left),
+                2 => lines.sweep::<L, 2>(self.lanes, copy, table, &finish, left),
+                _ => lines.sweep::<L, 4>(self.lanes, copy, table, &finish, left),
+            };
         }
         Some(())
     }
 
     /// Fills the table from the next row; the number of its weights.
     fn decode(&mut self, rows: &mut impl RowSource) -> Option<usize> {
-        let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
         let mut taps = Taps::new(self.geometry.input.channels);
         let (band, step) = (self.band, self.band.channel_step());
         let (mut tap, mut offset) = (usize::MAX, 0);
@@ -57,7 +52,7 @@ impl Sweep<'_> {
             let (now, channel) = taps.split(column);
             if now != tap {
                 tap = now;
-                offset = band.tap(now / kernel_width, now % kernel_width);
+                offset = band.tap(now);
             }
             if let Some(entry) = table.get_mut(filled) {
                 *entry = ((offset + channel * step) as u32) << 8 | u32::from(weight as u8);
@@ -68,17 +63,77 @@ impl Sweep<'_> {
     }
 }
 
-/// The accumulators of the TILE pixels from the start of `copy` on.
-#[inline(always)]
-fn tile(copy: &[i16], table: &[u32], bias: i32) -> [i32; TILE] {
-    let mut accumulators = [bias; TILE];
-    for entry in table {
-        let weight = i32::from(*entry as u8 as i8);
-        if let Some(values) = copy.get((entry >> 8) as usize..).and_then(|values| values.first_chunk::<TILE>()) {
-            for (accumulator, value) in accumulators.iter_mut().zip(values) {
-                *accumulator = accumulator.wrapping_add(weight * i32::from(*value));
+/// The output rows of a band, written in the order of the flat sweep, which is `pitch` wide.
+struct Lines<'a> {
+    line: &'a mut [i8],
+    rest: &'a mut [i8],
+    width: usize,
+    pitch: usize,
+    /// Where the sweep is in the present line.
+    x: usize,
+}
+
+impl Lines<'_> {
+    /// Sweeps one tile of `R` registers, of which `left` pixels are in the band, and writes it. The number of its pixels.
+    #[inline(always)]
+    fn sweep<L: Lanes, const R: usize>(
+        &mut self,
+        lanes: L,
+        copy: &[i16],
+        table: &[u32],
+        finish: &Finish,
+        left: usize,
+    ) -> usize {
+        let mut sums = [0; WIDEST];
+        for (sums, tile) in sums.chunks_exact_mut(L::PIXELS).zip(tile::<L, R>(lanes, copy, table, finish.bias)) {
+            lanes.store(tile, sums);
+        }
+        let mut pixels = [0; WIDEST];
+        pixels.iter_mut().zip(&sums).take(R * L::PIXELS).for_each(|(pixel, sum)| *pixel = finish.apply(*sum));
+        self.write(pixels.get(..left.min(R * L::PIXELS)).unwrap_or(&pixels));
+        R * L::PIXELS
+    }
+
+    /// Writes the next pixels of the sweep, without those beyond the width.
+    fn write(&mut self, mut pixels: &[i8]) {
+        while !pixels.is_empty() {
+            if self.x == self.pitch {
+                let rest = core::mem::take(&mut self.rest);
+                let Some((line, rest)) = rest.split_at_mut_checked(self.width) else { return };
+                (self.line, self.rest, self.x) = (line, rest, 0);
             }
+            let (now, later) = pixels.split_at(pixels.len().min(self.pitch - self.x));
+            if let Some(line) = self.line.get_mut(self.x..) {
+                line.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            }
+            self.x += now.len();
+            pixels = later;
         }
     }
-    accumulators
+}
+
+/// The sums of the `R` registers of pixels from the start of `copy` on: two weights at a time.
+#[inline(always)]
+fn tile<L: Lanes, const R: usize>(lanes: L, copy: &[i16], table: &[u32], bias: i32) -> [L::Sums; R] {
+    let mut sums = [lanes.splat(bias); R];
+    let under = |entry: u32| {
+        let offset = (entry >> 8) as usize;
+        copy.get(offset..offset + R * L::PIXELS)
+    };
+    let mut add = |one: u32, two: u32, second: i8| {
+        let (Some(first), Some(other)) = (under(one), under(two)) else { return };
+        let weights = lanes.weights(one as u8 as i8, second);
+        let registers = first.chunks_exact(L::PIXELS).zip(other.chunks_exact(L::PIXELS));
+        for (sums, (first, other)) in sums.iter_mut().zip(registers) {
+            *sums = lanes.multiply_add(*sums, first, other, weights);
+        }
+    };
+    let (pairs, last) = table.as_chunks::<2>();
+    for [one, two] in pairs {
+        add(*one, *two, *two as u8 as i8);
+    }
+    if let [one] = last {
+        add(*one, *one, 0);
+    }
+    sums
 }
