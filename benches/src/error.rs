@@ -22,6 +22,10 @@ pub enum Error {
     #[error("{}: reads images of {}, but these are {}", path.display(), size(.model), size(.images))]
     Images { path: PathBuf, model: TensorShape, images: TensorShape },
     #[error(transparent)]
+    Format(#[from] nested_csr::FormatError),
+    #[error(transparent)]
+    Ladder(#[from] nested_mask::LadderError),
+    #[error(transparent)]
     Network(#[from] nested_mask::nn::NetworkError),
     #[error(transparent)]
     Training(#[from] nested_mask::train::TrainError),

@@ -48,6 +48,30 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Writes `value` as JSON for machines, indented for people.
+///
+/// # Errors
+/// A file that cannot be written, a number that JSON does not have.
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Error> {
+    let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
+    let mut text = serde_json::to_string_pretty(value).map_err(wrong)?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+/// The trained models that the repository holds, by name.
+pub fn committed_models() -> Result<Vec<PathBuf>, Error> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let wrong = |source| Error::Read { path: folder.clone(), source };
+    let mut models = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(wrong)? {
+        models.push(entry.map_err(wrong)?.path());
+    }
+    models.retain(|path| path.extension().is_some_and(|extension| extension == "ncsr"));
+    models.sort();
+    Ok(models)
+}
+
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })

@@ -9,7 +9,9 @@ mod interrupt;
 mod options;
 mod plot;
 mod progress;
+mod random;
 mod report;
+mod storage;
 mod table;
 mod training;
 
@@ -29,6 +31,7 @@ enum Command {
     Pipeline(commands::pipeline::Options),
     Evaluate(commands::evaluate::Options),
     CheckReport(commands::check_report::Options),
+    Storage(commands::storage::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Pipeline(options) => commands::pipeline::run(options),
         Command::Evaluate(options) => commands::evaluate::run(options),
         Command::CheckReport(options) => commands::check_report::run(options),
+        Command::Storage(options) => commands::storage::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

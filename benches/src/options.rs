@@ -45,6 +45,15 @@ impl From<BlockOption> for Block {
     }
 }
 
+impl From<Block> for BlockOption {
+    fn from(block: Block) -> BlockOption {
+        match block {
+            Block::OneByOne => BlockOption::OneByOne,
+            Block::OneByTwo => BlockOption::OneByTwo,
+        }
+    }
+}
+
 impl std::fmt::Display for BlockOption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -62,10 +62,7 @@ impl Report {
     /// # Errors
     /// A file that cannot be written, a number that JSON does not have.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
-        let mut text = serde_json::to_string_pretty(self).map_err(wrong)?;
-        text.push('\n');
-        files::write(path, text.as_bytes())
+        files::write_json(path, self)
     }
 
     /// Checks what must hold of every report.

@@ -2,3 +2,4 @@
 pub mod check_report;
 pub mod evaluate;
 pub mod pipeline;
+pub mod storage;
