@@ -1,0 +1,283 @@
+//! Decoding a matrix row by row, all rings up to a level side by side.
+use crate::index::{Cursor, IndexCode, Map, Span};
+use crate::{Block, Level, MAX_LEVELS, MatrixView};
+
+/// What takes a row's weights as they are decoded.
+///
+/// Every closure `FnMut(column, weight)` is one. Kernels that want whole runs at once implement [`Sink::blocks`] as well.
+///
+/// ```
+/// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape, Sink};
+/// struct Sum(i32);
+/// impl Sink for Sum {
+///     fn weight(&mut self, _column: usize, weight: i8) {
+///         self.0 += i32::from(weight);
+///     }
+/// }
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 1, columns: 3 };
+/// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &[4, 0, -9], &[1, 0, 1], Profile::Speed)?;
+/// let mut sum = Sum(0);
+/// matrix.rows(Level::FIRST)?.next_row_into(&mut sum);
+/// assert_eq!(sum.0, -5);
+/// # Ok(()) }
+/// ```
+pub trait Sink {
+    /// One weight.
+    fn weight(&mut self, column: usize, weight: i8);
+
+    /// The weights of all columns, from column 0 on.
+    #[inline(always)]
+    fn all(&mut self, weights: &[i8]) {
+        weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
+    }
+
+    /// A run of blocks of `WIDTH` weights from block 0 on, each `gaps[i]` blocks behind the one before.
+    /// It may stop anywhere, and stops before a gap of 255, which is longer than that. Returns how many
+    /// blocks it took, and the number of the block behind the last of them.
+    #[inline(always)]
+    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        let (mut block, mut done) = (0u32, 0usize);
+        for (gap, weights) in gaps.iter().zip(weights) {
+            if *gap == u8::MAX {
+                break;
+            }
+            block = block.wrapping_add(u32::from(*gap));
+            let column = (block as usize).wrapping_mul(WIDTH);
+            for (place, weight) in weights.iter().enumerate() {
+                self.weight(column.wrapping_add(place), weight.cast_signed());
+            }
+            block = block.wrapping_add(1);
+            done = done.wrapping_add(1);
+        }
+        (done, block)
+    }
+}
+
+impl<F: FnMut(usize, i8)> Sink for F {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        self(column, weight);
+    }
+}
+
+/// A sink that marks a map on the way.
+struct Marked<'m, S, const WIDTH: usize> {
+    map: &'m mut Map,
+    sink: &'m mut S,
+}
+
+impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        let block = if WIDTH == 2 { column >> 1 } else { column };
+        self.map.take(block as u32); // blocks are counted in 32 bits
+        self.sink.weight(column, weight);
+    }
+}
+
+/// The rows of a matrix at one level, in order: a lending iterator, because a row's decoding advances the cursors of
+/// all its rings. About 1.5 KiB, no allocation.
+///
+/// ```
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 1, columns: 4 };
+/// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &[0, 7, -3, 0], &[0, 2, 1, 0], Profile::Size)?;
+/// let mut rows = matrix.rows(Level::new(2)?)?;
+/// while let Some(row) = rows.row() {
+///     assert_eq!(row.collect::<Vec<_>>(), [(2, -3), (1, 7)]); // ring 1 first
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    cursors: [Cursor<'a>; MAX_LEVELS],
+    level: Level,
+    block: Block,
+    columns: usize,
+    /// Blocks in a row.
+    blocks: u32,
+    rows_left: usize,
+    /// Whether some ring counts free positions, so that inner rings mark theirs.
+    mapped: bool,
+    map: Map,
+    /// A row that [`Rows::row`] began.
+    open: Option<Open>,
+}
+
+/// How far an external iteration of a row has come.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    ring: usize,
+    span: Span,
+    /// Free positions before the ring was entered.
+    free: u32,
+    /// Blocks of the ring met so far.
+    met: u32,
+    /// The second weight of a block whose first was handed out.
+    second: Option<(usize, i8)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(view: &MatrixView<'a>, level: Level) -> Rows<'a> {
+        let shape = view.shape();
+        let empty = Cursor::new(IndexCode::Gaps { modulus: 1 }, 0, 0, &[], &[]);
+        let mut cursors = [empty; MAX_LEVELS];
+        for (slot, level) in cursors.iter_mut().zip(level.up_to()) {
+            *slot = view.ring(level).cursor(shape);
+        }
+        let free = |cursor: &Cursor<'_>| matches!(cursor.code, IndexCode::FreeGaps { .. });
+        Rows {
+            mapped: cursors.iter().take(level.number()).skip(1).any(free),
+            cursors,
+            level,
+            block: view.block(),
+            columns: shape.columns,
+            blocks: shape.blocks(view.block()),
+            rows_left: shape.rows,
+            map: Map::new(),
+            open: None,
+        }
+    }
+
+    /// Decodes the next row whole, calling `f(column, weight)` for each stored weight: ring 1 ascending by column,
+    /// then ring 2, … (both weights of a 1×2 block, even when one is 0). `None` after the last row. This is the fast way;
+    /// the code's kind is matched once a ring.
+    #[inline]
+    pub fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+        self.next_row_into(&mut f)
+    }
+
+    /// As [`Rows::next_row`], into a [`Sink`].
+    #[inline]
+    pub fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
+        self.finish_row();
+        self.rows_left = self.rows_left.checked_sub(1)?;
+        match (self.mapped, self.block) {
+            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(sink),
+            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(sink),
+            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(sink),
+            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(sink),
+        }
+        Some(())
+    }
+
+    fn whole_row<S: Sink, const WIDTH: usize, const MAPPED: bool>(&mut self, sink: &mut S) {
+        if MAPPED {
+            self.map.clear(self.blocks);
+        }
+        let mut free = self.blocks;
+        for cursor in self.cursors.iter_mut().take(self.level.number()) {
+            // A copy, so that the loops keep the cursor in registers.
+            let mut local = *cursor;
+            let (mut start, mut met) = (0, 0u32);
+            if matches!(local.code, IndexCode::Bytes { .. }) {
+                // An odd row's last block is alone: its weights do not come in whole blocks.
+                let (gaps, weights) = local.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
+                let (done, next) = if MAPPED {
+                    Marked::<_, WIDTH> { map: &mut self.map, sink }.blocks(gaps, weights)
+                } else {
+                    sink.blocks(gaps, weights)
+                };
+                local.pass_blocks::<WIDTH>(done);
+                (start, met) = (next, done as u32); // of 2²⁴ at most
+            }
+            let mut values = local.values.iter();
+            // For bytes: what a long gap or a lone block left.
+            local.walk::<MAPPED>(&mut self.map, start, self.blocks, free, |map, block| {
+                if MAPPED {
+                    map.take(block);
+                }
+                met = met.wrapping_add(1);
+                let column = (block as usize).wrapping_mul(WIDTH);
+                if let Some(weight) = values.next() {
+                    sink.weight(column, weight.cast_signed());
+                }
+                let column = column.wrapping_add(1);
+                if WIDTH == 2
+                    && column < self.columns
+                    && let Some(weight) = values.next()
+                {
+                    sink.weight(column, weight.cast_signed());
+                }
+            });
+            local.values = values.as_slice();
+            *cursor = local;
+            free = free.wrapping_sub(met);
+        }
+    }
+
+    /// Begins the next row, as an iterator; what it leaves is passed over by the next call. `None` after the last row.
+    pub fn row(&mut self) -> Option<Row<'_, 'a>> {
+        self.finish_row();
+        self.rows_left = self.rows_left.checked_sub(1)?;
+        self.map.clear(self.blocks);
+        self.open = self.enter(0, self.blocks);
+        Some(Row { rows: self })
+    }
+
+    /// Rows not yet decoded.
+    pub fn rows_left(&self) -> usize {
+        self.rows_left
+    }
+
+    fn finish_row(&mut self) {
+        while self.open.is_some() {
+            self.advance();
+        }
+    }
+
+    /// Enters a ring of the open row.
+    fn enter(&mut self, ring: usize, free: u32) -> Option<Open> {
+        let cursor = self.cursors.get_mut(ring).filter(|_| ring < self.level.number())?;
+        cursor.start_row();
+        let span = match cursor.code {
+            IndexCode::FreeGaps { .. } => Span::free(&self.map, free),
+            _ => Span::new(0, self.blocks),
+        };
+        Some(Open { ring, span, free, met: 0, second: None })
+    }
+
+    /// The next weight of the open row; closes the row after its last.
+    fn advance(&mut self) -> Option<(usize, i8)> {
+        loop {
+            let open = self.open.as_mut()?;
+            if let Some(second) = open.second.take() {
+                return Some(second);
+            }
+            let cursor = self.cursors.get_mut(open.ring)?;
+            let Some(block) = cursor.step(&mut open.span, &self.map) else {
+                cursor.end_span(&open.span);
+                let (ring, free) = (open.ring.wrapping_add(1), open.free.wrapping_sub(open.met));
+                self.open = self.enter(ring, free);
+                continue;
+            };
+            if self.mapped {
+                self.map.take(block);
+            }
+            open.met = open.met.wrapping_add(1);
+            let column = (block as usize).wrapping_mul(self.block.width());
+            let width = self.block.width().min(self.columns.saturating_sub(column));
+            let weights = cursor.take_values(width).unwrap_or(&[]);
+            if let [_, second] = weights {
+                open.second = Some((column.wrapping_add(1), second.cast_signed()));
+            }
+            return weights.first().map(|weight| (column, weight.cast_signed()));
+        }
+    }
+}
+
+/// One row as an external iterator of `(column, weight)`, in the order of [`Rows::next_row`].
+#[derive(Debug)]
+pub struct Row<'r, 'a> {
+    rows: &'r mut Rows<'a>,
+}
+
+impl Iterator for Row<'_, '_> {
+    type Item = (usize, i8);
+
+    fn next(&mut self) -> Option<(usize, i8)> {
+        self.rows.advance()
+    }
+}
