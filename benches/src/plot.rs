@@ -1,5 +1,9 @@
 //! Pictures. Fonts come with the program, so that they look the same everywhere and need nothing installed.
-use crate::{error::Error, files, report::Report};
+use crate::{
+    error::Error,
+    files,
+    report::{Entry, Report},
+};
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -48,7 +52,6 @@ fn draw(area: &Area<'_>, report: &Report) -> DrawingResult {
     area.draw(&Text::new(subtitle, (40, 64), text(23)))?;
 
     let (time, accuracy) = ranges(report);
-    let middle = time.end / 2.0;
     let mut chart = ChartBuilder::on(area)
         .margin_top(110)
         .margin_right(40)
@@ -78,22 +81,22 @@ fn draw(area: &Area<'_>, report: &Report) -> DrawingResult {
     let dense = (report.dense.host_ms, report.dense.top1_int8);
     chart.draw_series([TriangleMarker::new(dense, 13, DENSE.filled())])?;
 
-    let label = |at: (f64, f64), lines: [String; 2], colour: &'static RGBColor| {
-        // Beside the point, on the side where the picture has room.
-        let (horizontal, shift) = if at.0 > middle { (HPos::Right, -16) } else { (HPos::Left, 16) };
-        let style = text(22).color(colour).pos(Pos::new(horizontal, VPos::Top));
-        let [first, second] = lines;
-        EmptyElement::at(at) + Text::new(first, (shift, 8), style.clone()) + Text::new(second, (shift, 34), style)
+    // Below the points: the line rises to the right, so there it meets no text.
+    let label = |entry: &Entry, heading: &str, colour: &'static RGBColor| {
+        let style = text(20).color(colour).pos(Pos::new(HPos::Center, VPos::Top));
+        let lines = [heading.to_owned(), format!("{:.0} % sparse", entry.sparsity), kilobytes(entry.file_bytes)];
+        let [first, second, third] = lines.map(|line| (line, style.clone()));
+        EmptyElement::at((entry.host_ms, entry.top1_int8))
+            + Text::new(first.0, (0, 16), first.1)
+            + Text::new(second.0, (0, 39), second.1)
+            + Text::new(third.0, (0, 62), third.1)
     };
-    chart.draw_series(report.levels.iter().map(|entry| {
-        let lines = [format!("{} · {:.0} % sparse", entry.name(), entry.sparsity), size(entry.file_bytes)];
-        label((entry.host_ms, entry.top1_int8), lines, &NESTED)
-    }))?;
-    chart.draw_series([label(dense, ["dense network".to_owned(), size(report.dense.file_bytes)], &DENSE)])?;
+    chart.draw_series(report.levels.iter().map(|entry| label(entry, &entry.name(), &NESTED)))?;
+    chart.draw_series([label(&report.dense, "dense network", &DENSE)])?;
     Ok(())
 }
 
-fn size(bytes: usize) -> String {
+fn kilobytes(bytes: usize) -> String {
     format!("{:.1} kB", bytes as f64 / 1000.0)
 }
 

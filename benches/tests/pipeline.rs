@@ -41,7 +41,10 @@ impl Setting {
     fn command(&self, out: &str, extra: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nested-bench"));
         command.arg("pipeline").arg("--data").arg(self.folder.path()).arg("--out").arg(self.folder.path().join(out));
-        command.args(["--epochs", self.epochs, "--batch", "32", "--width", "0.25"]).args(extra);
+        command.args(["--epochs", self.epochs, "--batch", "32"]).args(extra);
+        if !extra.contains(&"--width") {
+            command.args(["--width", "0.25"]);
+        }
         command
     }
 

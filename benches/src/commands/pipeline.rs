@@ -12,6 +12,7 @@ use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
     Ladder, nn, quant,
+    schedule::Ramp,
     train::{Config, Dataset, Trainer},
 };
 use std::{
@@ -113,9 +114,24 @@ fn publish(report: &Report, folder: &Path) -> Result<(), Error> {
 
 impl Options {
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 30;
+        const EPOCHS: u32 = 120;
         const QUICK_EPOCHS: u32 = 3;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
+    }
+
+    /// How both networks are trained; what the options leave open was chosen with `--validation`.
+    fn config(&self, ladder: Ladder) -> Config {
+        Config {
+            ladder,
+            block: self.block.into(),
+            epochs: self.epochs(),
+            batch: self.batch as usize,
+            seed: self.seed,
+            learning_rate: 0.2,
+            weight_decay: 5e-4,
+            ramp: Ramp { start: 0.0, end: 0.3 },
+            ..Config::default()
+        }
     }
 
     /// Trains one network with these options.
@@ -130,14 +146,7 @@ impl Options {
         let run = Run {
             name,
             network: nn::resnet8(images.shape, self.width, images.classes)?,
-            config: Config {
-                ladder,
-                block: self.block.into(),
-                epochs: self.epochs(),
-                batch: self.batch as usize,
-                seed: self.seed,
-                ..Config::default()
-            },
+            config: self.config(ladder),
             checkpoint,
         };
         // The second of the two trainings may not have begun when the first was interrupted.

@@ -193,11 +193,19 @@ impl<T: Scalar> Passes<T> {
         self.output().1.iter().skip(self.logit(image, 0)).step_by(self.plan.lanes).copied().take(self.network.classes())
     }
 
-    /// The value at one place of a tensor that the last forward pass made (0: the images).
-    pub fn value(&self, tensor: TensorId, image: usize, channel: usize, y: usize, x: usize) -> T {
+    /// Calls `see` with each value of a tensor that the last forward pass made (0: the images), margins left out.
+    pub fn for_each_value(&self, tensor: TensorId, mut see: impl FnMut(T)) {
         let (map, lanes) = (&self.maps[usize::from(tensor.0)], self.plan.lanes);
-        let group = image / lanes * self.plan.group(map.len());
-        self.tensors[usize::from(tensor.0)].as_slice()[group + map.at(channel, y, x) * lanes + image % lanes]
+        let groups = self.tensors[usize::from(tensor.0)].as_slice().chunks(self.plan.group(map.len()));
+        for (group, vectors) in groups.enumerate() {
+            let used = self.images.saturating_sub(group * lanes).min(lanes);
+            for row in 0..map.shape.channels * map.shape.height {
+                let start = map.at(row / map.shape.height, row % map.shape.height, 0) * lanes;
+                for vector in vectors[start..start + map.shape.width * lanes].chunks_exact(lanes) {
+                    vector[..used].iter().for_each(|&value| see(value));
+                }
+            }
+        }
     }
 
     fn output(&self) -> (&Map, &[T]) {

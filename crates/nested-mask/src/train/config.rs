@@ -50,18 +50,18 @@ impl Default for Config {
         Config {
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
             block: Block::OneByOne,
-            epochs: 30,
+            epochs: 40,
             batch: 64,
             seed: 1,
             routing: Routing::default(),
-            learning_rate: 0.1,
+            learning_rate: 0.4,
             warm_up: 0.05,
             momentum: 0.9,
             weight_decay: 1e-4,
             label_smoothing: 0.0,
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,
-            augmentation: Augmentation { shift: 2, flip: true },
+            augmentation: Augmentation { shift: 1, flip: true },
         }
     }
 }

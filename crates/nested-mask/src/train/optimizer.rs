@@ -4,6 +4,9 @@ use crate::{
     nn::{Gradient, Layer, LayerGradient, Parameters},
 };
 
+/// The least γ that training lets a normalisation have.
+const LEAST_SCALE: f32 = 0.01;
+
 /// Velocities of all parameters, and the routed sum of the levels' gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Optimizer {
@@ -69,6 +72,8 @@ impl Optimizer {
             {
                 let undecayed = Rates { weight_decay: 0.0, ..rates };
                 descend(&mut norm.scale, &gradient.scale, scale, undecayed);
+                // Int8 multipliers are positive, and levels share the weights' sign.
+                norm.scale.iter_mut().for_each(|scale| *scale = scale.max(LEAST_SCALE));
                 descend(&mut norm.shift, &gradient.shift, shift, undecayed);
             }
         }
