@@ -61,19 +61,6 @@ pub(crate) enum Instructions {
 }
 
 impl Instructions {
-    /// The fastest that there are.
-    pub(crate) fn detect() -> Self {
-        #[cfg(feature = "std")]
-        if let Some(lanes) = Avx512::detect() {
-            return Instructions::Avx512(lanes);
-        }
-        #[cfg(feature = "std")]
-        if let Some(lanes) = Avx2::detect() {
-            return Instructions::Avx2(lanes);
-        }
-        Instructions::Sse2(Sse2)
-    }
-
     /// See [`crate::convolution`], which has checked all lengths.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn convolution(
@@ -133,32 +120,12 @@ impl Instructions {
     }
 }
 
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    Instructions::detect().convolution(weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::depthwise`], which has checked all lengths.
-pub(crate) fn depthwise(
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    Instructions::detect().depthwise(weights, parameters, geometry, input, output, scratch)
-}
+#[cfg(nested_kernels_backend = "x86_64")]
+mod detect;
 
 pub(crate) use all::{convolution_scratch, depthwise_scratch};
+#[cfg(nested_kernels_backend = "x86_64")]
+pub(crate) use detect::{convolution, depthwise};
 
 /// Two weights as the halves of an int32.
 #[inline(always)]
