@@ -105,8 +105,9 @@ impl Lines<'_> {
                 (self.line, self.rest, self.x) = (line, rest, 0);
             }
             let (now, later) = pixels.split_at(pixels.len().min(self.pitch - self.x));
-            if let Some(line) = self.line.get_mut(self.x..) {
-                line.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            let real = now.len().min(self.width.saturating_sub(self.x));
+            if let (Some(to), Some(from)) = (self.line.get_mut(self.x..self.x + real), now.get(..real)) {
+                to.copy_from_slice(from);
             }
             self.x += now.len();
             pixels = later;
