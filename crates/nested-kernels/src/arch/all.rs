@@ -1,4 +1,4 @@
-//! The portable backend, for every target: a padded int16 copy of a band of the input, in which each tap is a constant
+//! The algorithm of the portable and vector backends: a padded int16 copy of a band of the input, in which each tap is a constant
 //! offset; a weight row decoded once into a table; and a tile of accumulators in registers that the table sweeps over
 //! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
@@ -7,40 +7,13 @@ use crate::{
     rows::{DenseRows, RowSource},
 };
 use band::Band;
-use lanes::Plain;
+use lanes::Lanes;
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use sweep::Sweep;
 
 mod band;
-mod lanes;
+pub(crate) mod lanes;
 mod sweep;
-
-pub(crate) use lanes::Lanes;
-
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    convolution_with(Plain, weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::depthwise`], which has checked all lengths.
-pub(crate) fn depthwise(
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    depthwise_with(Plain, weights, parameters, geometry, input, output, scratch)
-}
 
 /// A convolution with the instructions of a backend.
 #[inline(always)]

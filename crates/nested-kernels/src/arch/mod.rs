@@ -1,6 +1,14 @@
-//! The backends, and the one place that chooses between them.
-//!
-//! `nested_kernels_dsp` is set by `build.rs` for cores with the DSP extension; `nested_kernels_force_portable` wins over it.
+//! The backends, and the one place that chooses between them: `build.rs` sets `nested_kernels_backend` from the target and
+//! from what the user says with `--cfg`. Tests compile every backend that the machine can run.
 pub(crate) mod all;
 
-pub(crate) use all as backend;
+#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "dsp"))]
+pub(crate) mod portable;
+#[cfg(any(nested_kernels_backend = "x86_64", all(test, target_arch = "x86_64", target_feature = "sse2")))]
+#[allow(unsafe_code)]
+pub(crate) mod x86_64;
+
+#[cfg(any(nested_kernels_backend = "portable", nested_kernels_backend = "dsp"))]
+pub(crate) use portable as backend;
+#[cfg(nested_kernels_backend = "x86_64")]
+pub(crate) use x86_64 as backend;

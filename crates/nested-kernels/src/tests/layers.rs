@@ -1,6 +1,6 @@
 //! Every backend's convolutions, layer by layer: all small shapes with extreme values, and random large ones.
 use super::{
-    BACKENDS, Backend, naive,
+    Backend, backends, naive,
     naive::Output,
     random::{Nested, Random, Values, level, one_convolution, one_depthwise, output, seeded},
 };
@@ -64,7 +64,7 @@ impl Case {
         for number in 1..=self.levels {
             let parameters = model.parameters(level(number), 0).unwrap();
             let expected = naive::depthwise(&weights, &outputs[number - 1], &geometry, &input);
-            for backend in BACKENDS {
+            for backend in backends() {
                 for mut scratch in scratches((backend.depthwise_scratch)(&geometry).unwrap(), random) {
                     let mut output = vec![99; expected.len()];
                     (backend.depthwise)(&weights, &parameters, &geometry, &input, &mut output, &mut scratch).unwrap();
@@ -102,7 +102,7 @@ fn run_convolution(
 ) -> usize {
     let (weights, parameters) = (weights_of(model), model.parameters(level(number), 0).unwrap());
     let mut checked = 0;
-    for Backend { name, convolution, convolution_scratch, .. } in BACKENDS {
+    for Backend { name, convolution, convolution_scratch, .. } in backends() {
         for mut scratch in scratches(convolution_scratch(&weights, geometry).unwrap(), random) {
             let mut output = vec![99; expected.len()];
             let words = scratch.len();
@@ -131,7 +131,7 @@ fn small_shapes(kernel: u8) {
             }
         }
     }
-    assert!(checked > 10_000 * BACKENDS.len(), "only {checked} checked");
+    assert!(checked > 10_000 * backends().len(), "only {checked} checked");
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod naive;
 mod networks;
 mod random;
 
-use crate::{Geometry, KernelError, Scratch, arch::all};
+use crate::{Geometry, KernelError, Scratch, arch::portable};
 use nested_csr::{Level, NodeParameters, Weights};
+use std::{vec, vec::Vec};
 
 /// The entry points that backends have in common.
 pub(crate) struct Backend {
@@ -22,11 +23,48 @@ type Convolution =
 
 type Depthwise = fn(&[i8], &NodeParameters<'_>, &Geometry, &[i8], &mut [i8], &mut [u32]) -> Result<(), KernelError>;
 
-/// Every backend that this machine can run.
-pub(crate) const BACKENDS: &[Backend] = &[Backend {
-    name: "portable",
-    convolution: all::convolution,
-    convolution_scratch: all::convolution_scratch,
-    depthwise: all::depthwise,
-    depthwise_scratch: all::depthwise_scratch,
-}];
+/// Every backend that this machine can run; one that it cannot is left out, not faked.
+pub(crate) fn backends() -> Vec<Backend> {
+    let mut backends = vec![Backend {
+        name: "portable",
+        convolution: portable::convolution,
+        convolution_scratch: portable::convolution_scratch,
+        depthwise: portable::depthwise,
+        depthwise_scratch: portable::depthwise_scratch,
+    }];
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    backends.extend(vectors::backends());
+    backends
+}
+
+/// The instruction sets of x86-64.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod vectors {
+    use super::Backend;
+    use crate::arch::x86_64::{self, Avx2, Avx512, Instructions, Sse2};
+    use std::vec::Vec;
+
+    /// The entry points of one instruction set, given as an expression that makes it.
+    macro_rules! backend {
+        ($name:literal, $instructions:expr) => {
+            Backend {
+                name: $name,
+                convolution: |weights, level, parameters, geometry, input, output, scratch| {
+                    $instructions.convolution(weights, level, parameters, geometry, input, output, scratch)
+                },
+                convolution_scratch: x86_64::convolution_scratch,
+                depthwise: |weights, parameters, geometry, input, output, scratch| {
+                    $instructions.depthwise(weights, parameters, geometry, input, output, scratch)
+                },
+                depthwise_scratch: x86_64::depthwise_scratch,
+            }
+        };
+    }
+
+    pub(super) fn backends() -> Vec<Backend> {
+        let sse2 = Some(backend!("SSE2", Instructions::Sse2(Sse2)));
+        let avx2 = Avx2::detect().map(|_| backend!("AVX2", Instructions::Avx2(Avx2::detect().unwrap())));
+        let avx512 = Avx512::detect().map(|_| backend!("AVX-512", Instructions::Avx512(Avx512::detect().unwrap())));
+        [sse2, avx2, avx512].into_iter().flatten().collect()
+    }
+}

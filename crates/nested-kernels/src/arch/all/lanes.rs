@@ -1,4 +1,4 @@
-//! The instructions that a sweep is made of, and their plain body.
+//! The instructions that a sweep is made of: the seam between the algorithm and the backends.
 
 /// A register's worth of pixels, multiplied by two weights at a time: the instruction that every vector unit has is
 /// `a₀·b₀ + a₁·b₁` on pairs of int16.
@@ -24,44 +24,3 @@ pub(crate) trait Lanes: Copy {
 
 /// The widest tile of any backend, in pixels: what the end of a padded copy leaves room for.
 pub(crate) const WIDEST: usize = if cfg!(target_arch = "x86_64") { 128 } else { 32 };
-
-/// Registers of the tallest tile: as many as every backend has room for.
-pub(crate) const TALLEST: usize = 4;
-
-/// Plain Rust, which compilers turn into what vector instructions the target has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plain;
-
-/// Pixels of [`Plain`]'s register.
-const PLAIN: usize = 8;
-
-impl Lanes for Plain {
-    const PIXELS: usize = PLAIN;
-    type Weights = [i32; 2];
-    type Sums = [i32; PLAIN];
-
-    #[inline(always)]
-    fn splat(self, sum: i32) -> Self::Sums {
-        [sum; PLAIN]
-    }
-
-    #[inline(always)]
-    fn weights(self, one: i8, two: i8) -> Self::Weights {
-        [one.into(), two.into()]
-    }
-
-    #[inline(always)]
-    fn multiply_add(self, mut sums: Self::Sums, one: &[i16], two: &[i16], [w1, w2]: Self::Weights) -> Self::Sums {
-        if let (Some(one), Some(two)) = (one.first_chunk::<PLAIN>(), two.first_chunk::<PLAIN>()) {
-            for (sum, (one, two)) in sums.iter_mut().zip(one.iter().zip(two)) {
-                *sum = sum.wrapping_add(w1 * i32::from(*one) + w2 * i32::from(*two));
-            }
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn store(self, sums: Self::Sums, to: &mut [i32]) {
-        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
-    }
-}

@@ -89,7 +89,9 @@ impl Lines<'_> {
             lanes.store(tile, sums);
         }
         let mut pixels = [0; WIDEST];
-        pixels.iter_mut().zip(&sums).take(R * L::PIXELS).for_each(|(pixel, sum)| *pixel = finish.apply(*sum));
+        for (pixel, sum) in pixels.iter_mut().zip(&sums).take(R * L::PIXELS) {
+            *pixel = finish.apply(*sum);
+        }
         self.write(pixels.get(..left.min(R * L::PIXELS)).unwrap_or(&pixels));
         R * L::PIXELS
     }
@@ -103,8 +105,9 @@ impl Lines<'_> {
                 (self.line, self.rest, self.x) = (line, rest, 0);
             }
             let (now, later) = pixels.split_at(pixels.len().min(self.pitch - self.x));
-            if let Some(line) = self.line.get_mut(self.x..) {
-                line.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            let real = now.len().min(self.width.saturating_sub(self.x));
+            if let (Some(to), Some(from)) = (self.line.get_mut(self.x..self.x + real), now.get(..real)) {
+                to.copy_from_slice(from);
             }
             self.x += now.len();
             pixels = later;
@@ -116,24 +119,33 @@ impl Lines<'_> {
 #[inline(always)]
 fn tile<L: Lanes, const R: usize>(lanes: L, copy: &[i16], table: &[u32], bias: i32) -> [L::Sums; R] {
     let mut sums = [lanes.splat(bias); R];
-    let under = |entry: u32| {
-        let offset = (entry >> 8) as usize;
-        copy.get(offset..offset + R * L::PIXELS)
-    };
-    let mut add = |one: u32, two: u32, second: i8| {
-        let (Some(first), Some(other)) = (under(one), under(two)) else { return };
-        let weights = lanes.weights(one as u8 as i8, second);
-        let registers = first.chunks_exact(L::PIXELS).zip(other.chunks_exact(L::PIXELS));
-        for (sums, (first, other)) in sums.iter_mut().zip(registers) {
-            *sums = lanes.multiply_add(*sums, first, other, weights);
-        }
-    };
     let (pairs, last) = table.as_chunks::<2>();
     for [one, two] in pairs {
-        add(*one, *two, *two as u8 as i8);
+        sums = add(lanes, sums, copy, [*one, *two], *two as u8 as i8);
     }
     if let [one] = last {
-        add(*one, *one, 0);
+        sums = add(lanes, sums, copy, [*one, *one], 0);
+    }
+    sums
+}
+
+/// Adds the products of two entries of the table; the second one's weight is given apart.
+// A function that is always inlined, not a closure: only so do the instructions of a backend end up inside its own code.
+#[inline(always)]
+fn add<L: Lanes, const R: usize>(
+    lanes: L,
+    mut sums: [L::Sums; R],
+    copy: &[i16],
+    [one, two]: [u32; 2],
+    second: i8,
+) -> [L::Sums; R] {
+    let (first, other) = ((one >> 8) as usize, (two >> 8) as usize);
+    let len = R * L::PIXELS;
+    let (Some(first), Some(other)) = (copy.get(first..first + len), copy.get(other..other + len)) else { return sums };
+    let weights = lanes.weights(one as u8 as i8, second);
+    let registers = first.chunks_exact(L::PIXELS).zip(other.chunks_exact(L::PIXELS));
+    for (sums, (first, other)) in sums.iter_mut().zip(registers) {
+        *sums = lanes.multiply_add(*sums, first, other, weights);
     }
     sums
 }
