@@ -119,6 +119,7 @@ impl Fields {
     }
 
     #[cfg(feature = "alloc")]
+    #[allow(clippy::cast_possible_truncation)] // a section's length fits 32 bits
     pub(crate) fn write(&self, out: &mut alloc::vec::Vec<u8>) {
         out.extend(self.output.scale.to_le_bytes());
         out.extend([self.output.zero_point, self.low, self.high].map(i8::cast_unsigned));

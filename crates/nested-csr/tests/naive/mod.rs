@@ -1,6 +1,7 @@
 //! A second reader of the format, written from `docs/format.md` alone: slow, plain, and without a line of the crate.
 //! It accepts exactly the files that the specification allows.
 #![allow(dead_code)] // each test uses a part of it
+#![allow(clippy::all)] // plain on purpose
 
 use std::collections::BTreeSet;
 
@@ -18,13 +19,18 @@ pub struct File {
     pub model: Option<Model>,
 }
 
+/// Row, column, weight.
+pub type Weight = (u64, u64, i8);
+/// End, blocks, weights, index code, parameter.
+type Record = (u64, u64, u64, u8, u16);
+
 #[derive(Debug, PartialEq)]
 pub struct Layer {
     pub rows: u64,
     pub columns: u64,
     pub width: u64,
     /// For each ring its index code, parameter, and weights as (row, column, weight), in order.
-    pub rings: Vec<(u8, u16, Vec<(u64, u64, i8)>)>,
+    pub rings: Vec<(u8, u16, Vec<Weight>)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -187,8 +193,8 @@ fn check_shape(rows: u64, columns: u64) -> Result<(), Refusal> {
     need(rows >= 1 && columns >= 1 && columns <= 1 << 24 && rows * columns < 1 << 31, "shape")
 }
 
-/// Reads the ring records of a section: (end, blocks, weights, code, parameter).
-fn records(section: &mut Bytes<'_>, count: usize) -> Result<Vec<(u64, u64, u64, u8, u16)>, Refusal> {
+/// Reads the ring records of a section.
+fn records(section: &mut Bytes<'_>, count: usize) -> Result<Vec<Record>, Refusal> {
     let mut records = Vec::new();
     for _ in 0..count {
         let (end, blocks, weights) = (section.u32()?, section.u32()?, section.u32()?);
@@ -200,15 +206,11 @@ fn records(section: &mut Bytes<'_>, count: usize) -> Result<Vec<(u64, u64, u64, 
 }
 
 /// Reads the rings' data that start at `start` of the section.
-fn rings(
-    layers: &mut [Layer],
-    section: &mut Bytes<'_>,
-    mut start: u64,
-    records: &[(u64, u64, u64, u8, u16)],
-) -> Result<(), Refusal> {
+fn rings(layers: &mut [Layer], section: &mut Bytes<'_>, mut start: u64, records: &[Record]) -> Result<(), Refusal> {
     for (layer, &(end, blocks, weights, code, parameter)) in layers.iter_mut().zip(records) {
         let len = end.checked_sub(start).ok_or("the end of a ring")?;
         let index = section.take(len.checked_sub(weights).ok_or("the weights of a ring")?)?;
+        need(index.len() <= 1 << 28, "an index stream that is too long")?;
         let values = section.take(weights)?;
         start = end;
         let weights = ring(layer, blocks, code, parameter, index, values)?;
@@ -225,7 +227,7 @@ fn ring(
     parameter: u16,
     index: &[u8],
     values: &[u8],
-) -> Result<Vec<(u64, u64, i8)>, Refusal> {
+) -> Result<Vec<Weight>, Refusal> {
     let in_row = layer.columns.div_ceil(layer.width);
     let taken: BTreeSet<u64> = layer
         .rings
