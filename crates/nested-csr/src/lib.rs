@@ -1,4 +1,4 @@
-//! A compressed byte format for nested sparse int8 weights, and for the models made of them.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 // Wherever bytes are read, nothing may be indexed, added or narrowed unchecked. Modules that only write are exempt.

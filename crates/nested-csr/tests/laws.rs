@@ -10,8 +10,13 @@ fn matrix_and_codes() -> impl Strategy<Value = (Nested, Vec<IndexCode>)> {
     nested().prop_flat_map(|matrix| (Just(matrix.clone()), index_codes(matrix.levels)))
 }
 
+/// That many cases; failures print their smallest input and are kept in no file.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(cases(10_000))]
 
     #[test]
     fn a_file_holds_its_matrix(matrix in nested(), profile in profile()) {
@@ -83,7 +88,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn truncations_are_refused(matrix in nested(), profile in profile()) {
