@@ -5,7 +5,7 @@ use nested_csr::{Kind, Layers, Level, MatrixView, Model, NestedCsr, Operation, W
 use nested_csr_fuzz::{mutate, tally, without_allocating};
 
 /// Rows beyond which a layer is not walked: rows without weights cost no bytes.
-const MOST_ROWS: usize = 1 << 16;
+const MOST_ROWS: usize = 1 << 9;
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed, fuzzer_mutate)

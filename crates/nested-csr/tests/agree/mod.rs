@@ -5,7 +5,7 @@ use crate::naive;
 use nested_csr::{Kind, Layers, MatrixView, Model, NestedCsr, Operation, Weights};
 
 /// Rows beyond which a layer is not walked: shapes are free, and rows without weights cost no bytes.
-const MOST_ROWS: usize = 1 << 16;
+const MOST_ROWS: usize = 1 << 9;
 
 /// Reads a file with both readers, every accessor included; whether both accept it.
 ///
