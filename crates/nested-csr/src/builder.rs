@@ -127,6 +127,9 @@ impl EncodedLayer {
                     encode_as(&positions, codes[index]).ok_or(error)?
                 }
             };
+            if index.len() > crate::ring::MAX_INDEX {
+                return Err(FormatError::TooLarge { what: "an index stream" });
+            }
             // `Shape::check` bounds the number of blocks.
             Ok(EncodedRing { code, blocks: ring.blocks.len() as u32, index, values: ring.values })
         };

@@ -245,7 +245,7 @@ mod writing {
             let index = self.layers.len();
             let layer =
                 EncodedLayer::new(index, shape, block, weights, rings, Choice::Best(self.levels, self.profile))?;
-            let end = u32::try_from(self.names.len() + name.len());
+            let end = u32::try_from(self.names.len().saturating_add(name.len()));
             self.name_ends.push(end.map_err(|_| FormatError::TooLarge { what: "the names" })?);
             self.names.extend(name.as_bytes());
             self.layers.push(layer);
@@ -260,7 +260,7 @@ mod writing {
             let too_large = |_| FormatError::TooLarge { what: "the number of layers" };
             let mut body = Vec::new();
             body.extend(u32::try_from(self.layers.len()).map_err(too_large)?.to_le_bytes());
-            body.extend((self.names.len() as u32).to_le_bytes()); // bounded by `push`
+            body.extend(self.name_ends.last().copied().unwrap_or(0).to_le_bytes());
             for (layer, end) in self.layers.iter().zip(&self.name_ends) {
                 layer.write_record(&mut body);
                 body.extend(end.to_le_bytes());

@@ -20,7 +20,9 @@ impl Level {
         if number == 0 || number > MAX_LEVELS {
             return Err(FormatError::NoSuchLevel { level: number, levels: MAX_LEVELS });
         }
-        Ok(Level(number as u8))
+        #[allow(clippy::cast_possible_truncation)] // at most 8
+        let level = Level(number as u8);
+        Ok(level)
     }
 
     /// The number of the level, from 1.

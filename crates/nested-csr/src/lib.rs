@@ -1,6 +1,17 @@
-//! A compressed byte format for nested sparse int8 weights, and for the models made of them.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
+// Wherever bytes are read, nothing may be indexed, added or narrowed unchecked. Modules that only write are exempt.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -9,6 +20,8 @@ extern crate std;
 
 mod body;
 #[cfg(feature = "alloc")]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
+// writes: lengths are checked first
 mod builder;
 mod bytes;
 mod check;
@@ -20,6 +33,8 @@ mod layers;
 mod level;
 mod model;
 #[cfg(feature = "alloc")]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
+// writes: lengths are checked first
 mod model_builder;
 mod parameters;
 mod requant;
@@ -27,6 +42,9 @@ mod ring;
 mod rows;
 mod shape;
 mod stats;
+#[cfg(feature = "proptest")]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)] // for tests
+pub mod testing;
 mod view;
 
 #[cfg(feature = "alloc")]

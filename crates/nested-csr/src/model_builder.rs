@@ -71,6 +71,8 @@ struct SparseLayer {
     rows: usize,
     weights: Vec<i8>,
     rings: Vec<u8>,
+    /// Of this layer alone; otherwise that of [`ModelBuilder::finish`].
+    profile: Option<Profile>,
 }
 
 impl ModelBuilder {
@@ -136,7 +138,8 @@ impl ModelBuilder {
                 record.weights = body::SPARSE;
                 record.source = self.layers.len();
                 let sums = self.ring_sums(shape.columns, weights, rings);
-                let layer = SparseLayer { block, rows, weights: weights.to_vec(), rings: rings.to_vec() };
+                let layer =
+                    SparseLayer { block, rows, weights: weights.to_vec(), rings: rings.to_vec(), profile: None };
                 let id = self.push(name, record, levels, &sums)?;
                 self.layers.push(layer);
                 Ok(id)
@@ -221,6 +224,19 @@ impl ModelBuilder {
         self.push(name, record, &levels, &|_, _| (0, 0))
     }
 
+    /// Chooses the profile of one nested convolution, the one that makes `tensor`: decoding is shared by all pixels of a
+    /// map, so small maps may want [`Profile::Speed`] where large ones do not notice [`Profile::Size`].
+    ///
+    /// # Errors
+    /// A tensor that no nested convolution makes.
+    pub fn prefer(&mut self, tensor: TensorId, profile: Profile) -> Result<(), FormatError> {
+        let node = usize::from(tensor.0).wrapping_sub(1);
+        let record = self.nodes.get(node).map(|node| node.record).filter(|record| record.weights == body::SPARSE);
+        let record = record.ok_or(FormatError::Node { node, field: "the weights" })?;
+        self.layers[record.source].profile = Some(profile);
+        Ok(())
+    }
+
     /// What each level costs, in instructions; 0 means unknown, as it is when this is not called.
     ///
     /// # Errors
@@ -250,7 +266,7 @@ impl ModelBuilder {
     fn encode(&self, profile: Profile) -> Result<Vec<EncodedLayer>, FormatError> {
         let layers = self.layers.iter().enumerate().map(|(index, layer)| {
             let shape = crate::Shape { rows: layer.rows, columns: layer.weights.len() / layer.rows };
-            let choice = Choice::Best(self.levels, profile);
+            let choice = Choice::Best(self.levels, layer.profile.unwrap_or(profile));
             EncodedLayer::new(index, shape, layer.block, &layer.weights, &layer.rings, choice)
         });
         layers.collect()

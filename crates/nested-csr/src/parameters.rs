@@ -119,6 +119,7 @@ impl Fields {
     }
 
     #[cfg(feature = "alloc")]
+    #[allow(clippy::cast_possible_truncation)] // a section's length fits 32 bits
     pub(crate) fn write(&self, out: &mut alloc::vec::Vec<u8>) {
         out.extend(self.output.scale.to_le_bytes());
         out.extend([self.output.zero_point, self.low, self.high].map(i8::cast_unsigned));
@@ -222,25 +223,14 @@ pub(crate) fn operand_extremes(input_weights: [i16; 2], taps: i64) -> (i64, i64)
 /// Checks a node's weights, that no accumulator leaves 32 bits, and that each level's form byte says the truth.
 pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Result<(), FormatError> {
     let node = model.body().node(index);
-    let mut needs = [Need::default(); MAX_LEVELS];
-    let mut check = |level: Level, row: usize, extremes: (i64, i64)| {
-        let overflow = FormatError::AccumulatorOverflow { node: index, level: level.number(), row };
-        let bias = model.parameters(level, index).map_or(0, |parameters| parameters.rows.get(row).bias);
-        let (least, greatest) = (extremes.0.wrapping_add(bias.into()), extremes.1.wrapping_add(bias.into()));
-        let wide = accumulator(least, greatest).ok_or(overflow)?;
-        if let Some(need) = needs.get_mut(level.index()) {
-            need.wide |= wide;
-            need.width = need.width.max(bias_width(bias));
-        }
-        Ok(())
-    };
+    let mut needs = Needs::new(model, index);
     match node.weights {
         body::SPARSE => model.layer(node.source).check(|rows, sums| {
             for row in rows {
                 let mut total = Sums::default();
-                for (level, ring) in model.levels().up_to().zip(sums) {
+                for (level, ring) in sums.iter().enumerate() {
                     total = total.add(*ring);
-                    check(level, row, total.extremes())?;
+                    needs.add(level, row, total.extremes())?;
                 }
             }
             Ok(())
@@ -249,26 +239,59 @@ pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Resu
             let columns = node.matrix(model.body().tensor(node.input)).columns;
             for (row, weights) in model.body().dense(&node).chunks(columns.max(1)).enumerate() {
                 let extremes = Sums::of(weights).extremes();
-                for level in model.levels().up_to() {
-                    check(level, row, extremes)?;
-                }
+                (0..MAX_LEVELS).try_for_each(|level| needs.add(level, row, extremes))?;
             }
         }
         _ if node.rows() > 0 => {
             let [height, width] = node.window.kernel;
             let taps = if node.operation == body::ADD { 1 } else { i64::from(height).wrapping_mul(width.into()) };
             for level in model.levels().up_to() {
-                check(level, 0, operand_extremes(model.fields(level, index).input_weights, taps))?;
+                let extremes = operand_extremes(model.fields(level, index).input_weights, taps);
+                needs.add(level.index(), 0, extremes)?;
             }
         }
         _ => return Ok(()),
     }
-    for (level, need) in model.levels().up_to().zip(needs) {
-        let wide = if need.wide { WIDE } else { 0 };
-        if u8::try_from(need.width).ok().map(|width| width | wide) != Some(model.fields(level, index).form) {
-            let (level, field) = (level.number(), "the form byte");
-            return Err(FormatError::Parameters { node: index, level, field });
+    needs.check(model)
+}
+
+/// What the rows of a node were found to need at each level that is held.
+struct Needs<'a> {
+    node: usize,
+    levels: [Option<(Requantizations<'a>, Need)>; MAX_LEVELS],
+}
+
+impl<'a> Needs<'a> {
+    fn new<B: AsRef<[u8]>>(model: &'a Model<B>, node: usize) -> Needs<'a> {
+        let mut levels = [None; MAX_LEVELS];
+        for (slot, level) in levels.iter_mut().zip(model.levels().up_to()) {
+            *slot = model.parameters(level, node).map(|parameters| (parameters.rows, Need::default()));
         }
+        Needs { node, levels }
     }
-    Ok(())
+
+    /// Takes note of a row's bias and of the extremes of its dot product at a level (from 0), when the level is held.
+    fn add(&mut self, level: usize, row: usize, extremes: (i64, i64)) -> Result<(), FormatError> {
+        let Some(Some((rows, need))) = self.levels.get_mut(level) else { return Ok(()) };
+        let bias = rows.get(row).bias;
+        let (least, greatest) = (extremes.0.wrapping_add(bias.into()), extremes.1.wrapping_add(bias.into()));
+        let level = level.wrapping_add(1);
+        let overflow = FormatError::AccumulatorOverflow { node: self.node, level, row };
+        need.wide |= accumulator(least, greatest).ok_or(overflow)?;
+        need.width = need.width.max(bias_width(bias));
+        Ok(())
+    }
+
+    /// Checks each form byte against what was found.
+    fn check<B: AsRef<[u8]>>(&self, model: &Model<B>) -> Result<(), FormatError> {
+        for (level, (_, need)) in model.levels().up_to().zip(self.levels.iter().flatten()) {
+            let wide = if need.wide { WIDE } else { 0 };
+            let form = u8::try_from(need.width).ok().map(|width| width | wide);
+            if form != Some(model.fields(level, self.node).form) {
+                let (level, field) = (level.number(), "the form byte");
+                return Err(FormatError::Parameters { node: self.node, level, field });
+            }
+        }
+        Ok(())
+    }
 }

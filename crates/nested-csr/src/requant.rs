@@ -30,7 +30,7 @@ impl Multiplier {
         if self.0 == 0 {
             return 0;
         }
-        (4096 | (self.0 & 0xfff) as i32) << ((self.0 >> 12) + 3)
+        (0x8000 | ((self.0 & 0xfff) as i32) << 3) << (self.0 >> 12)
     }
 
     /// The representable multiplier nearest to `real`, the greater of two equally near; `None` when `real` is not in
@@ -54,9 +54,10 @@ impl Multiplier {
         let mut step = 8.0;
         for exponent in 0..16u16 {
             // Truncation after adding ½ rounds half up; the sum is exact for values below 2⁵².
-            let fraction = (m / step + 0.5) as u32;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it saturates, and is not negative
+            let fraction = (m / step + 0.5) as u16;
             if fraction < 8192 {
-                return Some(Multiplier((exponent << 12) | (fraction as u16).saturating_sub(4096)));
+                return Some(Multiplier((exponent << 12) | fraction.saturating_sub(4096)));
             }
             step *= 2.0;
         }
@@ -64,6 +65,7 @@ impl Multiplier {
     }
 
     /// `(acc · m + 2³¹) >> 32`: round half up. One SMMLAR on Arm.
+    #[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)] // 2³¹ · 2³¹ + 2³¹ fits, and its upper half
     pub const fn apply(self, acc: i32) -> i32 {
         ((acc as i64 * self.m() as i64 + (1 << 31)) >> 32) as i32
     }

@@ -6,6 +6,9 @@ use crate::{Block, FormatError, Part, Shape};
 /// Bytes of a ring's record.
 pub(crate) const RING_LEN: usize = 16;
 
+/// The longest index stream: its bits are counted in 32 bits where an address has no more.
+pub(crate) const MAX_INDEX: usize = 1 << 28;
+
 /// A ring as its record states it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ring<'a> {
@@ -83,6 +86,9 @@ impl Directory {
         if end > section.len() || index.is_none() {
             let expected = start.saturating_add(values);
             return Err(FormatError::Offset { part, what: "ring", index: layer, found: end, expected });
+        }
+        if index > Some(MAX_INDEX) {
+            return Err(FormatError::TooLarge { what: "an index stream" });
         }
         if u8_at(section, at.wrapping_add(13)) != 0 {
             return Err(FormatError::NotZero { part, offset: at.wrapping_add(13) });

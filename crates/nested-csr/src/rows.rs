@@ -71,7 +71,7 @@ impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
     #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
         let block = if WIDTH == 2 { column >> 1 } else { column };
-        self.map.take(block as u32); // blocks are counted in 32 bits
+        self.map.take(u32::try_from(block).unwrap_or(u32::MAX));
         self.sink.weight(column, weight);
     }
 }
@@ -181,7 +181,7 @@ impl<'a> Rows<'a> {
                     sink.blocks(gaps, weights)
                 };
                 local.pass_blocks::<WIDTH>(done);
-                (start, met) = (next, done as u32); // of 2²⁴ at most
+                (start, met) = (next, u32::try_from(done).unwrap_or(u32::MAX));
             }
             let mut values = local.values.iter();
             // For bytes: what a long gap or a lone block left.

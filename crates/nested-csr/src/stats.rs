@@ -105,7 +105,7 @@ fn log2_binomial(n: f64, k: f64) -> f64 {
 #[cfg(feature = "std")]
 fn ln_factorial(n: f64) -> f64 {
     if n < 32.0 {
-        return (2..=n as u32).map(|i| f64::from(i).ln()).sum();
+        return (2..32u8).map(f64::from).take_while(|i| *i <= n).map(f64::ln).sum();
     }
     let tail = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1260.0 * n.powi(5));
     (n + 0.5) * n.ln() - n + 0.5 * (2.0 * core::f64::consts::PI).ln() + tail

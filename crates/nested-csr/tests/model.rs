@@ -1,7 +1,7 @@
 //! A model is read back as it was built, at each level and from each prefix.
 use nested_csr::{
-    Block, ConvolutionWeights, FormatError, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Profile,
-    Quantization, Requantization, TensorShape, Weights, Window,
+    Block, ConvolutionWeights, FormatError, IndexCode, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation,
+    Profile, Quantization, Requantization, TensorShape, Weights, Window,
 };
 
 const LEVELS: usize = 2;
@@ -15,7 +15,7 @@ fn node_levels(rows: usize, bias: i32, input_weights: [i16; 2]) -> Vec<NodeLevel
             input_weights,
             rows: (0..rows)
                 .map(|row| Requantization {
-                    multiplier: Multiplier::nearest(0.01 * (row + 1) as f64).unwrap(),
+                    multiplier: Multiplier::nearest(0.01 * (row % 40 + 1) as f64).unwrap(),
                     bias: bias * (level as i32 + 1) - row as i32,
                 })
                 .collect(),
@@ -88,6 +88,26 @@ fn a_model_is_read_back_as_it_was_built() {
         assert!(pool.rows.is_empty() && pool.output == model.parameters(level, 3).unwrap().output);
     }
     assert_eq!(built.cost(Level::new(2).unwrap()), None);
+}
+
+#[test]
+fn a_layer_may_have_a_profile_of_its_own() {
+    let input = TensorShape { channels: 64, height: 1, width: 1 };
+    let levels = Level::new(LEVELS).unwrap();
+    let mut builder = ModelBuilder::new(levels, input, Quantization { scale: 1.0, zero_point: 0 }).unwrap();
+    let rings: Vec<u8> = (0..64 * 64).map(|i| [1, 2].get(i * 7919 % 13).copied().unwrap_or(0)).collect();
+    let weights: Vec<i8> = rings.iter().map(|&ring| ring as i8).collect();
+    let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &weights, rings: &rings };
+    let mut tensor = builder.input();
+    for _ in 0..2 {
+        tensor =
+            builder.convolution("", tensor, Window::square(1, 1, 0), 64, sparse, &node_levels(64, 1, [0, 0])).unwrap();
+    }
+    builder.prefer(tensor, Profile::Speed).unwrap();
+    assert!(builder.prefer(builder.input(), Profile::Speed).is_err());
+    let model = builder.finish(Profile::Balanced).unwrap();
+    let codes: Vec<_> = model.sparse_layers().map(|(_, layer)| layer.index_code(levels).unwrap()).collect();
+    assert_eq!(codes, [IndexCode::Nibbles, IndexCode::Bytes { count_width: 1 }]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl<'a> Bits<'a> {
     pub(crate) fn finished(&self) -> bool {
         let used = self.at.div_ceil(8);
         let last: [u8; 1] = array_at(self.bytes, used.saturating_sub(1));
-        let spare = (self.at & 7) as u32;
+        let spare = self.at & 7;
         used == self.bytes.len() && (spare == 0 || u32::from(last[0]) >> spare == 0)
     }
 }
@@ -63,6 +63,7 @@ pub(crate) struct BitWriter {
 }
 
 #[cfg(feature = "alloc")]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)] // writes: what it is given fits
 impl BitWriter {
     /// Appends the low `count` bits of `value`, `count` at most 24.
     pub(crate) fn put(&mut self, value: u32, count: u32) {

@@ -133,7 +133,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn pass_blocks<const WIDTH: usize>(&mut self, blocks: usize) {
         self.gaps = self.gaps.get(blocks..).unwrap_or(&[]);
         self.values = self.values.get(blocks.wrapping_mul(WIDTH)..).unwrap_or(&[]);
-        self.pending = self.pending.wrapping_sub(blocks as u32); // no more than there were
+        let passed = u32::try_from(blocks).unwrap_or(u32::MAX);
+        self.pending = self.pending.saturating_sub(passed);
         if self.pending > 0 {
             self.next_byte_gap();
         }
@@ -153,7 +154,7 @@ impl<'a> Cursor<'a> {
         free: u32,
         mut emit: impl FnMut(&mut Map, u32),
     ) {
-        let mut span = Span::new(start, blocks.wrapping_sub(start));
+        let mut span = Span::new(start, blocks.saturating_sub(start));
         match self.code {
             IndexCode::Bytes { .. } => {
                 while let Some(block) = self.meet(&mut span, Self::next_byte_gap) {

@@ -74,6 +74,7 @@ impl Golomb {
 }
 
 #[cfg(feature = "alloc")]
+#[allow(clippy::arithmetic_side_effects)] // writes: the modulus is not 0 and what it is given fits
 impl Golomb {
     /// Writes a gap.
     pub(crate) fn write(self, gap: u32, out: &mut BitWriter) {

@@ -2,23 +2,23 @@
 
 /// The widest row that a map covers, in blocks. Wider rows use codes that need no map.
 pub(crate) const MAP_BLOCKS: u32 = 8192;
-const WORDS: usize = MAP_BLOCKS as usize / 32;
+const WORDS: u32 = MAP_BLOCKS / 32;
 
 /// A bit a block of one row.
 #[derive(Clone, Debug)]
 pub(crate) struct Map {
-    words: [u32; WORDS],
+    words: [u32; WORDS as usize],
 }
 
 impl Map {
     pub(crate) const fn new() -> Map {
-        Map { words: [0; WORDS] }
+        Map { words: [0; WORDS as usize] }
     }
 
     /// Frees the first `blocks` blocks.
     pub(crate) fn clear(&mut self, blocks: u32) {
-        let words = blocks.div_ceil(32) as usize;
-        if let Some(words) = self.words.get_mut(..words.min(WORDS)) {
+        let words = blocks.div_ceil(32).min(WORDS);
+        if let Some(words) = self.words.get_mut(..words as usize) {
             words.fill(0);
         }
     }
@@ -63,7 +63,7 @@ impl FreeWord {
     /// The block that `place` free ones of the row come before; `place` never falls between calls.
     #[inline(always)]
     pub(crate) fn block(&mut self, place: u32, map: &Map) -> u32 {
-        while place.wrapping_sub(self.before) >= self.count && self.index < WORDS as u32 {
+        while place.wrapping_sub(self.before) >= self.count && self.index < WORDS {
             *self = FreeWord::new(map, self.index.wrapping_add(1), self.before.wrapping_add(self.count));
         }
         (self.index << 5).wrapping_add(select(self.mask, place.wrapping_sub(self.before)))
@@ -81,8 +81,8 @@ fn select(word: u32, rank: u32) -> u32 {
     let passed = |shift: u32| u32::from(rank >= (before >> shift) & 0xff);
     let mut at = passed(0).wrapping_add(passed(8)).wrapping_add(passed(16)) << 3;
     let mut rank = rank.wrapping_sub(((before << 8) >> at) & 0xff);
-    for (sums, bits) in [(nibbles, 4), (pairs, 2), (word, 1)] {
-        let here = (sums >> at) & ((1 << bits) - 1);
+    for (sums, bits, mask) in [(nibbles, 4, 15), (pairs, 2, 3), (word, 1, 1)] {
+        let here = (sums >> at) & mask;
         let pass = u32::from(rank >= here);
         rank = rank.wrapping_sub(here & 0u32.wrapping_sub(pass));
         at = at.wrapping_add(bits & 0u32.wrapping_sub(pass));
@@ -91,6 +91,7 @@ fn select(word: u32, rank: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 mod tests {
     use super::select;
     use proptest::prelude::*;
@@ -99,7 +100,7 @@ mod tests {
         #[test]
         fn select_finds_each_set_bit(word in any::<u32>()) {
             for (rank, bit) in (0..32).filter(|bit| word >> bit & 1 == 1).enumerate() {
-                prop_assert_eq!(select(word, rank as u32), bit);
+                prop_assert_eq!(select(word, u32::try_from(rank).unwrap()), bit);
             }
         }
     }

@@ -5,6 +5,8 @@ mod golomb;
 mod map;
 
 #[cfg(feature = "alloc")]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
+// writes: lengths are checked first
 mod encode;
 
 pub(crate) use cursor::{Cursor, Span};
