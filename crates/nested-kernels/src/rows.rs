@@ -1,0 +1,37 @@
+//! Where a convolution's weights come from, row by row: the seam between the format and the kernels.
+use nested_csr::Rows;
+
+/// Weight rows in order, each decoded whole.
+pub(crate) trait RowSource {
+    /// Calls `f(column, weight)` for each weight of the next row; columns are below the matrix's. `None` after the last row.
+    fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()>;
+}
+
+impl RowSource for Rows<'_> {
+    #[inline]
+    fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()> {
+        Rows::next_row(self, f)
+    }
+}
+
+/// The rows of a dense row-major matrix: every weight, zeros too, so that it is a fair dense baseline.
+#[derive(Clone, Debug)]
+pub(crate) struct DenseRows<'a> {
+    rows: core::slice::ChunksExact<'a, i8>,
+}
+
+impl<'a> DenseRows<'a> {
+    pub(crate) fn new(weights: &'a [i8], columns: usize) -> Self {
+        DenseRows { rows: weights.chunks_exact(columns.max(1)) }
+    }
+}
+
+impl RowSource for DenseRows<'_> {
+    #[inline]
+    fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+        for (column, weight) in self.rows.next()?.iter().enumerate() {
+            f(column, *weight);
+        }
+        Some(())
+    }
+}
