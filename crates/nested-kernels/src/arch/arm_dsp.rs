@@ -1,0 +1,207 @@
+//! The backend for Cortex-M cores with the DSP extension: a packed copy of a band of the input, two activations a word;
+//! a weight row decoded once into a table of steps through it; and a walk of that table for each block of 8 outputs, two
+//! multiplications an instruction.
+use crate::{
+    Geometry, KernelError, Scratch,
+    rows::{DenseRows, RowSource},
+};
+use band::{Band, Lines, Parts};
+use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
+use pack::Pairing;
+use walk::Walk;
+
+mod band;
+mod clamp;
+mod ops;
+mod pack;
+mod table;
+mod walk;
+
+/// The bounds that all rows of a layer share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) zero_point: i8,
+    pub(crate) low: i8,
+    pub(crate) high: i8,
+}
+
+impl Bounds {
+    fn new(parameters: &NodeParameters<'_>) -> Self {
+        Bounds { zero_point: parameters.output.zero_point, low: parameters.low, high: parameters.high }
+    }
+}
+
+/// See [`crate::convolution`], which has checked all lengths.
+pub(crate) fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let pairing = pairing(weights, geometry);
+    let requantization = |row| parameters.rows.get(row);
+    let bounds = Bounds::new(parameters);
+    match *weights {
+        Weights::Sparse(matrix) => {
+            let rows = || matrix.rows(level);
+            convolve_rows(pairing, rows, requantization, bounds, geometry, input, output, scratch)
+        }
+        Weights::Dense(weights) => {
+            let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
+            let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
+            convolve_rows(pairing, rows, requantization, bounds, geometry, input, output, scratch)
+        }
+    }
+}
+
+/// See [`crate::convolution_scratch`].
+pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    scratch_words(pairing(weights, geometry), geometry)
+}
+
+/// Pairs of channels suit weights that come in pairs; pairs of pixels suit all others.
+fn pairing(weights: &Weights<'_>, geometry: &Geometry) -> Pairing {
+    let in_pairs = match weights {
+        Weights::Dense(_) => true,
+        Weights::Sparse(matrix) => matrix.block() == Block::OneByTwo,
+    };
+    let even = geometry.input.channels % 2 == 0;
+    if in_pairs && even && geometry.output.width >= 8 { Pairing::Channels } else { Pairing::Pixels }
+}
+
+/// Words of scratch for a band of one line, and for all.
+fn scratch_words(pairing: Pairing, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    let lines = Lines::new(geometry, pairing);
+    let words = |count| Band::new(geometry, lines, count)?.words();
+    let minimum = words(1).ok_or(KernelError::TooLarge)?;
+    // A map that is too large for one band's offsets prefers the largest band that is not.
+    let mut count = lines.extent;
+    while count > 1 && words(count).is_none() {
+        count /= 2;
+    }
+    Ok(Scratch { minimum, preferred: words(count).unwrap_or(minimum).max(minimum) })
+}
+
+/// The largest band that fits a scratch, one of several of nearly equal size.
+fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Band<'_>, usize)> {
+    let fits = |count| Band::new(geometry, lines, count).filter(|band| band.words().is_some_and(|w| w <= scratch));
+    let (mut fitting, mut too_many) = (1, lines.extent + 1);
+    fits(1)?;
+    while too_many - fitting > 1 {
+        let middle = fitting.midpoint(too_many);
+        if fits(middle).is_some() { fitting = middle } else { too_many = middle }
+    }
+    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting));
+    Some((fits(count)?, count))
+}
+
+/// Convolves with rows from any source; `rows` starts anew from the first row.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
+    pairing: Pairing,
+    rows: impl Fn() -> Result<R, E>,
+    requantization: impl Fn(usize) -> Requantization,
+    bounds: Bounds,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let lines = Lines::new(geometry, pairing);
+    let given = scratch.len();
+    let needed = scratch_words(pairing, geometry)?.minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    band.prepare(&mut parts);
+    let mut first = 0;
+    loop {
+        // The last band overlaps the one before it rather than being smaller.
+        first = usize::min(first, lines.extent - count);
+        band.pack(first, input, &mut parts);
+        let rows = rows().map_err(Into::into)?;
+        walk_rows(&band, first, rows, &requantization, bounds, &mut parts, output);
+        first += count;
+        if first >= lines.extent {
+            break;
+        }
+    }
+    clamp::clamp(output, bounds);
+    Ok(())
+}
+
+/// Every row's outputs in a band.
+fn walk_rows(
+    band: &Band<'_>,
+    first: usize,
+    mut rows: impl RowSource,
+    requantization: &impl Fn(usize) -> Requantization,
+    bounds: Bounds,
+    parts: &mut Parts<'_>,
+    output: &mut [i8],
+) {
+    let offsets = band.offsets(parts.taps);
+    let outputs = band.outputs(first);
+    let plane = band.geometry.output.height * band.geometry.output.width;
+    for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
+        let Requantization { multiplier, bias } = requantization(row);
+        let decoded = match band.lines.pairing {
+            Pairing::Pixels => table::pixels(&mut rows, offsets, parts.table),
+            Pairing::Channels => table::channels(&mut rows, offsets, parts.table),
+        };
+        let Some(decoded) = decoded else { return };
+        let exact = band.lines.pairing == Pairing::Pixels
+            && (multiplier.m() & 0xff != 0 || !decoded.fits(bias, parts.table));
+        decoded.write_head(band.lines.pairing, bias, parts.table);
+        let walk = Walk {
+            packed: parts.packed,
+            table: parts.table,
+            entries: decoded.entries,
+            segments: parts.segments,
+            start: decoded.start,
+            multiplier: multiplier.m(),
+            zero_point: bounds.zero_point.into(),
+            outputs,
+        };
+        let target = band.target(plane, parts.strip);
+        match band.lines.pairing {
+            Pairing::Pixels if exact => walk.pixels_exact(decoded.biases(bias), target),
+            Pairing::Pixels => walk.pixels(target),
+            Pairing::Channels => walk.channels(target),
+        }
+        band.copy_strip(first, parts.strip, plane);
+    }
+}
+
+/// See [`crate::depthwise`], which has checked all lengths.
+pub(crate) fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let taps = geometry.taps();
+    let mut one = *geometry;
+    (one.input.channels, one.output.channels) = (1, 1);
+    let channels = weights.chunks_exact(taps.max(1)).zip(input.chunks_exact(one.input.len().max(1)));
+    let outputs = output.chunks_exact_mut(one.output.len().max(1));
+    for (channel, ((weights, input), output)) in channels.zip(outputs).enumerate() {
+        let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
+        let requantization = |_| parameters.rows.get(channel);
+        let bounds = Bounds::new(parameters);
+        convolve_rows(Pairing::Pixels, rows, requantization, bounds, &one, input, output, scratch)?;
+    }
+    Ok(())
+}
+
+/// See [`crate::depthwise_scratch`].
+pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    let mut one = *geometry;
+    (one.input.channels, one.output.channels) = (1, 1);
+    scratch_words(Pairing::Pixels, &one)
+}

@@ -1,0 +1,241 @@
+//! A band of the input in packed form: where everything is, and how a walk goes through it.
+use super::{
+    pack::{Pairing, RowLayout},
+    table::{self, Offsets},
+};
+use crate::Geometry;
+use core::mem::take;
+
+/// How a layer's outputs are laid out in lines of words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines {
+    pub(super) pairing: Pairing,
+    /// A 1×1 kernel without stride or padding: the whole map is one line, and a band is a part of it.
+    flat: bool,
+    /// Lines, or words of the one flat line.
+    pub(super) extent: usize,
+    /// From the first lane's pixels to the second's: output lines, or pixels of the flat line. 0 for pairs of channels.
+    shift: usize,
+}
+
+impl Lines {
+    pub(super) fn new(geometry: &Geometry, pairing: Pairing) -> Lines {
+        let window = geometry.window;
+        let flat = window.kernel == [1, 1] && window.stride == 1 && window.padding == Default::default();
+        let whole = if flat { geometry.output.height * geometry.output.width } else { geometry.output.height };
+        let extent = if pairing == Pairing::Pixels { whole.div_ceil(2) } else { whole };
+        Lines { pairing, flat, extent, shift: whole - extent }
+    }
+
+    /// Outputs of a block in one lane.
+    fn block(&self) -> usize {
+        match self.pairing {
+            Pairing::Pixels => 4,
+            Pairing::Channels => 8,
+        }
+    }
+
+    /// The lanes' number.
+    fn lanes(&self) -> usize {
+        match self.pairing {
+            Pairing::Pixels => 2,
+            Pairing::Channels => 1,
+        }
+    }
+}
+
+/// A band of `count` lines (or words of the flat line).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Band<'g> {
+    pub(super) geometry: &'g Geometry,
+    pub(super) lines: Lines,
+    /// Packed rows of a channel.
+    rows: usize,
+    row: RowLayout,
+    /// Lines that are walked, and outputs of each.
+    walked: usize,
+    width: usize,
+}
+
+/// The scratch of a band, cut up.
+pub(super) struct Parts<'s> {
+    pub(super) taps: &'s mut [u32],
+    padding: &'s mut [u32],
+    pub(super) segments: &'s mut [i32],
+    pub(super) strip: &'s mut [i8],
+    pub(super) table: &'s mut [u32],
+    pub(super) packed: &'s mut [u32],
+}
+
+impl<'g> Band<'g> {
+    /// `None` when it is too large to be addressed.
+    pub(super) fn new(geometry: &'g Geometry, lines: Lines, count: usize) -> Option<Self> {
+        let [kernel_height, kernel_width] = geometry.window.kernel.map(usize::from);
+        let stride = usize::from(geometry.window.stride);
+        let (walked, width) = if lines.flat { (1, count) } else { (count, geometry.output.width) };
+        let rows = (walked - 1) * stride + kernel_height;
+        let columns = (width.max(lines.block()) - 1) * stride + kernel_width;
+        let left = geometry.window.padding.left.into();
+        let band = Band { geometry, lines, rows, row: RowLayout::new(stride, columns, left), walked, width };
+        // Offsets and their differences are 32-bit.
+        (band.channels().checked_mul(rows)?.checked_mul(columns)? < 1 << 27).then_some(band)
+    }
+
+    /// Packed channels.
+    fn channels(&self) -> usize {
+        match self.lines.pairing {
+            Pairing::Pixels => self.geometry.input.channels,
+            Pairing::Channels => self.geometry.input.channels.div_ceil(2),
+        }
+    }
+
+    /// Whether a line is shorter than a block: the walk then writes to a strip, from which the outputs are copied.
+    fn narrow(&self) -> bool {
+        self.width < self.lines.block()
+    }
+
+    /// The lengths of [`Parts`].
+    fn lengths(&self) -> [usize; 6] {
+        let taps = self.geometry.taps();
+        let padding = if self.lines.flat { 0 } else { self.geometry.input.width.div_ceil(4) };
+        let segments = 6 * self.walked + 1;
+        let strip = if self.narrow() { self.walked * self.lines.block() * self.lines.lanes() / 4 } else { 0 };
+        let packed = self.channels() * self.rows * self.row.words();
+        [taps, padding, segments, strip, table::words(taps * self.geometry.input.channels), packed]
+    }
+
+    /// Words of scratch.
+    pub(super) fn words(&self) -> Option<usize> {
+        self.lengths().into_iter().try_fold(0, usize::checked_add)
+    }
+
+    /// Cuts a scratch up; `None` when it is too short.
+    pub(super) fn parts<'s>(&self, mut scratch: &'s mut [u32]) -> Option<Parts<'s>> {
+        let mut next = |length: usize| {
+            let (part, rest) = take(&mut scratch).split_at_mut_checked(length)?;
+            scratch = rest;
+            Some(part)
+        };
+        let [taps, padding, segments, strip, table, packed] = self.lengths();
+        Some(Parts {
+            taps: next(taps)?,
+            padding: next(padding)?,
+            segments: bytemuck::cast_slice_mut(next(segments)?),
+            strip: bytemuck::cast_slice_mut(next(strip)?),
+            table: next(table)?,
+            packed: next(packed)?,
+        })
+    }
+
+    /// Writes what does not depend on which band it is: the taps' offsets, a row of padding, the segments.
+    pub(super) fn prepare(&self, parts: &mut Parts<'_>) {
+        let pitch = self.row.words();
+        let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
+        for (kh, taps) in parts.taps.chunks_mut(kernel_width.max(1)).enumerate() {
+            for (kw, tap) in taps.iter_mut().enumerate() {
+                *tap = 4 * (kh * pitch + self.row.position(kw)) as u32;
+            }
+        }
+        parts.padding.fill(u32::from_le_bytes([self.geometry.zero_point as u8; 4]));
+        self.write_segments(parts.segments);
+    }
+
+    fn write_segments(&self, segments: &mut [i32]) {
+        let block = self.lines.block();
+        let width = self.width.max(block);
+        let (whole, left) = (width / block * block, width % block);
+        let next_line = 4 * usize::from(self.geometry.window.stride) * self.row.words();
+        let mut words = segments.iter_mut();
+        let mut put = |word: usize| {
+            if let Some(cell) = words.next() {
+                *cell = word as i32;
+            }
+        };
+        for _ in 0..self.walked {
+            put(whole);
+            if left > 0 {
+                // The last block overlaps the one before it: outputs computed twice are the same.
+                let back = block - left;
+                put(0usize.wrapping_sub(4 * back));
+                put(0usize.wrapping_sub(back));
+                put(block);
+            }
+            put(next_line.wrapping_sub(4 * width));
+            put(0);
+        }
+        put(0);
+    }
+
+    /// Offsets for the tables.
+    pub(super) fn offsets<'t>(&self, taps: &'t [u32]) -> Offsets<'t> {
+        let channel = 4 * (self.rows * self.row.words()) as u32;
+        Offsets { taps, channel, channels: self.geometry.input.channels }
+    }
+
+    /// Packs the band that begins at line (or word) `first`.
+    pub(super) fn pack(&self, first: usize, input: &[i8], parts: &mut Parts<'_>) {
+        let geometry = self.geometry;
+        let zero_point = self.lines.pairing.word(geometry.zero_point, geometry.zero_point);
+        let plane = (geometry.input.height * geometry.input.width).max(1);
+        let padding: &[i8] = bytemuck::cast_slice(parts.padding);
+        let mut packed = parts.packed.chunks_exact_mut(self.row.words().max(1));
+        let mut planes = input.chunks_exact(plane);
+        while let Some(a) = planes.next() {
+            let b = match self.lines.pairing {
+                Pairing::Pixels => a,
+                // A last channel alone is paired with itself, under a weight of 0.
+                Pairing::Channels => planes.next().unwrap_or(a),
+            };
+            for (row, packed) in (0..self.rows).zip(&mut packed) {
+                let (a, b) = (self.source(a, first, row, 0, padding), self.source(b, first, row, 1, padding));
+                self.row.pack(self.lines.pairing, a, b, zero_point, packed);
+            }
+        }
+    }
+
+    /// The input pixels that packed row `row` of a lane holds.
+    fn source<'i>(&self, plane: &'i [i8], first: usize, row: usize, lane: usize, padding: &'i [i8]) -> &'i [i8] {
+        let shift = if lane == 1 { self.lines.shift } else { 0 };
+        if self.lines.flat {
+            let from = first + shift;
+            return plane.get(from..from + self.width).unwrap_or_default();
+        }
+        let width = self.geometry.input.width;
+        let row = (first + shift) * usize::from(self.geometry.window.stride) + row;
+        let inside = row.checked_sub(self.geometry.window.padding.top.into());
+        let pixels = inside.and_then(|row| plane.get(row * width..(row + 1) * width));
+        pixels.unwrap_or_else(|| padding.get(..width).unwrap_or_default())
+    }
+
+    /// Where a row's outputs begin in its output plane (or in the strip), for each lane.
+    pub(super) fn outputs(&self, first: usize) -> [usize; 2] {
+        if self.narrow() {
+            return [0, self.walked * self.lines.block()];
+        }
+        self.lanes_from(first)
+    }
+
+    fn lanes_from(&self, first: usize) -> [usize; 2] {
+        let line = if self.lines.flat { 1 } else { self.width };
+        [first * line, (first + self.lines.shift) * line]
+    }
+
+    /// The output that the walk writes: the plane itself, or the strip.
+    pub(super) fn target<'o>(&self, plane: &'o mut [i8], strip: &'o mut [i8]) -> &'o mut [i8] {
+        if self.narrow() { strip } else { plane }
+    }
+
+    /// Copies a strip's outputs to their plane.
+    pub(super) fn copy_strip(&self, first: usize, strip: &[i8], plane: &mut [i8]) {
+        if !self.narrow() {
+            return;
+        }
+        let lanes = strip.chunks_exact(self.walked * self.lines.block());
+        for (lane, from) in lanes.zip(self.lanes_from(first)) {
+            let cells = plane.get_mut(from..).unwrap_or_default().chunks_exact_mut(self.width);
+            for (cells, outputs) in cells.zip(lane.chunks_exact(self.lines.block())) {
+                cells.iter_mut().zip(outputs).for_each(|(cell, output)| *cell = *output);
+            }
+        }
+    }
+}

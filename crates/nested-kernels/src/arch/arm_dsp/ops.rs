@@ -1,0 +1,62 @@
+//! One function an instruction: inline assembly on a core with the DSP extension, the same arithmetic in Rust elsewhere,
+//! so that the algorithm above them is tested on a host.
+
+macro_rules! instruction {
+    ($(#[$doc:meta])* $name:ident($($arg:ident),*) $text:literal, $portable:expr) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(super) fn $name($($arg: u32),*) -> u32 {
+            #[cfg(nested_kernels_dsp)]
+            {
+                let out: u32;
+                // SAFETY: one instruction that reads and writes registers only (a saturation sets the sticky Q flag,
+                // which compiled code does not read).
+                unsafe {
+                    core::arch::asm!($text, out = lateout(reg) out, $($arg = in(reg) $arg,)* options(pure, nomem, nostack, preserves_flags));
+                }
+                out
+            }
+            #[cfg(not(nested_kernels_dsp))]
+            {
+                $portable
+            }
+        }
+    };
+}
+
+instruction!(
+    /// Bytes 0 and 2, each extended with zeros to 16 bits.
+    uxtb16(a) "uxtb16 {out}, {a}", a & 0x00ff_00ff);
+instruction!(
+    /// Bytes 1 and 3, each extended with zeros to 16 bits.
+    uxtb16_ror8(a) "uxtb16 {out}, {a}, ror #8", (a >> 8) & 0x00ff_00ff);
+instruction!(
+    /// Bytes 0 and 2, each sign-extended to 16 bits.
+    sxtb16(a) "sxtb16 {out}, {a}", sign_extend(a));
+instruction!(
+    /// Bytes 1 and 3, each sign-extended to 16 bits.
+    sxtb16_ror8(a) "sxtb16 {out}, {a}, ror #8", sign_extend(a >> 8));
+instruction!(
+    /// The bottom half of `a` below the bottom half of `b`.
+    bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
+instruction!(
+    /// The top half of `a` below the top half of `b`.
+    tops(a, b) "pkhtb {out}, {b}, {a}, asr #16", (a >> 16) | (b & 0xffff_0000));
+instruction!(
+    /// Bytes added as signed with saturation.
+    qadd8(a, b) "qadd8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_add));
+instruction!(
+    /// Bytes subtracted as signed with saturation.
+    qsub8(a, b) "qsub8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_sub));
+
+#[cfg(not(nested_kernels_dsp))]
+fn sign_extend(a: u32) -> u32 {
+    let half = |byte: u32| u32::from(byte as u8 as i8 as u16);
+    half(a) | half(a >> 16) << 16
+}
+
+#[cfg(not(nested_kernels_dsp))]
+fn each_byte(a: u32, b: u32, f: impl Fn(i8, i8) -> i8) -> u32 {
+    let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
+    u32::from_le_bytes(core::array::from_fn(|i| f(a[i] as i8, b[i] as i8) as u8))
+}

@@ -1,0 +1,174 @@
+//! A weight row, decoded into the table that a walk reads.
+use super::{
+    pack::Pairing,
+    walk::{HEAD, LAST},
+};
+use crate::rows::RowSource;
+
+/// Words that a row of `columns` weights may need.
+pub(super) fn words(columns: usize) -> usize {
+    HEAD + 2 * columns + 2
+}
+
+/// Where taps and channels lie in a packed band, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offsets<'a> {
+    /// One a tap.
+    pub(super) taps: &'a [u32],
+    /// From a packed channel (or pair of channels) to the next.
+    pub(super) channel: u32,
+    /// Input channels.
+    pub(super) channels: usize,
+}
+
+/// What was decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Entries of the table; at least 1.
+    pub(super) entries: usize,
+    /// Where the walk stands before the first block, in bytes of the band.
+    pub(super) start: i32,
+    sum: i32,
+}
+
+/// Splits columns `tap · channels + channel` without dividing: within a ring they ascend.
+struct Columns<'a> {
+    offsets: Offsets<'a>,
+    rest: core::slice::Iter<'a, u32>,
+    tap: u32,
+    first: usize,
+}
+
+impl<'a> Columns<'a> {
+    fn new(offsets: Offsets<'a>) -> Self {
+        let mut rest = offsets.taps.iter();
+        let tap = rest.next().copied().unwrap_or(0);
+        Columns { offsets, rest, tap, first: 0 }
+    }
+
+    /// The tap's offset and the channel.
+    #[inline(always)]
+    fn split(&mut self, column: usize) -> (u32, usize) {
+        if column < self.first {
+            *self = Columns::new(self.offsets);
+        }
+        while column - self.first >= self.offsets.channels {
+            let Some(tap) = self.rest.next() else { break };
+            self.tap = *tap;
+            self.first += self.offsets.channels;
+        }
+        (self.tap, column - self.first)
+    }
+}
+
+/// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
+#[inline(always)]
+pub(super) fn pixels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
+    let mut columns = Columns::new(offsets);
+    let (mut entries, mut sum, mut start, mut place) = (0, 0, 0, 0);
+    // An entry's step is known when the next one is: the pairs here are (step of the one before, weight).
+    let mut slots = table.get_mut(HEAD - 1..)?.as_chunks_mut::<2>().0.iter_mut();
+    let mut put = |offset: u32, weight: i32| {
+        if let Some(slot) = slots.next() {
+            *slot = [offset.wrapping_sub(place), (weight << 8) as u32];
+            if entries == 0 {
+                start = offset;
+            }
+            place = offset;
+            entries += 1;
+            sum += weight;
+        }
+    };
+    rows.next_row(|column, weight| {
+        let (tap, channel) = columns.split(column);
+        put(tap + channel as u32 * offsets.channel, i32::from(weight));
+    })?;
+    if entries == 0 {
+        put(0, 0);
+    }
+    let last = start.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);
+    *table.get_mut(HEAD - 1 + 2 * entries)? = last;
+    Some(Row { entries, start: start as i32, sum })
+}
+
+/// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
+#[inline(always)]
+pub(super) fn channels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
+    let mut columns = Columns::new(offsets);
+    let (mut entries, mut place, mut pending) = (0, 0, None);
+    let mut slots = table.get_mut(HEAD..)?.as_chunks_mut::<2>().0.iter_mut();
+    let mut put = |offset: u32, weights: u32| {
+        if let Some(slot) = slots.next() {
+            *slot = [weights, offset.wrapping_sub(place)];
+            // The walk moves on by 24 as it loads.
+            place = offset + 24;
+            entries += 1;
+        }
+    };
+    rows.next_row(|column, weight| {
+        let (tap, channel) = columns.split(column);
+        let offset = tap + (channel as u32 / 2) * offsets.channel;
+        let half = u32::from(i16::from(weight) as u16);
+        match pending.take() {
+            Some((before, first)) if before == offset && channel % 2 == 1 => put(offset, first | half << 16),
+            before => {
+                if let Some((before, first)) = before {
+                    put(before, first);
+                }
+                if channel % 2 == 0 {
+                    pending = Some((offset, half));
+                } else {
+                    put(offset, half << 16);
+                }
+            }
+        }
+    })?;
+    if let Some((before, first)) = pending {
+        put(before, first);
+    }
+    if entries == 0 {
+        put(0, 0);
+    }
+    let start = place.wrapping_sub(32);
+    let first = table.get_mut(HEAD + 1)?;
+    *first = first.wrapping_sub(start);
+    *table.get_mut(HEAD + 1 + 2 * entries)? = LAST as u32;
+    Some(Row { entries, start: start as i32, sum: 0 })
+}
+
+impl Row {
+    /// The accumulators' first values in front of a table of pixel pairs: lane 0 in the top 24 bits of the low word,
+    /// biased so that it never borrows from lane 1, less what the activations' bias of 128 adds to it.
+    fn pixels_head(&self, bias: i32, table: &mut [u32]) {
+        let [low, high] = self.biases(bias).map(i64::from);
+        let sum = (high << 32).wrapping_add(low << 8).wrapping_add(1 << 31);
+        for pair in table.as_chunks_mut::<2>().0.iter_mut().take(HEAD / 2) {
+            *pair = [sum as u32, (sum >> 32) as u32];
+        }
+    }
+
+    /// The accumulators' first values.
+    pub(super) fn write_head(&self, pairing: Pairing, bias: i32, table: &mut [u32]) {
+        match pairing {
+            Pairing::Pixels => self.pixels_head(bias, table),
+            Pairing::Channels => table.iter_mut().take(HEAD).for_each(|word| *word = bias as u32),
+        }
+    }
+
+    /// What each lane starts from.
+    pub(super) fn biases(&self, bias: i32) -> [i32; 2] {
+        [bias.wrapping_sub(128 * self.sum), bias]
+    }
+
+    /// Whether lane 0 fits its 24 bits whatever the activations are.
+    pub(super) fn fits(&self, bias: i32, table: &[u32]) -> bool {
+        let room = (1 << 23) - 1 - i64::from(bias).abs();
+        // 128 · 128 is the greatest product; only a long row needs the sum of its magnitudes.
+        if (self.entries as i64) << 14 <= room {
+            return true;
+        }
+        let weights = table.get(HEAD..).unwrap_or_default().as_chunks::<2>().0.iter().take(self.entries);
+        let magnitude: i64 = weights.map(|[weight, _]| i64::from(*weight as i32 >> 8).abs()).sum();
+        magnitude * 128 <= room
+    }
+}
