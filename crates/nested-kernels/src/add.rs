@@ -6,12 +6,7 @@ use nested_csr::NodeParameters;
 ///
 /// # Errors
 /// Maps of different lengths, parameters without a requantisation.
-pub fn add(
-    parameters: &NodeParameters<'_>,
-    left: &[i8],
-    right: &[i8],
-    output: &mut [i8],
-) -> Result<(), KernelError> {
+pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
     check_length(output.len(), left.len(), |needed, given| KernelError::InputLength { needed, given })?;
     let sum = Sum::new(parameters, output.len(), right.len())?;
     for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {

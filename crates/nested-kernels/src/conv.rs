@@ -1,9 +1,5 @@
 //! Convolution, sparse and dense; a fully connected layer is one whose kernel is the whole map.
-use crate::{
-    Geometry, KernelError,
-    arch::backend,
-    geometry::check_length,
-};
+use crate::{Geometry, KernelError, arch::backend, geometry::check_length};
 use nested_csr::{Level, NodeParameters, Weights};
 
 /// Words of scratch that a kernel wants.

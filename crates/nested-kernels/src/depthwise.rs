@@ -1,10 +1,5 @@
 //! Depthwise convolution: one filter a channel.
-use crate::{
-    Geometry, KernelError, Scratch,
-    arch::backend,
-    conv::check_scratch,
-    geometry::check_length,
-};
+use crate::{Geometry, KernelError, Scratch, arch::backend, conv::check_scratch, geometry::check_length};
 use nested_csr::NodeParameters;
 
 /// Convolves each channel of one image with its own filter, `weights[(channel · KH + kh) · KW + kw]`.

@@ -1,10 +1,12 @@
 //! The executor: a checked model, and the plan of the memory that it runs in.
 use crate::{
-    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool, convolution,
-    convolution_scratch, depthwise, depthwise_scratch, max_pool,
+    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool,
     conv::check_weights,
+    convolution, convolution_scratch, depthwise,
     depthwise::check_depthwise,
+    depthwise_scratch,
     geometry::check_length,
+    max_pool,
     plan::{Plan, Step},
     pool::check_pool,
 };
@@ -107,50 +109,71 @@ impl<B: AsRef<[u8]>> Network<B> {
         arena: &mut [u32],
         result: &mut [i8],
     ) -> Result<(), KernelError> {
-        let missing = KernelError::Node { node: index, fault: NodeFault::Missing };
-        let node = self.model.node(index).ok_or(missing.clone())?;
-        let order = KernelError::Node { node: index, fault: NodeFault::Order };
-        let (tensors, scratch) = arena.split_at_mut_checked(self.plan.top(index) / 4).ok_or(order.clone())?;
+        let fault = |fault| KernelError::Node { node: index, fault };
+        let node = self.model.node(index).ok_or(fault(NodeFault::Missing))?;
+        let top = self.plan.top(index) / 4;
+        let (tensors, scratch) = arena.split_at_mut_checked(top).ok_or(fault(NodeFault::Order))?;
         let tensors: &mut [i8] = bytemuck::cast_slice_mut(tensors);
-        let [left, right] = inputs(&node.operation);
-        let place = |tensor| self.place(tensor).ok_or(missing.clone());
-        let (left_place, right_place) = (place(left)?, if left == right { 0..0 } else { place(right)? });
-        let output_place = place(TensorId(index as u16 + 1))?;
-        let parameters = self.model.parameters(level, index);
-
-        if !output_place.is_empty() && (output_place == left_place || output_place == right_place) {
-            let parameters = parameters.ok_or(missing)?;
-            let on_left = output_place == left_place;
-            let (other, other_place) = if on_left { (right, right_place) } else { (left, left_place) };
-            let [sum, operand] = tensors.get_disjoint_mut([output_place, other_place]).map_err(|_| order)?;
-            let operand = if other == TensorId(0) { image } else { operand };
-            return add_in_place(&if on_left { parameters } else { swapped(parameters) }, sum, operand);
+        let operands = self.operands(&node, image, tensors, result).ok_or(fault(NodeFault::Order))?;
+        let geometry = |window| self.geometry(level, &node, window).ok_or(fault(NodeFault::Missing));
+        let parameters = || self.model.parameters(level, index).ok_or(fault(NodeFault::Missing));
+        match (node.operation, operands) {
+            (Operation::Convolution { window, weights, .. }, Operands::Apart { left, output, .. }) => {
+                convolution(&weights, level, &parameters()?, &geometry(window)?, left, output, scratch)
+            }
+            (Operation::Depthwise { window, weights, .. }, Operands::Apart { left, output, .. }) => {
+                depthwise(weights, &parameters()?, &geometry(window)?, left, output, scratch)
+            }
+            (Operation::Add { .. }, Operands::Apart { left, right, output }) => {
+                add(&parameters()?, left, right, output)
+            }
+            (Operation::Add { .. }, Operands::OnLeft { sum, right }) => add_in_place(&parameters()?, sum, right),
+            (Operation::Add { .. }, Operands::OnRight { left, sum }) => {
+                add_in_place(&swapped(parameters()?), sum, left)
+            }
+            (Operation::AveragePool { window, .. }, Operands::Apart { left, output, .. }) => {
+                average_pool(&parameters()?, &geometry(window)?, left, output)
+            }
+            (Operation::MaxPool { window, .. }, Operands::Apart { left, output, .. }) => {
+                max_pool(&geometry(window)?, left, output)
+            }
+            // Only sums are planned in place.
+            (_, Operands::OnLeft { .. } | Operands::OnRight { .. }) => Err(fault(NodeFault::Order)),
         }
+    }
 
-        let places = [left_place, right_place, output_place.clone()];
-        let [first, second, made] = tensors.get_disjoint_mut(places).map_err(|_| order)?;
-        let first = if left == TensorId(0) { image } else { &*first };
-        let second = match right {
-            _ if left == right => first,
-            TensorId(0) => image,
-            _ => &*second,
-        };
-        let output = if output_place.is_empty() { result } else { made };
-        let geometry = |window| self.geometry(level, &node, window).ok_or(missing.clone());
-        match node.operation {
-            Operation::Convolution { window, weights, .. } => {
-                let parameters = parameters.ok_or(missing.clone())?;
-                convolution(&weights, level, &parameters, &geometry(window)?, first, output, scratch)
+    /// A node's tensors, taken from the arena or from the caller's slices; `None` when the plan has them overlap.
+    fn operands<'a>(
+        &self,
+        node: &Node<'_>,
+        image: &'a [i8],
+        tensors: &'a mut [i8],
+        result: &'a mut [i8],
+    ) -> Option<Operands<'a>> {
+        let [left, right] = inputs(&node.operation);
+        let places = [self.place(left)?, self.place(right)?];
+        let made = self.place(TensorId(u16::try_from(node.index + 1).ok()?))?;
+        let in_arena = !made.is_empty();
+        let of = |tensor, slice: &'a mut [i8]| if tensor == TensorId(0) { image } else { &*slice };
+        match places {
+            [on_left, other] if in_arena && on_left == made => {
+                let [sum, other] = tensors.get_disjoint_mut([made, other]).ok()?;
+                Some(Operands::OnLeft { sum, right: of(right, other) })
             }
-            Operation::Depthwise { window, weights, .. } => {
-                let parameters = parameters.ok_or(missing.clone())?;
-                depthwise(weights, &parameters, &geometry(window)?, first, output, scratch)
+            [other, on_right] if in_arena && on_right == made => {
+                let [other, sum] = tensors.get_disjoint_mut([other, made]).ok()?;
+                Some(Operands::OnRight { left: of(left, other), sum })
             }
-            Operation::Add { .. } => add(&parameters.ok_or(missing)?, first, second, output),
-            Operation::AveragePool { window, .. } => {
-                average_pool(&parameters.ok_or(missing.clone())?, &geometry(window)?, first, output)
+            [one, _] if left == right => {
+                let [input, made] = tensors.get_disjoint_mut([one, made]).ok()?;
+                let left = of(left, input);
+                Some(Operands::Apart { left, right: left, output: if in_arena { made } else { result } })
             }
-            Operation::MaxPool { window, .. } => max_pool(&geometry(window)?, first, output),
+            [one, other] => {
+                let [one, other, made] = tensors.get_disjoint_mut([one, other, made]).ok()?;
+                let output = if in_arena { made } else { result };
+                Some(Operands::Apart { left: of(left, one), right: of(right, other), output })
+            }
         }
     }
 
@@ -173,6 +196,25 @@ impl<B: AsRef<[u8]>> Network<B> {
         let zero_point = zero_point(&self.model, level, input)?;
         Some(Geometry { input: shape(&self.model, input)?, output: node.output, window, zero_point })
     }
+}
+
+/// What a node reads and writes.
+enum Operands<'a> {
+    Apart {
+        left: &'a [i8],
+        right: &'a [i8],
+        output: &'a mut [i8],
+    },
+    /// The sum takes the left operand's place.
+    OnLeft {
+        sum: &'a mut [i8],
+        right: &'a [i8],
+    },
+    /// The sum takes the right operand's place.
+    OnRight {
+        left: &'a [i8],
+        sum: &'a mut [i8],
+    },
 }
 
 /// The tensors that an operation reads; one that it reads alone is given twice.

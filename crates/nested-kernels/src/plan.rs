@@ -162,16 +162,20 @@ mod tests {
     use std::vec::Vec;
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>(), 1..5usize), 1..40)
-            .prop_map(|steps| {
-                let one = |(node, (left, right, two, len)): (usize, (prop::sample::Index, prop::sample::Index, bool, usize))| {
+        prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>(), 1..5usize),
+            1..40,
+        )
+        .prop_map(|steps| {
+            let one =
+                |(node, (left, right, two, len)): (usize, (prop::sample::Index, prop::sample::Index, bool, usize))| {
                     // Mostly recent tensors, as in real networks.
                     let recent = |index: prop::sample::Index| (node - index.index(node.min(4) + 1)) as u16;
                     let left = recent(left);
                     Step { inputs: [left, if two { recent(right) } else { left }], in_place: two, len: len * 10 }
                 };
-                steps.into_iter().enumerate().map(one).collect()
-            })
+            steps.into_iter().enumerate().map(one).collect()
+        })
     }
 
     /// Runs the plan on symbols: every step reads what its inputs' makers wrote.
@@ -189,9 +193,12 @@ mod tests {
             memory[top..].fill(Some(usize::MAX));
             if node + 1 < steps.len() {
                 assert!(range(node).end <= top);
-                let disjoint = |maker: usize| range(maker).end <= range(node).start || range(node).end <= range(maker).start;
+                let disjoint =
+                    |maker: usize| range(maker).end <= range(node).start || range(node).end <= range(maker).start;
                 let same = |maker: usize| step.in_place && range(maker) == range(node);
-                assert!(step.inputs.iter().filter_map(|t| usize::from(*t).checked_sub(1)).all(|m| disjoint(m) || same(m)));
+                assert!(
+                    step.inputs.iter().filter_map(|t| usize::from(*t).checked_sub(1)).all(|m| disjoint(m) || same(m))
+                );
                 memory[range(node)].fill(Some(node));
             }
         }

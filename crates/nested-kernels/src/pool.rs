@@ -20,9 +20,14 @@ pub fn average_pool(
     check_length(1, parameters.rows.len(), |needed, given| KernelError::Requantizations { needed, given })?;
     let finish = Finish::new(parameters.rows.get(0), parameters);
     let weight = i32::from(parameters.input_weights[0]);
-    pool(geometry, input, output, 0i32, |sum, value| sum.wrapping_add(value.into()), |sum| {
-        finish.apply(finish.bias.wrapping_add(weight.wrapping_mul(sum)))
-    });
+    pool(
+        geometry,
+        input,
+        output,
+        0i32,
+        |sum, value| sum.wrapping_add(value.into()),
+        |sum| finish.apply(finish.bias.wrapping_add(weight.wrapping_mul(sum))),
+    );
     Ok(())
 }
 

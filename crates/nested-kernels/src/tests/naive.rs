@@ -80,9 +80,8 @@ pub(crate) fn depthwise(weights: &[i8], out: &Output, geometry: &Geometry, input
 
 /// A weighted sum.
 pub(crate) fn add(weights: [i16; 2], out: &Output, left: &[i8], right: &[i8]) -> Vec<i8> {
-    let one = |(l, r): (&i8, &i8)| {
-        out.of(0, i64::from(weights[0]) * i64::from(*l) + i64::from(weights[1]) * i64::from(*r))
-    };
+    let one =
+        |(l, r): (&i8, &i8)| out.of(0, i64::from(weights[0]) * i64::from(*l) + i64::from(weights[1]) * i64::from(*r));
     left.iter().zip(right).map(one).collect()
 }
 
@@ -96,7 +95,5 @@ pub(crate) fn average_pool(weight: i16, out: &Output, geometry: &Geometry, input
 
 /// A max pool.
 pub(crate) fn max_pool(geometry: &Geometry, input: &[i8]) -> Vec<i8> {
-    each(geometry, |at| {
-        taps(geometry).filter_map(|tap| under(geometry, input, at, tap)).max().unwrap_or(i8::MIN)
-    })
+    each(geometry, |at| taps(geometry).filter_map(|tap| under(geometry, input, at, tap)).max().unwrap_or(i8::MIN))
 }

@@ -12,7 +12,6 @@ const OFFSETS: usize = 1 << 24;
 /// The layout of a band.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Band {
-    channels: usize,
     stride: usize,
     /// Phases of a tap that occur: less than the stride when the kernel is smaller.
     phases: [usize; 2],
@@ -39,7 +38,7 @@ impl Band {
         let planes = channels.checked_mul(phases[0] * phases[1])?;
         // The last tile reads up to TILE elements past the last position of the last tap.
         let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(TILE)?;
-        (len < OFFSETS).then_some(Band { channels, stride, phases, plane, rows, positions, len })
+        (len < OFFSETS).then_some(Band { stride, phases, plane, rows, positions, len })
     }
 
     /// The most output rows whose band fits `elements`; `None` when not even one does.
