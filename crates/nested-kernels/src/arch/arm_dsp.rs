@@ -17,6 +17,9 @@ mod pack;
 mod table;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 /// The bounds that all rows of a layer share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {

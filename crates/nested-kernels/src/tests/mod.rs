@@ -1,7 +1,7 @@
 //! One runner for every backend that this machine can run, against one naive reference.
 mod errors;
 mod layers;
-mod naive;
+pub(crate) mod naive;
 mod networks;
 mod random;
 

@@ -74,13 +74,7 @@ impl RowLayout {
     pub(super) fn pack(&self, pairing: Pairing, a: &[i8], b: &[i8], padding: u32, row: &mut [u32]) {
         match self.stride {
             1 => {
-                let Some((left, rest)) = row.split_at_mut_checked(self.left) else { return row.fill(padding) };
-                left.fill(padding);
-                let Some((body, right)) = rest.split_at_mut_checked(a.len()) else {
-                    return interleave(pairing, a, b, rest);
-                };
-                right.fill(padding);
-                interleave(pairing, a, b, body);
+                interleave(pairing, a, b, skip_padding(row, self.left, a.len(), padding));
             }
             2 => self.pack_halves(pairing, a, b, padding, row),
             _ => self.pack_any(pairing, a, b, padding, row),
@@ -99,7 +93,6 @@ impl RowLayout {
         );
         let (first4, first) = first.as_chunks_mut::<2>();
         let (second4, second) = second.as_chunks_mut::<2>();
-        let count = first4.len().min(second4.len());
         let mut done = 0;
         for (((first, second), a), b) in
             first4.iter_mut().zip(second4.iter_mut()).zip(a.as_chunks::<4>().0).zip(b.as_chunks::<4>().0)
@@ -115,7 +108,6 @@ impl RowLayout {
             let pairs = a.iter().skip(from).step_by(2).zip(b.iter().skip(from).step_by(2));
             cells.zip(pairs).for_each(|(cell, (a, b))| *cell = pairing.word(*a, *b));
         };
-        let _ = count;
         rest(first4, first, 0);
         rest(second4, second, 1);
     }
@@ -136,13 +128,9 @@ impl RowLayout {
 /// Fills the padding around a plane's `len` columns and returns the part between.
 #[inline(always)]
 fn skip_padding(plane: &mut [u32], before: usize, len: usize, padding: u32) -> &mut [u32] {
-    let Some((left, rest)) = plane.split_at_mut_checked(before) else {
-        plane.fill(padding);
-        return &mut [];
-    };
+    let (left, rest) = plane.split_at_mut(before.min(plane.len()));
     left.fill(padding);
-    let len = len.min(rest.len());
-    let (body, right) = rest.split_at_mut_checked(len).unwrap_or_default();
+    let (body, right) = rest.split_at_mut(len.min(rest.len()));
     right.fill(padding);
     body
 }

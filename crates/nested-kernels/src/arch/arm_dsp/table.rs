@@ -61,50 +61,64 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// Writes pairs of words, and remembers where the entries lie in the band.
+struct Writer<'t> {
+    slots: core::slice::IterMut<'t, [u32; 2]>,
+    entries: usize,
+    first: u32,
+    place: u32,
+}
+
+impl<'t> Writer<'t> {
+    fn new(table: &'t mut [u32]) -> Self {
+        Writer { slots: table.as_chunks_mut::<2>().0.iter_mut(), entries: 0, first: 0, place: 0 }
+    }
+
+    /// An entry at `offset`: its step, then its weight.
+    #[inline(always)]
+    fn put(&mut self, offset: u32, pair: impl FnOnce(u32) -> [u32; 2]) {
+        let Some(slot) = self.slots.next() else { return };
+        *slot = pair(offset.wrapping_sub(self.place));
+        if self.entries == 0 {
+            self.first = offset;
+        }
+        self.place = offset;
+        self.entries += 1;
+    }
+}
+
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
 #[inline(always)]
 pub(super) fn pixels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
     let mut columns = Columns::new(offsets);
-    let (mut entries, mut sum, mut start, mut place) = (0, 0, 0, 0);
-    // An entry's step is known when the next one is: the pairs here are (step of the one before, weight).
-    let mut slots = table.get_mut(HEAD - 1..)?.as_chunks_mut::<2>().0.iter_mut();
-    let mut put = |offset: u32, weight: i32| {
-        if let Some(slot) = slots.next() {
-            *slot = [offset.wrapping_sub(place), (weight << 8) as u32];
-            if entries == 0 {
-                start = offset;
-            }
-            place = offset;
-            entries += 1;
-            sum += weight;
-        }
-    };
+    // An entry's step is known when the next one is: a pair here is the step of the entry before, and a weight.
+    let mut writer = Writer::new(table.get_mut(HEAD - 1..)?);
+    let mut sum = 0;
     rows.next_row(|column, weight| {
         let (tap, channel) = columns.split(column);
-        put(tap + channel as u32 * offsets.channel, i32::from(weight));
+        let weight = i32::from(weight);
+        sum += weight;
+        writer.put(tap + channel as u32 * offsets.channel, |step| [step, (weight << 8) as u32]);
     })?;
-    if entries == 0 {
-        put(0, 0);
+    if writer.entries == 0 {
+        writer.put(0, |step| [step, 0]);
     }
-    let last = start.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);
+    let Writer { entries, first, place, .. } = writer;
+    let last = first.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);
     *table.get_mut(HEAD - 1 + 2 * entries)? = last;
-    Some(Row { entries, start: start as i32, sum })
+    Some(Row { entries, start: first as i32, sum })
 }
 
 /// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
 #[inline(always)]
 pub(super) fn channels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
     let mut columns = Columns::new(offsets);
-    let (mut entries, mut place, mut pending) = (0, 0, None);
-    let mut slots = table.get_mut(HEAD..)?.as_chunks_mut::<2>().0.iter_mut();
+    let mut writer = Writer::new(table.get_mut(HEAD..)?);
+    // The walk moves on by 24 as it loads.
     let mut put = |offset: u32, weights: u32| {
-        if let Some(slot) = slots.next() {
-            *slot = [weights, offset.wrapping_sub(place)];
-            // The walk moves on by 24 as it loads.
-            place = offset + 24;
-            entries += 1;
-        }
+        writer.put(offset, |step| [weights, step.wrapping_sub(24)]);
     };
+    let mut pending = None;
     rows.next_row(|column, weight| {
         let (tap, channel) = columns.split(column);
         let offset = tap + (channel as u32 / 2) * offsets.channel;
@@ -126,12 +140,13 @@ pub(super) fn channels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &
     if let Some((before, first)) = pending {
         put(before, first);
     }
-    if entries == 0 {
-        put(0, 0);
+    if writer.entries == 0 {
+        writer.put(0, |step| [0, step]);
     }
-    let start = place.wrapping_sub(32);
-    let first = table.get_mut(HEAD + 1)?;
-    *first = first.wrapping_sub(start);
+    let Writer { entries, first, place, .. } = writer;
+    // From one block to the next the walk goes 32 on, and 24 are gone.
+    let start = place.wrapping_sub(8);
+    *table.get_mut(HEAD + 1)? = first.wrapping_sub(start);
     *table.get_mut(HEAD + 1 + 2 * entries)? = LAST as u32;
     Some(Row { entries, start: start as i32, sum: 0 })
 }
