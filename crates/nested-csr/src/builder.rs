@@ -1,7 +1,9 @@
-//! Writing: matrices and models, from int8 weights and the ring of each weight.
-use crate::{
-    Block, FormatError, Level, Model, NestedCsr, Quantization, Requantization, Shape, TensorId, TensorShape, Window,
-};
+//! Writing: matrices, from int8 weights and the ring of each weight.
+use crate::bytes::padded;
+use crate::header::{ENTRY_LEN, FIXED_LEN, Kind, MAGIC, VERSION, header_len};
+use crate::index::{IndexCode, Positions, encode};
+use crate::{Block, FormatError, Level, NestedCsr, Shape};
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// What the encoder prefers when it chooses an index code.
@@ -29,119 +31,233 @@ impl NestedCsr<Vec<u8>> {
         rings: &[u8],
         profile: Profile,
     ) -> Result<Self, FormatError> {
-        let _ = (shape, block, levels, weights, rings, profile);
-        todo!()
+        let layer = EncodedLayer::new(0, shape, block, levels, weights, rings, profile)?;
+        let mut body = Vec::new();
+        layer.write_record(&mut body);
+        let sections = (0..levels.number())
+            .map(|ring| write_section(&[], &[&layer], ring, &[], &[]))
+            .collect::<Result<Vec<_>, _>>()?;
+        NestedCsr::parse(write_file(Kind::Matrix, &body, &sections)?)
     }
 }
 
-/// The weights of a convolution that is added to a model.
-#[derive(Clone, Copy, Debug)]
-pub enum ConvolutionWeights<'a> {
-    /// Nested sparse: row-major weights and the ring of each (see [`NestedCsr::compress`]).
-    Sparse {
-        /// The block.
-        block: Block,
-        /// Row-major, `rows · columns`.
-        weights: &'a [i8],
-        /// One a weight.
-        rings: &'a [u8],
-    },
-    /// Dense: the same at each level.
-    Dense(&'a [i8]),
-}
-
-/// What one level says of one node.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeLevel {
-    /// Quantisation of the node's output.
-    pub output: Quantization,
-    /// Least output value.
-    pub low: i8,
-    /// Greatest output value.
-    pub high: i8,
-    /// See [`crate::NodeParameters::input_weights`].
-    pub input_weights: [i16; 2],
-    /// See [`crate::NodeParameters::rows`].
-    pub rows: Vec<Requantization>,
-}
-
-/// Puts a model together, node by node, then writes it as bytes.
+/// A layer whose rings are encoded.
 #[derive(Clone, Debug)]
-pub struct ModelBuilder {}
+pub(crate) struct EncodedLayer {
+    shape: Shape,
+    block: Block,
+    rings: Vec<EncodedRing>,
+}
 
-impl ModelBuilder {
-    /// A model of `levels` levels that reads an image of this shape.
-    pub fn new(levels: Level, input: TensorShape, quantization: Quantization) -> Result<Self, FormatError> {
-        let _ = (levels, input, quantization);
-        todo!()
-    }
-    /// The input's tensor.
-    pub fn input(&self) -> TensorId {
-        TensorId(0)
-    }
-    /// Shape of a tensor made so far.
-    pub fn shape(&self, tensor: TensorId) -> Option<TensorShape> {
-        let _ = tensor;
-        todo!()
-    }
-    /// A convolution with `rows` output channels; `levels` holds one entry a level. `name` is for reports; it may be empty.
-    pub fn convolution(
-        &mut self,
-        name: &str,
-        input: TensorId,
-        window: Window,
-        rows: usize,
-        weights: ConvolutionWeights<'_>,
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let _ = (name, input, window, rows, weights, levels);
-        todo!()
-    }
-    /// A depthwise convolution.
-    pub fn depthwise(
-        &mut self,
-        name: &str,
-        input: TensorId,
-        window: Window,
+#[derive(Clone, Debug)]
+struct EncodedRing {
+    code: IndexCode,
+    blocks: u32,
+    index: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl EncodedLayer {
+    /// Encodes a matrix; see [`NestedCsr::compress`].
+    pub(crate) fn new(
+        layer: usize,
+        shape: Shape,
+        block: Block,
+        levels: Level,
         weights: &[i8],
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let _ = (name, input, window, weights, levels);
-        todo!()
+        rings: &[u8],
+        profile: Profile,
+    ) -> Result<Self, FormatError> {
+        shape.check(layer)?;
+        check_len("weights", shape.len(), weights.len())?;
+        check_len("rings", shape.len(), rings.len())?;
+        let mut sorted: Vec<SortedRing> = vec![SortedRing::default(); levels.number()];
+        let rows = weights.chunks_exact(shape.columns).zip(rings.chunks_exact(shape.columns));
+        for (row, (weights, rings)) in rows.enumerate() {
+            sort_row(row, block, levels, weights, rings, &mut sorted)?;
+        }
+        let width = shape.blocks(block);
+        let rings = sorted.into_iter().map(|ring| ring.encode(width, profile)).collect();
+        Ok(EncodedLayer { shape, block, rings })
     }
-    /// The sum of two tensors of one shape.
-    pub fn add(
-        &mut self,
-        name: &str,
-        left: TensorId,
-        right: TensorId,
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let _ = (name, left, right, levels);
-        todo!()
+
+    /// Bytes of a ring's index and weights.
+    pub(crate) fn data_len(&self, ring: usize) -> usize {
+        self.rings[ring].index.len() + self.rings[ring].values.len()
     }
-    /// An average pool.
-    pub fn average_pool(
-        &mut self,
-        name: &str,
-        input: TensorId,
-        window: Window,
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let _ = (name, input, window, levels);
-        todo!()
+
+    /// Appends the layer's record.
+    pub(crate) fn write_record(&self, body: &mut Vec<u8>) {
+        // `Shape::check` bounds both sides.
+        body.extend((self.shape.rows as u32).to_le_bytes());
+        body.extend((self.shape.columns as u32).to_le_bytes());
+        body.extend([u8::from(self.block == Block::OneByTwo), 0, 0, 0]);
     }
-    /// A max pool.
-    pub fn max_pool(&mut self, name: &str, input: TensorId, window: Window) -> Result<TensorId, FormatError> {
-        let _ = (name, input, window);
-        todo!()
+}
+
+pub(crate) fn check_len(what: &'static str, needed: usize, given: usize) -> Result<(), FormatError> {
+    if needed != given {
+        return Err(FormatError::LengthMismatch { what, needed, given });
     }
-    /// Writes the file.
-    ///
-    /// # Errors
-    /// A row whose `bias + extreme dot product` exceeds ±2³¹ at some level, an empty graph.
-    pub fn finish(self, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
-        let _ = profile;
-        todo!()
+    Ok(())
+}
+
+/// The blocks of one ring, sorted by row and column.
+#[derive(Clone, Debug, Default)]
+struct SortedRing {
+    blocks: Vec<u32>,
+    free: Vec<u32>,
+    counts: Vec<u32>,
+    rooms: Vec<u32>,
+    values: Vec<u8>,
+}
+
+impl SortedRing {
+    fn encode(self, width: u32, profile: Profile) -> EncodedRing {
+        let positions =
+            Positions { blocks: &self.blocks, free: &self.free, counts: &self.counts, rooms: &self.rooms, width };
+        let (code, index) = encode(&positions, profile);
+        // `Shape::check` bounds the number of blocks.
+        EncodedRing { code, blocks: self.blocks.len() as u32, index, values: self.values }
     }
+}
+
+/// Deals one row's blocks out to their rings.
+fn sort_row(
+    row: usize,
+    block: Block,
+    levels: Level,
+    weights: &[i8],
+    rings: &[u8],
+    sorted: &mut [SortedRing],
+) -> Result<(), FormatError> {
+    let blocks = weights.len().div_ceil(block.width());
+    let mut room = blocks as u32;
+    // How many blocks each ring took so far: a block's place among the free positions of ring k is its own place
+    // less the blocks that rings below k took before it.
+    let mut taken = [0u32; crate::MAX_LEVELS];
+    for (index, (weights, rings)) in weights.chunks(block.width()).zip(rings.chunks(block.width())).enumerate() {
+        let Some(ring) = ring_of_block(row, index * block.width(), levels, weights, rings)? else { continue };
+        let inner: u32 = taken[..ring].iter().sum();
+        let slot = &mut sorted[ring];
+        slot.blocks.push(index as u32);
+        slot.free.push(index as u32 - inner);
+        slot.values.extend(weights.iter().map(|w| w.cast_unsigned()));
+        taken[ring] += 1;
+    }
+    for (slot, taken) in sorted.iter_mut().zip(taken) {
+        slot.counts.push(taken);
+        slot.rooms.push(room);
+        room -= taken;
+    }
+    Ok(())
+}
+
+/// The ring (from 0) that stores a block; `None` when it is not stored.
+fn ring_of_block(
+    row: usize,
+    column: usize,
+    levels: Level,
+    weights: &[i8],
+    rings: &[u8],
+) -> Result<Option<usize>, FormatError> {
+    let mut smallest: Option<u8> = None;
+    for (offset, (&weight, &ring)) in weights.iter().zip(rings).enumerate() {
+        let column = column + offset;
+        if usize::from(ring) > levels.number() {
+            return Err(FormatError::RingAboveLevels { row, column, ring: ring.into(), levels: levels.number() });
+        }
+        if weight != 0 && ring == 0 {
+            return Err(FormatError::WeightOutsideLevels { row, column, weight });
+        }
+        if ring != 0 {
+            if smallest.is_some_and(|other| other != ring) {
+                return Err(FormatError::SplitBlock { row, column });
+            }
+            smallest = Some(ring);
+        }
+    }
+    let stored = weights.iter().any(|&weight| weight != 0);
+    Ok(smallest.filter(|_| stored).map(|ring| usize::from(ring) - 1))
+}
+
+/// A section: `head`, the ring records, `nodes` (records that follow the rings'), the rings' data, `tail`.
+pub(crate) fn write_section(
+    head: &[u8],
+    layers: &[&EncodedLayer],
+    ring: usize,
+    nodes: &[u8],
+    tail: &[u8],
+) -> Result<Vec<u8>, FormatError> {
+    let too_large = FormatError::TooLarge { what: "a section" };
+    let mut records = head.to_vec();
+    let mut data: Vec<u8> = Vec::new();
+    let data_start = head.len() + layers.len() * crate::ring::RING_LEN + nodes.len();
+    for layer in layers {
+        let ring = &layer.rings[ring];
+        data.extend(&ring.index);
+        data.extend(&ring.values);
+        let end = u32::try_from(data_start + data.len()).map_err(|_| too_large.clone())?;
+        let (code, parameter) = ring.code.stored();
+        records.extend(end.to_le_bytes());
+        records.extend(ring.blocks.to_le_bytes());
+        records.extend((ring.values.len() as u32).to_le_bytes());
+        records.extend([code, 0]);
+        records.extend(parameter.to_le_bytes());
+    }
+    records.extend(nodes);
+    records.extend(data);
+    records.extend(tail);
+    pad(&mut records)?;
+    Ok(records)
+}
+
+/// Fills up to a multiple of 4.
+pub(crate) fn pad(bytes: &mut Vec<u8>) -> Result<(), FormatError> {
+    let too_large = FormatError::TooLarge { what: "a part of the file" };
+    let len = u32::try_from(bytes.len()).ok().and_then(padded).ok_or(too_large)?;
+    bytes.resize(len as usize, 0);
+    Ok(())
+}
+
+/// Puts a file together and seals it.
+pub(crate) fn write_file(kind: Kind, body: &[u8], sections: &[Vec<u8>]) -> Result<Vec<u8>, FormatError> {
+    let levels = sections.len();
+    let mut file = vec![0; header_len(levels)];
+    file[..4].copy_from_slice(&MAGIC);
+    file[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    file[6] = kind.code();
+    file[7] = levels as u8;
+    let parts = core::iter::once(body).chain(sections.iter().map(Vec::as_slice));
+    for (part, content) in parts.enumerate() {
+        let len = u32::try_from(content.len()).map_err(|_| FormatError::TooLarge { what: "a section" })?;
+        let at = entry(part);
+        file[at..at + 4].copy_from_slice(&len.to_le_bytes());
+        file.extend(content);
+    }
+    u32::try_from(file.len()).map_err(|_| FormatError::TooLarge { what: "the file" })?;
+    seal(&mut file);
+    Ok(file)
+}
+
+/// Offset of the length and checksum of the body (0) or a section (from 1).
+fn entry(part: usize) -> usize {
+    part.checked_sub(1).map_or(8, |section| FIXED_LEN + section * ENTRY_LEN)
+}
+
+/// Writes the checksums of all parts that `file` holds, then the header's.
+pub(crate) fn seal(file: &mut [u8]) {
+    let levels = usize::from(file[7]);
+    let mut start = header_len(levels);
+    for part in 0..=levels {
+        let at = entry(part);
+        let len = crate::bytes::u32_at(file, at) as usize;
+        let Some(content) = file.get(start..start + len) else { break };
+        let sum = crc32fast::hash(content);
+        file[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());
+        start += len;
+    }
+    let sealed = header_len(levels) - 4;
+    let sum = crc32fast::hash(&file[..sealed]);
+    file[sealed..sealed + 4].copy_from_slice(&sum.to_le_bytes());
 }

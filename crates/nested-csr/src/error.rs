@@ -1,15 +1,121 @@
 //! What can be wrong with bytes or with what is to be compressed.
+use crate::Kind;
+use core::fmt;
 
-/// Where and what is wrong. (Contract stage: the variants grow.)
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The fixed header and the table of sections.
+    Header,
+    /// The body: shapes, graph, names and dense tensors.
+    Body,
+    /// The section of a level, from 1.
+    Section(usize),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Header => f.write_str("header"),
+            Part::Body => f.write_str("body"),
+            Part::Section(level) => write!(f, "section {level}"),
+        }
+    }
+}
+
+/// Where and what is wrong. Layers, rows, columns and nodes count from 0, levels from 1.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // the fields are named by the messages
 pub enum FormatError {
     /// A level that is not there.
     #[error("no level {level}: levels 1..={levels} exist")]
-    NoSuchLevel {
-        /// The level asked for.
-        level: usize,
-        /// The levels that exist.
-        levels: usize,
-    },
+    NoSuchLevel { level: usize, levels: usize },
+    /// The file does not begin with the format's magic bytes.
+    #[error("not an .ncsr file: it begins with {found:02x?}")]
+    NotNestedCsr { found: [u8; 4] },
+    /// A version that this reader does not know.
+    #[error("version {found} of the format; this reader knows version {supported}")]
+    UnsupportedVersion { found: u16, supported: u16 },
+    /// A kind byte that this version does not define.
+    #[error("kind byte {found} is not defined")]
+    UnknownKind { found: u8 },
+    /// A file of another kind than the one asked for.
+    #[error("the file holds a {found}, not a {expected}")]
+    WrongKind { found: Kind, expected: Kind },
+    /// Content that differs from its checksum.
+    #[error("{part}: checksum {found:08x}, the header says {expected:08x}")]
+    Checksum { part: Part, expected: u32, found: u32 },
+    /// Fewer bytes than the part needs; `needed` and `have` count from the start of the file.
+    #[error("truncated in the {part}: it ends at byte {needed}, the file has {have}")]
+    Truncated { part: Part, needed: usize, have: usize },
+    /// Bytes after the last section.
+    #[error("{extra} bytes after the last section")]
+    TrailingBytes { extra: usize },
+    /// A length that contradicts what the part holds.
+    #[error("{part}: length {stated}, its content needs {needed}")]
+    Length { part: Part, stated: usize, needed: usize },
+    /// Padding or a reserved field that is not zero; `offset` counts from the start of the part.
+    #[error("{part}: byte {offset} is reserved or padding, and not zero")]
+    NotZero { part: Part, offset: usize },
+    /// An offset or length that leaves a hole, overlaps, or points outside its part.
+    #[error("{part}: {what} {index} ends or starts at {found}, expected {expected}")]
+    Offset { part: Part, what: &'static str, index: usize, found: usize, expected: usize },
+    /// A matrix shape that the format cannot hold.
+    #[error("layer {layer}: a matrix of {rows} rows and {columns} columns")]
+    Shape { layer: usize, rows: usize, columns: usize },
+    /// A block code that is not defined.
+    #[error("layer {layer}: block code {found} is not defined")]
+    UnknownBlock { layer: usize, found: u8 },
+    /// An index code or parameter that is not defined, not allowed here, or not the smallest.
+    #[error("layer {layer}, level {level}: index code {code} with parameter {parameter}")]
+    IndexCode { layer: usize, level: usize, code: u8, parameter: u16 },
+    /// A number of blocks or values that does not fit the matrix or its index.
+    #[error("layer {layer}, level {level}: {what} is {stated}, the index has {found}")]
+    Count { layer: usize, level: usize, what: &'static str, stated: usize, found: usize },
+    /// An index stream that ends early, late, or with stray bits.
+    #[error("layer {layer}, level {level}, row {row}: the index stream does not end where it should")]
+    IndexStream { layer: usize, level: usize, row: usize },
+    /// A column past the end of its row.
+    #[error("layer {layer}, level {level}, row {row}: a column past the end of the row")]
+    ColumnOutOfRange { layer: usize, level: usize, row: usize },
+    /// A column that an inner level already holds.
+    #[error("layer {layer}, level {level}, row {row}: column {column} is in an inner level too")]
+    DuplicateColumn { layer: usize, level: usize, row: usize, column: usize },
+    /// A stored block whose weights are all 0.
+    #[error("layer {layer}, level {level}, row {row}: a stored block of zeros")]
+    ZeroBlock { layer: usize, level: usize, row: usize },
+    /// A slice of another length than its shape asks for.
+    #[error("{what}: {given} given, {needed} needed")]
+    LengthMismatch { what: &'static str, needed: usize, given: usize },
+    /// A ring number above the number of levels.
+    #[error("row {row}, column {column}: ring {ring}, of {levels} levels")]
+    RingAboveLevels { row: usize, column: usize, ring: usize, levels: usize },
+    /// A non-zero weight that is in no ring.
+    #[error("row {row}, column {column}: weight {weight} is outside every level")]
+    WeightOutsideLevels { row: usize, column: usize, weight: i8 },
+    /// The two weights of a 1×2 block in different rings.
+    #[error("row {row}, column {column}: the block's weights are in different rings")]
+    SplitBlock { row: usize, column: usize },
+    /// More than the format's fields can count.
+    #[error("{what} is too large for the format")]
+    TooLarge { what: &'static str },
+    /// A name that is not UTF-8, or whose end is out of order.
+    #[error("name {index} is not valid UTF-8 or out of order")]
+    Name { index: usize },
+    /// A model without nodes, or a set without layers.
+    #[error("nothing in the file: it needs at least one layer or node")]
+    Empty,
+    /// An operation code that is not defined.
+    #[error("node {node}: operation {found} is not defined")]
+    UnknownOperation { node: usize, found: u8 },
+    /// A node's field that contradicts its operation, its inputs or its weights.
+    #[error("node {node}: {field} does not fit its operation, inputs or weights")]
+    Node { node: usize, field: &'static str },
+    /// A node's field at one level that is out of range or not in its smallest form.
+    #[error("node {node}, level {level}: {field} is out of range, unused or not in its smallest form")]
+    Parameters { node: usize, level: usize, field: &'static str },
+    /// A row whose `bias + extreme dot product` leaves 32 bits.
+    #[error("node {node}, level {level}, row {row}: the accumulator would leave 32 bits")]
+    AccumulatorOverflow { node: usize, level: usize, row: usize },
 }

@@ -12,9 +12,9 @@ pub struct TensorShape {
 }
 
 impl TensorShape {
-    /// Elements.
+    /// Elements; it saturates.
     pub const fn len(&self) -> usize {
-        self.channels * self.height * self.width
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
     /// Whether it has no element.
     pub const fn is_empty(&self) -> bool {
@@ -61,11 +61,12 @@ impl Window {
     /// `None` when the kernel does not fit or a field is 0.
     pub fn output(&self, height: usize, width: usize) -> Option<(usize, usize)> {
         let one = |size: usize, before: u8, after: u8, kernel: u8| {
-            if kernel == 0 || self.stride == 0 {
+            if kernel == 0 {
                 return None;
             }
-            let spare = (size + before as usize + after as usize).checked_sub(kernel as usize)?;
-            Some(spare / self.stride as usize + 1)
+            let padded = size.checked_add(usize::from(before))?.checked_add(usize::from(after))?;
+            let spare = padded.checked_sub(usize::from(kernel))?;
+            spare.checked_div(usize::from(self.stride))?.checked_add(1)
         };
         Some((
             one(height, self.padding.top, self.padding.bottom, self.kernel[0])?,

@@ -28,8 +28,13 @@ impl Level {
         self.0 as usize
     }
 
+    /// The number of the level, from 0.
+    pub(crate) const fn index(self) -> usize {
+        (self.0 as usize).saturating_sub(1)
+    }
+
     /// The levels `1..=self`, sparsest first.
     pub fn up_to(self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator {
-        (0..self.0).map(|l| Level(l + 1))
+        (0..self.0).map(|below| Level(below.saturating_add(1)))
     }
 }

@@ -1,6 +1,4 @@
 //! A compressed byte format for nested sparse int8 weights, and for the models made of them.
-//!
-//! CONTRACT STAGE: signatures that the other crates are written against.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -9,22 +7,38 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod body;
 #[cfg(feature = "alloc")]
 mod builder;
+mod bytes;
+mod check;
 mod error;
 mod graph;
+mod header;
+mod index;
 mod level;
 mod model;
+#[cfg(feature = "alloc")]
+mod model_builder;
+mod parameters;
 mod requant;
+mod ring;
+mod rows;
 mod shape;
 mod view;
 
 #[cfg(feature = "alloc")]
-pub use builder::{ConvolutionWeights, ModelBuilder, NodeLevel, Profile};
-pub use error::FormatError;
+pub use builder::Profile;
+pub use error::{FormatError, Part};
 pub use graph::{Node, Operation, Padding, TensorId, TensorShape, Weights, Window};
+pub use header::{Kind, MAGIC, VERSION};
+pub use index::IndexCode;
 pub use level::{Level, MAX_LEVELS};
-pub use model::{Model, NodeParameters, Requantizations};
+pub use model::Model;
+#[cfg(feature = "alloc")]
+pub use model_builder::{ConvolutionWeights, ModelBuilder, NodeLevel};
+pub use parameters::{NodeParameters, Requantizations};
 pub use requant::{Multiplier, Quantization, Requantization};
-pub use shape::{Block, Shape};
-pub use view::{MatrixView, NestedCsr, Row, Rows};
+pub use rows::{Row, Rows};
+pub use shape::{Block, MAX_COLUMNS, Shape};
+pub use view::{MatrixView, NestedCsr};

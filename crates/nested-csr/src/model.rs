@@ -1,92 +1,215 @@
 //! The model container: a graph, dense tensors, nested layers and each level's requantisation.
-use crate::{FormatError, Level, Multiplier, Node, Quantization, Requantization, TensorShape};
+use crate::body::{self, Body, NodeRecord};
+use crate::bytes::u32_at;
+use crate::header::Layout;
+use crate::parameters::{Fields, PARAMETERS_LEN, Range, check_rows};
+use crate::ring::{Directory, RING_LEN};
+use crate::view::{check_directory, check_padding};
+use crate::{
+    FormatError, Kind, Level, MatrixView, Node, NodeParameters, Operation, Quantization, TensorShape, Weights,
+};
+
+/// Bytes of a section before the ring records: the level's cost.
+pub(crate) const COST_LEN: usize = 4;
 
 /// A checked model over any bytes.
 #[derive(Clone, Debug)]
 pub struct Model<B> {
     bytes: B,
+    layout: Layout,
 }
 
 impl<B: AsRef<[u8]>> Model<B> {
-    /// Checks all of `bytes` once, without allocating.
+    /// Checks all of `bytes` once, in O(n), without allocating; what it returns cannot fail.
+    ///
+    /// # Errors
+    /// [`FormatError`], which says where and what.
     pub fn parse(bytes: B) -> Result<Self, FormatError> {
-        let _ = &bytes;
-        todo!()
+        let layout = Layout::parse(bytes.as_ref(), Kind::Model)?;
+        let model = Model { bytes, layout };
+        model.body().check()?;
+        for level in layout.held.up_to() {
+            model.check_section(level)?;
+        }
+        for index in 0..model.node_count() {
+            check_rows(&model, index)?;
+        }
+        Ok(model)
     }
+
     /// The file's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.as_ref()
     }
+
+    /// Gives the bytes back.
+    pub fn into_bytes(self) -> B {
+        self.bytes
+    }
+
     /// The densest level held.
     pub fn levels(&self) -> Level {
-        todo!()
+        self.layout.held
     }
+
+    /// The densest level of the whole file, of which these bytes may be a prefix.
+    pub fn levels_stated(&self) -> Level {
+        self.layout.stated
+    }
+
     /// Shape of the input image.
     pub fn input_shape(&self) -> TensorShape {
-        todo!()
+        self.body().input_shape()
     }
+
     /// Quantisation of the input: the same at each level.
     pub fn input_quantization(&self) -> Quantization {
-        todo!()
+        self.body().input_quantization()
     }
+
     /// Nodes in the graph; at least 1.
     pub fn node_count(&self) -> usize {
-        todo!()
+        self.body().nodes()
     }
+
     /// Node `index`, O(1). `None` past the end.
     pub fn node(&self, index: usize) -> Option<Node<'_>> {
-        let _ = index;
-        todo!()
+        if index >= self.node_count() {
+            return None;
+        }
+        let record = self.body().node(index);
+        Some(Node { index, operation: self.operation(&record), output: record.output })
     }
+
+    /// The name of node `index`, O(1); empty when it has none. `None` past the end.
+    pub fn name(&self, index: usize) -> Option<&str> {
+        (index < self.node_count()).then(|| self.body().name(index))
+    }
+
     /// Shape of the output (the last node's).
     pub fn output_shape(&self) -> TensorShape {
-        todo!()
+        self.body().node(self.node_count().saturating_sub(1)).output
     }
-    /// What node `index` needs at `level` to make its output, O(1).
+
+    /// What node `index` needs at `level` to make its output, O(1). `None` for a level that is not held or a node past the end.
     pub fn parameters(&self, level: Level, index: usize) -> Option<NodeParameters<'_>> {
-        let _ = (level, index);
-        todo!()
+        if index >= self.node_count() || level > self.levels() {
+            return None;
+        }
+        let rows = self.body().node(index).rows();
+        Some(self.fields(level, index).parameters(self.section(level), rows))
     }
+
+    /// What a level costs, in instructions, as whoever built the file measured it; `None` when unknown or not held.
+    pub fn cost(&self, level: Level) -> Option<u32> {
+        if level > self.levels() {
+            return None;
+        }
+        Some(u32_at(self.section(level), 0)).filter(|cost| *cost > 0)
+    }
+
     /// The bytes that serve levels `1..=level`: a valid file.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
     pub fn prefix(&self, level: Level) -> Result<&[u8], FormatError> {
-        let _ = level;
-        todo!()
+        self.layout.prefix(self.as_bytes(), level)
+    }
+
+    /// The bytes to append to `prefix(level)` to have this file again.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
+    pub fn sections_after(&self, level: Level) -> Result<&[u8], FormatError> {
+        self.layout.sections_after(self.as_bytes(), level)
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn body(&self) -> Body<'_> {
+        Body::new(self.layout.body(self.as_bytes()))
+    }
+
+    fn section(&self, level: Level) -> &[u8] {
+        self.layout.section(self.as_bytes(), level)
+    }
+
+    fn nodes_at(&self) -> usize {
+        COST_LEN.wrapping_add(self.body().layers().wrapping_mul(RING_LEN))
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        let nodes = self.node_count().wrapping_mul(PARAMETERS_LEN);
+        Directory { records: COST_LEN, data: self.nodes_at().wrapping_add(nodes) }
+    }
+
+    /// The fields of a node that exists, at a level that is held.
+    pub(crate) fn fields(&self, level: Level, index: usize) -> Fields {
+        let at = self.nodes_at().wrapping_add(index.wrapping_mul(PARAMETERS_LEN));
+        Fields::read(self.section(level), at)
+    }
+
+    pub(crate) fn layer(&self, layer: usize) -> MatrixView<'_> {
+        let (shape, block) = self.body().layer(layer);
+        MatrixView { bytes: self.as_bytes(), layout: &self.layout, directory: self.directory(), layer, shape, block }
+    }
+
+    fn operation(&self, record: &NodeRecord) -> Operation<'_> {
+        let NodeRecord { input, window, .. } = *record;
+        match record.operation {
+            body::CONVOLUTION if record.weights == body::SPARSE => {
+                Operation::Convolution { input, window, weights: Weights::Sparse(self.layer(record.source)) }
+            }
+            body::CONVOLUTION => {
+                let weights = Weights::Dense(signed(self.body().dense(record)));
+                Operation::Convolution { input, window, weights }
+            }
+            body::DEPTHWISE => Operation::Depthwise { input, window, weights: signed(self.body().dense(record)) },
+            body::ADD => Operation::Add { left: input, right: record.second },
+            body::AVERAGE_POOL => Operation::AveragePool { input, window },
+            _ => Operation::MaxPool { input, window },
+        }
+    }
+
+    /// Checks a section's records, offsets and padding; not yet the rings' content.
+    fn check_section(&self, level: Level) -> Result<(), FormatError> {
+        let (section, directory, body) = (self.section(level), self.directory(), self.body());
+        check_directory(section, level, directory.data)?;
+        let mut end = directory.data;
+        for layer in 0..body.layers() {
+            let (shape, block) = body.layer(layer);
+            directory.check(section, level.number(), layer, shape, block)?;
+            end = directory.end(section, layer);
+        }
+        let mut range = Range { start: end, len: section.len() };
+        for index in 0..self.node_count() {
+            let input = self.input_of(level, index);
+            self.fields(level, index).check(index, level, &body.node(index), input, &mut range)?;
+        }
+        check_padding(section, level, range.start)
+    }
+
+    /// Quantisation of the first tensor that a node reads.
+    fn input_of(&self, level: Level, index: usize) -> Quantization {
+        match usize::from(self.body().node(index).input.0).checked_sub(1) {
+            None => self.input_quantization(),
+            Some(node) => self.fields(level, node).output,
+        }
     }
 }
 
-/// A node's requantisation at one level.
-#[derive(Clone, Copy, Debug)]
-pub struct NodeParameters<'a> {
-    /// Quantisation of the tensor that the node makes.
-    pub output: Quantization,
-    /// Least output value (ReLU: the zero point).
-    pub low: i8,
-    /// Greatest output value.
-    pub high: i8,
-    /// Integer weights of the operands of `Add` (left, right) or of the sum of `AveragePool` (first); 0 otherwise.
-    pub input_weights: [i16; 2],
-    /// One a row for convolution and depthwise; one in all for add and average pool; none for max pool.
-    pub rows: Requantizations<'a>,
+#[cfg(feature = "alloc")]
+impl Model<alloc::vec::Vec<u8>> {
+    /// The bytes, for changes that the caller seals and that keep the file valid.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
 }
 
-/// Each row's requantisation, in order.
-#[derive(Clone, Copy, Debug)]
-pub struct Requantizations<'a> {
-    bytes: &'a [u8],
-}
-
-impl Requantizations<'_> {
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Row `row`'s, O(1). Past the end: a requantisation that yields 0, never a panic.
-    pub fn get(&self, row: usize) -> Requantization {
-        let _ = row;
-        Requantization { multiplier: Multiplier::from_code(0), bias: 0 }
-    }
+/// Stored bytes as the int8 weights that they are.
+fn signed(bytes: &[u8]) -> &[i8] {
+    bytemuck::must_cast_slice(bytes)
 }

@@ -30,13 +30,37 @@ impl Multiplier {
         if self.0 == 0 {
             return 0;
         }
-        ((4096 + (self.0 & 0xfff) as i32) as u32 as i32) << ((self.0 >> 12) + 3)
+        (4096 | (self.0 & 0xfff) as i32) << ((self.0 >> 12) + 3)
     }
 
-    /// The representable multiplier nearest to `real`; `None` when `real` is not in `[0, ½)` after rounding.
+    /// The representable multiplier nearest to `real`, the greater of two equally near; `None` when `real` is not in
+    /// `[0, ½)`, before or after rounding.
+    ///
+    /// ```
+    /// # use nested_csr::Multiplier;
+    /// assert_eq!(Multiplier::nearest(0.25).map(|m| m.m()), Some(1 << 30));
+    /// assert_eq!(Multiplier::nearest(0.5), None);
+    /// ```
     pub fn nearest(real: f64) -> Option<Multiplier> {
-        let _ = real;
-        todo!()
+        if !(0.0..0.5).contains(&real) {
+            return None;
+        }
+        // Exact: a multiplication by a power of 2.
+        let m = real * 4_294_967_296.0;
+        // The least code is m = 4097 · 2³, so the first values round to 0 or to it.
+        if m < 4097.0 * 8.0 {
+            return Some(Multiplier(u16::from(m >= 4097.0 * 4.0)));
+        }
+        let mut step = 8.0;
+        for exponent in 0..16u16 {
+            // Truncation after adding ½ rounds half up; the sum is exact for values below 2⁵².
+            let fraction = (m / step + 0.5) as u32;
+            if fraction < 8192 {
+                return Some(Multiplier((exponent << 12) | (fraction as u16).saturating_sub(4096)));
+            }
+            step *= 2.0;
+        }
+        None
     }
 
     /// `(acc · m + 2³¹) >> 32`: round half up. One SMMLAR on Arm.

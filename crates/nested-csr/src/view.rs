@@ -1,11 +1,35 @@
 //! Reading a nested matrix in place.
-use crate::{Block, FormatError, Level, Shape};
+use crate::check::check_layer;
+use crate::header::Layout;
+use crate::index::IndexCode;
+use crate::ring::{Directory, RING_LEN, Ring};
+use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
+use crate::{Block, FormatError, Kind, Level, MAX_LEVELS, Part, Rows, Shape};
 
 /// A file that holds one nested sparse matrix, over any bytes: a `Vec`, a memory map or a `static`.
+///
+/// ```
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 2, columns: 3 };
+/// let weights = [5, 0, -1, 0, 9, 0];
+/// let rings = [1, 0, 2, 0, 1, 0];
+/// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &weights, &rings, Profile::Size)?;
+///
+/// let read = NestedCsr::parse(matrix.as_bytes())?;
+/// assert_eq!(read.view().stored(Level::FIRST)?, 2);
+/// let small = NestedCsr::parse(read.prefix(Level::FIRST)?)?; // the smaller network is a file too
+/// assert_eq!(small.levels(), Level::FIRST);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct NestedCsr<B> {
     bytes: B,
+    layout: Layout,
 }
+
+/// The body of a matrix is its layer's record.
+const MATRIX: Directory = Directory { records: 0, data: RING_LEN };
 
 impl<B: AsRef<[u8]>> NestedCsr<B> {
     /// Checks all of `bytes` once, in O(n), without allocating; what it returns cannot fail.
@@ -13,13 +37,29 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
     /// # Errors
     /// [`FormatError`], which says where and what.
     pub fn parse(bytes: B) -> Result<Self, FormatError> {
-        let _ = &bytes;
-        todo!()
+        let all = bytes.as_ref();
+        let layout = Layout::parse(all, Kind::Matrix)?;
+        let body = layout.body(all);
+        if body.len() != LAYER_LEN {
+            return Err(FormatError::Length { part: Part::Body, stated: body.len(), needed: LAYER_LEN });
+        }
+        check_layer_record(body, 0, 0)?;
+        let (shape, block) = layer_record(body, 0);
+        for level in layout.held.up_to() {
+            let section = layout.section(all, level);
+            check_directory(section, level, MATRIX.data)?;
+            MATRIX.check(section, level.number(), 0, shape, block)?;
+            check_padding(section, level, MATRIX.end(section, 0))?;
+        }
+        let matrix = NestedCsr { bytes, layout };
+        matrix.view().check(|_, _| Ok(()))?;
+        Ok(matrix)
     }
 
     /// The matrix, borrowed.
     pub fn view(&self) -> MatrixView<'_> {
-        todo!()
+        let (shape, block) = layer_record(self.layout.body(self.as_bytes()), 0);
+        MatrixView { bytes: self.as_bytes(), layout: &self.layout, directory: MATRIX, layer: 0, shape, block }
     }
 
     /// The file's bytes.
@@ -27,14 +67,24 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
         self.bytes.as_ref()
     }
 
+    /// Gives the bytes back.
+    pub fn into_bytes(self) -> B {
+        self.bytes
+    }
+
     /// The densest level that these bytes hold.
     pub fn levels(&self) -> Level {
-        todo!()
+        self.layout.held
+    }
+
+    /// The densest level of the whole file, of which these bytes may be a prefix.
+    pub fn levels_stated(&self) -> Level {
+        self.layout.stated
     }
 
     /// Shape of the matrix.
     pub fn shape(&self) -> Shape {
-        todo!()
+        self.view().shape()
     }
 
     /// See [`MatrixView::rows`].
@@ -43,64 +93,113 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
     }
 
     /// The bytes that serve levels `1..=level`: a valid file.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
     pub fn prefix(&self, level: Level) -> Result<&[u8], FormatError> {
-        let _ = level;
-        todo!()
+        self.layout.prefix(self.as_bytes(), level)
+    }
+
+    /// The bytes to append to `prefix(level)` to have this file again.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
+    pub fn sections_after(&self, level: Level) -> Result<&[u8], FormatError> {
+        self.layout.sections_after(self.as_bytes(), level)
     }
 }
 
 /// One nested sparse matrix inside a checked file. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct MatrixView<'a> {
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
+    pub(crate) layout: &'a Layout,
+    pub(crate) directory: Directory,
+    pub(crate) layer: usize,
+    pub(crate) shape: Shape,
+    pub(crate) block: Block,
 }
 
 impl<'a> MatrixView<'a> {
     /// Shape of the matrix.
     pub fn shape(&self) -> Shape {
-        todo!()
+        self.shape
     }
+
     /// Its block.
     pub fn block(&self) -> Block {
-        todo!()
+        self.block
     }
+
     /// The densest level held.
     pub fn levels(&self) -> Level {
-        todo!()
+        self.layout.held
     }
+
     /// Stored weights (in whole blocks, zeros of a block included) at a level, over all rows. O(1).
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
     pub fn stored(&self, level: Level) -> Result<usize, FormatError> {
-        let _ = level;
-        todo!()
+        self.layout.check_held(level)?;
+        let of_ring = |level| self.directory.stored(self.layout.section(self.bytes, level), self.layer);
+        Ok(level.up_to().map(of_ring).fold(0, usize::wrapping_add))
     }
+
+    /// The index code of the ring that joins at `level`. O(1).
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
+    pub fn index_code(&self, level: Level) -> Result<IndexCode, FormatError> {
+        self.layout.check_held(level)?;
+        Ok(self.ring(level).code)
+    }
+
     /// The rows of the matrix at `level`, in order.
     ///
     /// # Errors
     /// [`FormatError::NoSuchLevel`].
     pub fn rows(&self, level: Level) -> Result<Rows<'a>, FormatError> {
-        let _ = (self.bytes, level);
-        todo!()
+        self.layout.check_held(level)?;
+        Ok(Rows::new(self, level))
+    }
+
+    /// The ring of a level that is held.
+    pub(crate) fn ring(&self, level: Level) -> Ring<'a> {
+        self.directory.ring(self.layout.section(self.bytes, level), self.layer)
+    }
+
+    /// Walks all rings and checks them; their records were checked before.
+    pub(crate) fn check(
+        &self,
+        on_rows: impl FnMut(core::ops::Range<usize>, &[crate::check::Sums; MAX_LEVELS]) -> Result<(), FormatError>,
+    ) -> Result<(), FormatError> {
+        let mut rings = [self.ring(Level::FIRST); MAX_LEVELS];
+        for (slot, level) in rings.iter_mut().zip(self.layout.held.up_to()) {
+            *slot = self.ring(level);
+        }
+        let rings = rings.get(..self.layout.held.number()).unwrap_or(&[]);
+        check_layer(self.layer, self.shape, self.block, rings, on_rows)
     }
 }
 
-/// Iterator over rows; a lending iterator, because a row's decoding advances the cursors of all its rings.
-#[derive(Clone, Debug)]
-pub struct Rows<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Rows<'a> {
-    /// Decodes the next row whole, calling `f(column, weight)` for each stored weight: ring 1 ascending by column,
-    /// then ring 2, … (both weights of a 1×2 block, even when one is 0). `None` after the last row. This is the fast way;
-    /// the code's kind is matched once a ring.
-    pub fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()> {
-        let _ = f;
-        todo!()
+/// Checks that a section is long enough for its records, which end at `data`.
+pub(crate) fn check_directory(section: &[u8], level: Level, data: usize) -> Result<(), FormatError> {
+    if section.len() < data {
+        let part = Part::Section(level.number());
+        return Err(FormatError::Length { part, stated: section.len(), needed: data });
     }
+    Ok(())
 }
 
-/// One row as an external iterator of `(column, weight)`.
-#[derive(Debug)]
-pub struct Row<'r> {
-    _rows: &'r [u8],
+/// Checks that a section ends with less than 4 bytes of zeros after `end`.
+pub(crate) fn check_padding(section: &[u8], level: Level, end: usize) -> Result<(), FormatError> {
+    let part = Part::Section(level.number());
+    if section.len() != end.next_multiple_of(4) {
+        return Err(FormatError::Length { part, stated: section.len(), needed: end.next_multiple_of(4) });
+    }
+    match section.iter().enumerate().skip(end).find(|(_, byte)| **byte != 0) {
+        Some((offset, _)) => Err(FormatError::NotZero { part, offset }),
+        None => Ok(()),
+    }
 }

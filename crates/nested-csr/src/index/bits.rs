@@ -1,0 +1,85 @@
+//! Bits of a little-endian stream: bit `i` is bit `i % 8` of byte `i / 8`.
+use crate::bytes::{array_at, u8_at};
+
+/// Bits of a window that are surely valid, whatever the position within a byte.
+pub(crate) const WINDOW: u32 = 25;
+
+/// A reader of bits. Bits past the end read as 0 and are noticed by [`Bits::overrun`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Bits<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Bits<'a> {
+        Bits { bytes, at: 0 }
+    }
+
+    /// The next bits, at least [`WINDOW`] of them, the first in bit 0.
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> u32 {
+        let byte = self.at >> 3;
+        let word = match self.bytes.get(byte..).and_then(|rest| rest.first_chunk::<4>()) {
+            Some(four) => u32::from_le_bytes(*four),
+            None => self.peek_tail(byte),
+        };
+        word >> (self.at & 7)
+    }
+
+    #[cold]
+    fn peek_tail(&self, byte: usize) -> u32 {
+        u32::from_le_bytes(core::array::from_fn(|i| u8_at(self.bytes, byte.saturating_add(i))))
+    }
+
+    /// Moves on by `count` bits.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, count: u32) {
+        self.at = self.at.wrapping_add(count as usize);
+    }
+
+    /// Whether more bits were taken than there are.
+    #[inline(always)]
+    pub(crate) fn overrun(&self) -> bool {
+        self.at > self.bytes.len().wrapping_mul(8)
+    }
+
+    /// Whether all bytes were used and the spare bits of the last are 0.
+    pub(crate) fn finished(&self) -> bool {
+        let used = self.at.div_ceil(8);
+        let last: [u8; 1] = array_at(self.bytes, used.saturating_sub(1));
+        let spare = (self.at & 7) as u32;
+        used == self.bytes.len() && (spare == 0 || u32::from(last[0]) >> spare == 0)
+    }
+}
+
+/// A writer of bits.
+#[cfg(feature = "alloc")]
+#[derive(Debug, Default)]
+pub(crate) struct BitWriter {
+    bytes: alloc::vec::Vec<u8>,
+    spare: u32,
+    held: u32,
+}
+
+#[cfg(feature = "alloc")]
+impl BitWriter {
+    /// Appends the low `count` bits of `value`, `count` at most 24.
+    pub(crate) fn put(&mut self, value: u32, count: u32) {
+        self.spare |= value << self.held;
+        self.held += count;
+        while self.held >= 8 {
+            self.bytes.push(self.spare as u8);
+            self.spare >>= 8;
+            self.held -= 8;
+        }
+    }
+
+    /// The bytes, the last one filled up with zeros.
+    pub(crate) fn finish(mut self) -> alloc::vec::Vec<u8> {
+        if self.held > 0 {
+            self.bytes.push(self.spare as u8);
+        }
+        self.bytes
+    }
+}

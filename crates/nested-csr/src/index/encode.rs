@@ -1,0 +1,136 @@
+//! Choosing and writing the index code of a ring.
+use super::IndexCode;
+use super::bits::BitWriter;
+use super::golomb::Golomb;
+use super::map::MAP_BLOCKS;
+use crate::Profile;
+use alloc::vec::Vec;
+
+/// The positions of one ring: rows of ascending blocks.
+#[derive(Debug)]
+pub(crate) struct Positions<'a> {
+    /// Blocks of each row, row after row.
+    pub blocks: &'a [u32],
+    /// For each block, how many of its row's free positions come before it.
+    pub free: &'a [u32],
+    /// Blocks in each row.
+    pub counts: &'a [u32],
+    /// Free positions of each row before the ring is added.
+    pub rooms: &'a [u32],
+    /// Blocks that a row has room for.
+    pub width: u32,
+}
+
+/// Instructions that a Cortex-M7 spends on a block, roughly, and what one is worth in 1/64 byte under [`Profile::Speed`].
+const BYTES_COST: u64 = 7;
+const GAPS_COST: u64 = 18;
+const FREE_COST: u64 = 30;
+const SPEED_WEIGHT: u64 = 4;
+
+/// Writes the ring in the best code for the profile.
+pub(crate) fn encode(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<u8>) {
+    let weight = match profile {
+        Profile::Size => 0,
+        Profile::Speed => SPEED_WEIGHT,
+    };
+    let blocks = ring.blocks.len() as u64;
+    let price = |bytes: u64, cost: u64| bytes * 64 + blocks * cost * weight;
+
+    let bytes = write_bytes(ring);
+    let mut best = (price(bytes.1.len() as u64, BYTES_COST), bytes);
+    for (free, cost) in [(false, GAPS_COST), (true, FREE_COST)] {
+        if free && ring.width > MAP_BLOCKS {
+            continue;
+        }
+        let gaps = run_on_gaps(ring, free);
+        let (modulus, bits) = best_modulus(&gaps);
+        let price = price(bits.div_ceil(8), cost);
+        if price < best.0 {
+            let code = if free { IndexCode::FreeGaps { modulus } } else { IndexCode::Gaps { modulus } };
+            best = (price, (code, write_gaps(&gaps, modulus)));
+        }
+    }
+    best.1
+}
+
+fn write_bytes(ring: &Positions<'_>) -> (IndexCode, Vec<u8>) {
+    let most = ring.counts.iter().copied().max().unwrap_or(0);
+    let count_width = match most {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
+    };
+    let mut out = Vec::with_capacity(ring.counts.len() * usize::from(count_width) + ring.blocks.len());
+    for count in ring.counts {
+        out.extend(count.to_le_bytes().iter().take(usize::from(count_width)));
+    }
+    let mut blocks = ring.blocks.iter();
+    for &count in ring.counts {
+        let mut next = 0;
+        for &block in blocks.by_ref().take(count as usize) {
+            let mut gap = block - next;
+            while gap >= 255 {
+                out.push(255);
+                gap -= 255;
+            }
+            out.push(gap as u8);
+            next = block + 1;
+        }
+    }
+    (IndexCode::Bytes { count_width }, out)
+}
+
+/// The gaps between blocks, counted over all positions or the free ones, run on over the ends of rows.
+fn run_on_gaps(ring: &Positions<'_>, free: bool) -> Vec<u32> {
+    let mut places = if free { ring.free } else { ring.blocks }.iter();
+    let mut gaps = Vec::with_capacity(ring.blocks.len());
+    let mut carried = 0u32;
+    for (&count, &room) in ring.counts.iter().zip(ring.rooms) {
+        let mut next = 0;
+        for &place in places.by_ref().take(count as usize) {
+            gaps.push(carried + place - next);
+            carried = 0;
+            next = place + 1;
+        }
+        carried += if free { room } else { ring.width } - next;
+    }
+    gaps
+}
+
+/// The modulus with the fewest bits, and those bits. Of equal ones the least.
+fn best_modulus(gaps: &[u32]) -> (u16, u64) {
+    let mut sorted = gaps.to_vec();
+    sorted.sort_unstable();
+    let mut histogram: Vec<(u32, u64)> = Vec::new();
+    for gap in sorted {
+        match histogram.last_mut() {
+            Some((last, count)) if *last == gap => *count += 1,
+            _ => histogram.push((gap, 1)),
+        }
+    }
+    let total = |modulus: u16| -> u64 {
+        let code = Golomb::new(modulus);
+        histogram.iter().map(|&(gap, count)| code.len(gap) * count).sum()
+    };
+    // The best modulus of a geometric law is near ln 2 · mean; real supports cluster, so look well below it too.
+    let mean = gaps.iter().map(|&gap| u64::from(gap)).sum::<u64>() / (gaps.len() as u64).max(1);
+    let centre = (mean * 7 / 10).clamp(1, 60_000);
+    let reach = (centre / 2).clamp(3, 24);
+    let step = (centre / 64).max(1);
+    let near = (0..=2 * reach).map(|i| (centre + i * step).saturating_sub(reach * step));
+    let powers = (0..16).map(|power| 1u64 << power);
+    let candidates = near.chain(powers).filter(|&m| (1..=u64::from(u16::MAX)).contains(&m));
+    candidates
+        .map(|modulus| (total(modulus as u16), modulus as u16))
+        .min()
+        .map_or((1, 0), |(bits, modulus)| (modulus, bits))
+}
+
+fn write_gaps(gaps: &[u32], modulus: u16) -> Vec<u8> {
+    let code = Golomb::new(modulus);
+    let mut out = BitWriter::default();
+    for &gap in gaps {
+        code.write(gap, &mut out);
+    }
+    out.finish()
+}

@@ -1,0 +1,100 @@
+//! Golomb's code of whole numbers: the quotient by a modulus in unary, the remainder in truncated binary.
+//! S. W. Golomb, "Run-length encodings", IEEE Transactions on Information Theory 12(3), 1966.
+#[cfg(feature = "alloc")]
+use super::bits::BitWriter;
+use super::bits::{Bits, WINDOW};
+
+/// A Golomb code. `gap = quotient · modulus + remainder`; written are `quotient` zeros, a one, then the remainder:
+/// `short` bits `x`; when `x ≥ threshold`, one more bit `y`, and the remainder is `2x + y − threshold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Golomb {
+    modulus: u32,
+    threshold: u32,
+    short: u32,
+}
+
+impl Golomb {
+    /// The code of a modulus of at least 1 (0 is read as 1).
+    pub(crate) fn new(modulus: u16) -> Golomb {
+        let modulus = u32::from(modulus).max(1);
+        // ⌈log₂ modulus⌉ bits hold every remainder; the first `threshold` of them do with one less.
+        let long = 32u32.wrapping_sub(modulus.wrapping_sub(1).leading_zeros());
+        match long.checked_sub(1) {
+            None => Golomb { modulus, threshold: 1, short: 0 },
+            Some(short) => Golomb { modulus, threshold: (1u32 << long).wrapping_sub(modulus), short },
+        }
+    }
+
+    /// The next gap; `None` when the bits end within it or it leaves 32 bits.
+    #[inline(always)]
+    pub(crate) fn next(self, bits: &mut Bits<'_>) -> Option<u32> {
+        let window = bits.peek();
+        let quotient = window.trailing_zeros();
+        let gap = if quotient.wrapping_add(self.short).wrapping_add(2) <= WINDOW {
+            let (remainder, used) = self.remainder(window >> quotient >> 1);
+            bits.skip(quotient.wrapping_add(1).wrapping_add(used));
+            quotient.wrapping_mul(self.modulus).wrapping_add(remainder)
+        } else {
+            self.next_long(bits)?
+        };
+        if bits.overrun() { None } else { Some(gap) }
+    }
+
+    /// A gap that may not fit the window.
+    #[cold]
+    fn next_long(self, bits: &mut Bits<'_>) -> Option<u32> {
+        let mut quotient = 0u32;
+        loop {
+            let window = bits.peek() & ((1 << WINDOW) - 1);
+            let zeros = window.trailing_zeros().min(WINDOW);
+            quotient = quotient.checked_add(zeros)?;
+            bits.skip(zeros);
+            if window != 0 {
+                break;
+            }
+            if bits.overrun() {
+                return None;
+            }
+        }
+        bits.skip(1);
+        let (remainder, used) = self.remainder(bits.peek());
+        bits.skip(used);
+        quotient.checked_mul(self.modulus)?.checked_add(remainder)
+    }
+
+    /// The remainder at the start of `window`, and the bits it takes (at most 16).
+    #[inline(always)]
+    fn remainder(self, window: u32) -> (u32, u32) {
+        let x = window & (1u32 << self.short).wrapping_sub(1);
+        let long = u32::from(x >= self.threshold);
+        let y = (window >> self.short) & long;
+        let remainder = (x << long).wrapping_add(y).wrapping_sub(self.threshold & 0u32.wrapping_sub(long));
+        (remainder, self.short.wrapping_add(long))
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Golomb {
+    /// Writes a gap.
+    pub(crate) fn write(self, gap: u32, out: &mut BitWriter) {
+        let mut quotient = gap / self.modulus;
+        while quotient >= 16 {
+            out.put(0, 16);
+            quotient -= 16;
+        }
+        out.put(1 << quotient, quotient + 1);
+        let remainder = gap % self.modulus;
+        if remainder < self.threshold {
+            out.put(remainder, self.short);
+        } else {
+            let long = remainder + self.threshold;
+            out.put(long >> 1, self.short);
+            out.put(long & 1, 1);
+        }
+    }
+
+    /// Bits that [`Golomb::write`] uses.
+    pub(crate) fn len(self, gap: u32) -> u64 {
+        u64::from(gap / self.modulus) + 1 + u64::from(self.short) + u64::from(gap % self.modulus >= self.threshold)
+    }
+}

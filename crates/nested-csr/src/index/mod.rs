@@ -1,0 +1,70 @@
+//! Index codes: how a ring says which blocks of the matrix it holds.
+mod bits;
+mod cursor;
+mod golomb;
+mod map;
+
+#[cfg(feature = "alloc")]
+mod encode;
+
+pub(crate) use cursor::{Cursor, Span};
+#[cfg(feature = "alloc")]
+pub(crate) use encode::{Positions, encode};
+pub(crate) use map::{MAP_BLOCKS, Map};
+
+use core::fmt;
+
+/// How the positions of one ring of one layer are written; the encoder chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IndexCode {
+    /// A count of blocks a row, then one byte a gap: the cheapest to decode.
+    Bytes {
+        /// Bytes of each count: 1, 2 or 4.
+        count_width: u8,
+    },
+    /// Golomb code of the gaps between blocks, run on over the ends of rows.
+    Gaps {
+        /// Golomb's modulus; a power of 2 makes it a Rice code, 1 a bitmap.
+        modulus: u16,
+    },
+    /// Golomb code of the gaps counted over the positions that inner levels left free.
+    FreeGaps {
+        /// Golomb's modulus; a power of 2 makes it a Rice code, 1 a nested bitmap.
+        modulus: u16,
+    },
+}
+
+impl IndexCode {
+    /// From the stored code and parameter; `None` when they are not defined.
+    pub(crate) fn from_stored(code: u8, parameter: u16) -> Option<IndexCode> {
+        match (code, parameter) {
+            (0, 1 | 2 | 4) => Some(IndexCode::Bytes { count_width: u8::try_from(parameter).ok()? }),
+            (1, 1..) => Some(IndexCode::Gaps { modulus: parameter }),
+            (2, 1..) => Some(IndexCode::FreeGaps { modulus: parameter }),
+            _ => None,
+        }
+    }
+
+    /// The stored code and parameter.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn stored(self) -> (u8, u16) {
+        match self {
+            IndexCode::Bytes { count_width } => (0, u16::from(count_width)),
+            IndexCode::Gaps { modulus } => (1, modulus),
+            IndexCode::FreeGaps { modulus } => (2, modulus),
+        }
+    }
+}
+
+impl fmt::Display for IndexCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IndexCode::Bytes { .. } => f.write_str("bytes"),
+            IndexCode::Gaps { modulus: 1 } => f.write_str("bitmap"),
+            IndexCode::FreeGaps { modulus: 1 } => f.write_str("nested bitmap"),
+            IndexCode::Gaps { modulus } => write!(f, "golomb {modulus}"),
+            IndexCode::FreeGaps { modulus } => write!(f, "nested golomb {modulus}"),
+        }
+    }
+}

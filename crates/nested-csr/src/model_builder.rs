@@ -1,0 +1,459 @@
+//! Writing models, node by node.
+use crate::body::{self, NodeRecord, output_shape};
+use crate::builder::{EncodedLayer, check_len, pad, seal, write_file, write_section};
+use crate::check::Sums;
+use crate::model::COST_LEN;
+use crate::parameters::{Fields, PARAMETERS_LEN, WIDE, accumulator, bias_width, operand_extremes};
+use crate::{
+    Block, FormatError, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId, TensorShape,
+    Window,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The weights of a convolution that is added to a model.
+#[derive(Clone, Copy, Debug)]
+pub enum ConvolutionWeights<'a> {
+    /// Nested sparse: row-major weights and the ring of each (see [`crate::NestedCsr::compress`]).
+    Sparse {
+        /// The block.
+        block: Block,
+        /// Row-major, `rows · columns`.
+        weights: &'a [i8],
+        /// One a weight.
+        rings: &'a [u8],
+    },
+    /// Dense: the same at each level.
+    Dense(&'a [i8]),
+}
+
+/// What one level says of one node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeLevel {
+    /// Quantisation of the node's output.
+    pub output: Quantization,
+    /// Least output value.
+    pub low: i8,
+    /// Greatest output value.
+    pub high: i8,
+    /// See [`crate::NodeParameters::input_weights`].
+    pub input_weights: [i16; 2],
+    /// See [`crate::NodeParameters::rows`].
+    pub rows: Vec<Requantization>,
+}
+
+/// Puts a model together, node by node, then writes it as bytes.
+#[derive(Clone, Debug)]
+pub struct ModelBuilder {
+    levels: Level,
+    input: TensorShape,
+    quantization: Quantization,
+    nodes: Vec<BuiltNode>,
+    layers: Vec<SparseLayer>,
+    names: Vec<u8>,
+    dense: Vec<u8>,
+    costs: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct BuiltNode {
+    record: NodeRecord,
+    /// One a level.
+    levels: Vec<NodeLevel>,
+    /// Whether some accumulator may leave ±2²³, one a level.
+    wide: Vec<bool>,
+}
+
+#[derive(Clone, Debug)]
+struct SparseLayer {
+    block: Block,
+    rows: usize,
+    weights: Vec<i8>,
+    rings: Vec<u8>,
+}
+
+impl ModelBuilder {
+    /// A model of `levels` levels that reads an image of this shape.
+    ///
+    /// # Errors
+    /// An empty shape, a side above 65,535, a scale that is not positive and finite.
+    pub fn new(levels: Level, input: TensorShape, quantization: Quantization) -> Result<Self, FormatError> {
+        let wrong = |field| FormatError::Node { node: 0, field };
+        if !fits(input) {
+            return Err(wrong("the model's input shape"));
+        }
+        if !body::is_scale(quantization.scale) {
+            return Err(wrong("the model's input scale"));
+        }
+        Ok(ModelBuilder {
+            levels,
+            input,
+            quantization,
+            nodes: Vec::new(),
+            layers: Vec::new(),
+            names: Vec::new(),
+            dense: Vec::new(),
+            costs: vec![0; levels.number()],
+        })
+    }
+
+    /// The input's tensor.
+    pub fn input(&self) -> TensorId {
+        TensorId(0)
+    }
+
+    /// Shape of a tensor made so far.
+    pub fn shape(&self, tensor: TensorId) -> Option<TensorShape> {
+        match usize::from(tensor.0).checked_sub(1) {
+            None => Some(self.input),
+            Some(node) => Some(self.nodes.get(node)?.record.output),
+        }
+    }
+
+    /// A convolution with `rows` output channels; `levels` holds one entry a level. `name` is for reports; it may be empty.
+    ///
+    /// # Errors
+    /// What [`crate::NestedCsr::compress`] refuses, a tensor that is not there, a window that does not fit,
+    /// another number of levels or rows, parameters out of range, an accumulator that could leave 32 bits.
+    pub fn convolution(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        window: Window,
+        rows: usize,
+        weights: ConvolutionWeights<'_>,
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        let output = TensorShape { channels: rows, height: 0, width: 0 };
+        let mut record = self.record(body::CONVOLUTION, input, window, output)?;
+        let shape = record.matrix(self.tensor(input)?);
+        shape.check(self.nodes.len())?;
+        match weights {
+            ConvolutionWeights::Sparse { block, weights, rings } => {
+                check_len("weights", shape.len(), weights.len())?;
+                check_len("rings", shape.len(), rings.len())?;
+                record.weights = body::SPARSE;
+                record.source = self.layers.len();
+                let sums = self.ring_sums(shape.columns, weights, rings);
+                let layer = SparseLayer { block, rows, weights: weights.to_vec(), rings: rings.to_vec() };
+                let id = self.push(name, record, levels, &sums)?;
+                self.layers.push(layer);
+                Ok(id)
+            }
+            ConvolutionWeights::Dense(weights) => self.push_dense(name, record, weights, levels),
+        }
+    }
+
+    /// A depthwise convolution: `weights[channel · KH · KW + kh · KW + kw]`.
+    ///
+    /// # Errors
+    /// As [`ModelBuilder::convolution`].
+    pub fn depthwise(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        window: Window,
+        weights: &[i8],
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        let record = self.record(body::DEPTHWISE, input, window, self.tensor(input)?)?;
+        self.push_dense(name, record, weights, levels)
+    }
+
+    /// The sum of two tensors of one shape.
+    ///
+    /// # Errors
+    /// As [`ModelBuilder::convolution`].
+    pub fn add(
+        &mut self,
+        name: &str,
+        left: TensorId,
+        right: TensorId,
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        let window = Window { kernel: [0, 0], stride: 0, padding: Padding::default() };
+        let shape = self.tensor(left)?;
+        if self.tensor(right)? != shape {
+            return Err(FormatError::Node { node: self.nodes.len(), field: "the second input's shape" });
+        }
+        let mut record = self.record(body::ADD, left, window, shape)?;
+        record.second = right;
+        self.push_operands(name, record, 1, levels)
+    }
+
+    /// An average pool.
+    ///
+    /// # Errors
+    /// As [`ModelBuilder::convolution`]; padding.
+    pub fn average_pool(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        window: Window,
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        if window.padding != Padding::default() {
+            return Err(FormatError::Node { node: self.nodes.len(), field: "the padding" });
+        }
+        let record = self.record(body::AVERAGE_POOL, input, window, self.tensor(input)?)?;
+        let taps = i64::from(window.kernel[0]) * i64::from(window.kernel[1]);
+        self.push_operands(name, record, taps, levels)
+    }
+
+    /// A max pool.
+    ///
+    /// # Errors
+    /// A tensor that is not there, a window that does not fit, padding as large as the kernel.
+    pub fn max_pool(&mut self, name: &str, input: TensorId, window: Window) -> Result<TensorId, FormatError> {
+        let record = self.record(body::MAX_POOL, input, window, self.tensor(input)?)?;
+        let level = |level: usize| NodeLevel {
+            output: match usize::from(input.0).checked_sub(1) {
+                None => self.quantization,
+                Some(node) => self.nodes[node].levels[level].output,
+            },
+            low: i8::MIN,
+            high: i8::MAX,
+            input_weights: [0, 0],
+            rows: Vec::new(),
+        };
+        let levels: Vec<NodeLevel> = (0..self.levels.number()).map(level).collect();
+        self.push(name, record, &levels, &|_, _| (0, 0))
+    }
+
+    /// What each level costs, in instructions; 0 means unknown, as it is when this is not called.
+    ///
+    /// # Errors
+    /// Another number of costs than levels.
+    pub fn costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
+        check_len("costs", self.levels.number(), costs.len())?;
+        self.costs = costs.to_vec();
+        Ok(())
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// A row whose `bias + extreme dot product` exceeds ±2³¹ at some level, an empty graph.
+    pub fn finish(self, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
+        if self.nodes.is_empty() {
+            return Err(FormatError::Empty);
+        }
+        let encoded = self.encode(profile)?;
+        let layers: Vec<&EncodedLayer> = encoded.iter().collect();
+        let body = self.write_body(&layers)?;
+        let section = |level| self.write_section(level, &layers);
+        let sections = (0..self.levels.number()).map(section).collect::<Result<Vec<_>, _>>()?;
+        Model::parse(write_file(Kind::Model, &body, &sections)?)
+    }
+
+    fn encode(&self, profile: Profile) -> Result<Vec<EncodedLayer>, FormatError> {
+        let layers = self.layers.iter().enumerate().map(|(index, layer)| {
+            let shape = crate::Shape { rows: layer.rows, columns: layer.weights.len() / layer.rows };
+            EncodedLayer::new(index, shape, layer.block, self.levels, &layer.weights, &layer.rings, profile)
+        });
+        layers.collect()
+    }
+
+    fn write_body(&self, layers: &[&EncodedLayer]) -> Result<Vec<u8>, FormatError> {
+        let count = |len: usize| u16::try_from(len).map_err(|_| FormatError::TooLarge { what: "the graph" });
+        let mut names = self.names.clone();
+        pad(&mut names)?;
+        let mut out = Vec::new();
+        out.extend(count(layers.len())?.to_le_bytes());
+        out.extend(count(self.nodes.len())?.to_le_bytes());
+        out.extend((self.names.len() as u32).to_le_bytes());
+        out.extend((self.dense.len() as u32).to_le_bytes());
+        write_tensor(self.input, &mut out);
+        out.extend([self.quantization.zero_point.cast_unsigned(), 0]);
+        out.extend(self.quantization.scale.to_le_bytes());
+        for layer in layers {
+            layer.write_record(&mut out);
+        }
+        for node in &self.nodes {
+            write_node(&node.record, &mut out);
+        }
+        out.extend(names);
+        out.extend(&self.dense);
+        Ok(out)
+    }
+
+    fn write_section(&self, level: usize, layers: &[&EncodedLayer]) -> Result<Vec<u8>, FormatError> {
+        let records = COST_LEN + layers.len() * crate::ring::RING_LEN + self.nodes.len() * PARAMETERS_LEN;
+        let mut start = records + layers.iter().map(|layer| layer.data_len(level)).sum::<usize>();
+        let (mut nodes, mut tail) = (Vec::new(), Vec::new());
+        for node in &self.nodes {
+            let parameters = &node.levels[level];
+            let width = parameters.rows.iter().map(|row| bias_width(row.bias)).max().unwrap_or(0);
+            let fields = Fields {
+                output: parameters.output,
+                low: parameters.low,
+                high: parameters.high,
+                form: width as u8 | if node.wide[level] { WIDE } else { 0 },
+                input_weights: parameters.input_weights,
+                rows: start,
+            };
+            fields.write(&mut nodes);
+            for row in &parameters.rows {
+                tail.extend(row.multiplier.code().to_le_bytes());
+                tail.extend(row.bias.to_le_bytes().iter().take(width));
+            }
+            start += parameters.rows.len() * (width + crate::parameters::CODE_LEN);
+        }
+        write_section(&self.costs[level].to_le_bytes(), layers, level, &nodes, &tail)
+    }
+
+    fn tensor(&self, tensor: TensorId) -> Result<TensorShape, FormatError> {
+        self.shape(tensor).ok_or(FormatError::Node { node: self.nodes.len(), field: "the input" })
+    }
+
+    /// A node's record, its output shape worked out.
+    fn record(
+        &self,
+        operation: u8,
+        input: TensorId,
+        window: Window,
+        output: TensorShape,
+    ) -> Result<NodeRecord, FormatError> {
+        let wrong = |field| FormatError::Node { node: self.nodes.len(), field };
+        let mut record = NodeRecord {
+            operation,
+            weights: body::NO_WEIGHTS,
+            input,
+            second: TensorId(0),
+            window,
+            output,
+            source: 0,
+            name_end: 0,
+        };
+        record.output = output_shape(&record, self.tensor(input)?).ok_or(wrong("the window"))?;
+        if !fits(record.output) {
+            return Err(wrong("the output shape"));
+        }
+        Ok(record)
+    }
+
+    /// For each row and level, the extremes of the dot product of the weights up to that level.
+    fn ring_sums(&self, columns: usize, weights: &[i8], rings: &[u8]) -> impl Fn(usize, usize) -> (i64, i64) + use<> {
+        let levels = self.levels.number();
+        let mut extremes = Vec::new();
+        for (weights, rings) in weights.chunks(columns).zip(rings.chunks(columns)) {
+            let mut sums = vec![Sums::default(); levels + 1];
+            for (&weight, &ring) in weights.iter().zip(rings) {
+                let ring = usize::from(ring).min(levels);
+                sums[ring] = sums[ring].add(Sums::of(&[weight.cast_unsigned()]));
+            }
+            let mut total = Sums::default();
+            for ring in &sums[1..] {
+                total = total.add(*ring);
+                extremes.push(total.extremes());
+            }
+        }
+        move |level, row| extremes[row * levels + level]
+    }
+
+    fn push_dense(
+        &mut self,
+        name: &str,
+        mut record: NodeRecord,
+        weights: &[i8],
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        let shape = record.matrix(self.tensor(record.input)?);
+        shape.check(self.nodes.len())?;
+        check_len("weights", shape.len(), weights.len())?;
+        record.weights = body::DENSE;
+        record.source = self.dense.len();
+        let bytes: &[u8] = bytemuck::must_cast_slice(weights);
+        let sums: Vec<Sums> = bytes.chunks(shape.columns).map(Sums::of).collect();
+        let id = self.push(name, record, levels, &|_, row: usize| sums[row].extremes())?;
+        self.dense.extend(bytes);
+        pad(&mut self.dense)?;
+        Ok(id)
+    }
+
+    fn push_operands(
+        &mut self,
+        name: &str,
+        record: NodeRecord,
+        taps: i64,
+        levels: &[NodeLevel],
+    ) -> Result<TensorId, FormatError> {
+        let weights: Vec<[i16; 2]> = levels.iter().map(|level| level.input_weights).collect();
+        self.push(name, record, levels, &|level: usize, _| operand_extremes(weights[level], taps))
+    }
+
+    /// Adds a node after checking each level's parameters; `extremes(level, row)` bounds the dot product.
+    fn push(
+        &mut self,
+        name: &str,
+        mut record: NodeRecord,
+        levels: &[NodeLevel],
+        extremes: &dyn Fn(usize, usize) -> (i64, i64),
+    ) -> Result<TensorId, FormatError> {
+        let index = self.nodes.len();
+        check_len("levels", self.levels.number(), levels.len())?;
+        let too_many = FormatError::TooLarge { what: "the graph" };
+        let id = u16::try_from(index + 1).map(TensorId).map_err(|_| too_many.clone())?;
+        let name_end = self.names.len() + name.len();
+        u32::try_from(name_end.max(self.dense.len())).map_err(|_| too_many)?;
+
+        let mut wide = Vec::new();
+        for (level, parameters) in levels.iter().enumerate() {
+            check_len("rows", record.rows(), parameters.rows.len())?;
+            let mut some = false;
+            for (row, requantization) in parameters.rows.iter().enumerate() {
+                let (least, greatest) = extremes(level, row);
+                let bias = i64::from(requantization.bias);
+                let overflow = FormatError::AccumulatorOverflow { node: index, level: level + 1, row };
+                some |= accumulator(least + bias, greatest + bias).ok_or(overflow)?;
+            }
+            wide.push(some);
+        }
+        record.name_end = name_end;
+        self.names.extend(name.as_bytes());
+        self.nodes.push(BuiltNode { record, levels: levels.to_vec(), wide });
+        Ok(id)
+    }
+}
+
+impl Model<Vec<u8>> {
+    /// Writes what each level that is held costs, in instructions (0: unknown), and seals the file again.
+    ///
+    /// # Errors
+    /// Another number of costs than levels held.
+    pub fn set_costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
+        check_len("costs", self.levels().number(), costs.len())?;
+        let starts: Vec<usize> = self.levels().up_to().map(|level| self.layout().section_start(level)).collect();
+        let bytes = self.bytes_mut();
+        for (start, cost) in starts.into_iter().zip(costs) {
+            bytes[start..start + COST_LEN].copy_from_slice(&cost.to_le_bytes());
+        }
+        seal(bytes);
+        Ok(())
+    }
+}
+
+/// Whether a shape's sides fit their fields and its elements 31 bits.
+fn fits(shape: TensorShape) -> bool {
+    let sides = [shape.channels, shape.height, shape.width];
+    body::is_tensor(shape) && sides.iter().all(|&side| u16::try_from(side).is_ok())
+}
+
+fn write_tensor(shape: TensorShape, out: &mut Vec<u8>) {
+    for side in [shape.channels, shape.height, shape.width] {
+        out.extend((side as u16).to_le_bytes());
+    }
+}
+
+fn write_node(node: &NodeRecord, out: &mut Vec<u8>) {
+    out.extend([node.operation, node.weights]);
+    out.extend(node.input.0.to_le_bytes());
+    out.extend(node.second.0.to_le_bytes());
+    out.extend(node.window.kernel);
+    out.push(node.window.stride);
+    let Padding { top, left, bottom, right } = node.window.padding;
+    out.extend([top, left, bottom, right, 0]);
+    write_tensor(node.output, out);
+    out.extend((node.source as u32).to_le_bytes());
+    out.extend((node.name_end as u32).to_le_bytes());
+}

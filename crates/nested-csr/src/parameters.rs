@@ -1,0 +1,274 @@
+//! What a level says of a node: quantisation of its output, clamps, operand weights and each row's requantisation.
+use crate::body::{self, NodeRecord};
+use crate::bytes::{array_at, range, u8_at, u16_at, u32_at};
+use crate::check::Sums;
+use crate::{FormatError, Level, MAX_LEVELS, Model, Multiplier, Quantization, Requantization};
+
+/// Bytes of a node's parameters before its rows.
+pub(crate) const PARAMETERS_LEN: usize = 16;
+/// Bit of the form byte: some row's accumulator may leave ±2²³.
+pub(crate) const WIDE: u8 = 0x80;
+/// Bytes of a row's multiplier code.
+pub(crate) const CODE_LEN: usize = 2;
+
+/// A node's requantisation at one level.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeParameters<'a> {
+    /// Quantisation of the tensor that the node makes.
+    pub output: Quantization,
+    /// Least output value (ReLU: the zero point).
+    pub low: i8,
+    /// Greatest output value.
+    pub high: i8,
+    /// Integer weights of the operands of `Add` (left, right) or of the sum of `AveragePool` (first); 0 otherwise.
+    pub input_weights: [i16; 2],
+    /// Whether `bias + dot product` stays in −2²³..2²³ for all rows and any int8 input; checked when parsed.
+    pub narrow: bool,
+    /// One a row for convolution and depthwise; one in all for add and average pool; none for max pool.
+    pub rows: Requantizations<'a>,
+}
+
+/// Each row's requantisation, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Requantizations<'a> {
+    bytes: &'a [u8],
+    /// Rows.
+    len: usize,
+    /// Bytes of a bias.
+    width: usize,
+}
+
+impl Requantizations<'_> {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Row `row`'s, O(1). Past the end: a requantisation that yields 0, never a panic.
+    pub fn get(&self, row: usize) -> Requantization {
+        let nothing = Requantization { multiplier: Multiplier::from_code(0), bias: 0 };
+        let stride = self.width.wrapping_add(CODE_LEN);
+        let Some(at) = row.checked_mul(stride).filter(|_| row < self.len) else { return nothing };
+        let bias = at.wrapping_add(CODE_LEN);
+        let raw = match self.width {
+            1 => i32::from(u8_at(self.bytes, bias).cast_signed()),
+            2 => i32::from(u16_at(self.bytes, bias).cast_signed()),
+            3 => {
+                let [low, middle, high] = array_at(self.bytes, bias);
+                i32::from_le_bytes([0, low, middle, high]) >> 8
+            }
+            _ => u32_at(self.bytes, bias).cast_signed(),
+        };
+        Requantization { multiplier: Multiplier::from_code(u16_at(self.bytes, at)), bias: raw }
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Requantization> + '_ {
+        (0..self.len).map(|row| self.get(row))
+    }
+}
+
+/// Bytes of the narrowest two's complement form of `bias`: 1 to 4.
+pub(crate) fn bias_width(bias: i32) -> usize {
+    match bias {
+        -0x80..=0x7f => 1,
+        -0x8000..=0x7fff => 2,
+        -0x80_0000..=0x7f_ffff => 3,
+        _ => 4,
+    }
+}
+
+/// The fixed part of a node's parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    pub output: Quantization,
+    pub low: i8,
+    pub high: i8,
+    pub form: u8,
+    pub input_weights: [i16; 2],
+    /// Where the rows start in the section.
+    pub rows: usize,
+}
+
+/// The part of a section that is not yet used by anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub start: usize,
+    pub len: usize,
+}
+
+impl Fields {
+    pub(crate) fn read(section: &[u8], at: usize) -> Fields {
+        let record: [u8; PARAMETERS_LEN] = array_at(section, at);
+        Fields {
+            output: Quantization {
+                scale: f32::from_bits(u32_at(&record, 0)),
+                zero_point: u8_at(&record, 4).cast_signed(),
+            },
+            low: u8_at(&record, 5).cast_signed(),
+            high: u8_at(&record, 6).cast_signed(),
+            form: u8_at(&record, 7),
+            input_weights: [u16_at(&record, 8).cast_signed(), u16_at(&record, 10).cast_signed()],
+            rows: u32_at(&record, 12) as usize,
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn write(&self, out: &mut alloc::vec::Vec<u8>) {
+        out.extend(self.output.scale.to_le_bytes());
+        out.extend([self.output.zero_point, self.low, self.high].map(i8::cast_unsigned));
+        out.push(self.form);
+        out.extend(self.input_weights.iter().flat_map(|weight| weight.to_le_bytes()));
+        out.extend((self.rows as u32).to_le_bytes());
+    }
+
+    fn width(&self) -> usize {
+        usize::from(self.form & !WIDE)
+    }
+
+    pub(crate) fn parameters<'a>(&self, section: &'a [u8], rows: usize) -> NodeParameters<'a> {
+        let len = rows.saturating_mul(self.width().wrapping_add(CODE_LEN));
+        NodeParameters {
+            output: self.output,
+            low: self.low,
+            high: self.high,
+            input_weights: self.input_weights,
+            narrow: self.form & WIDE == 0,
+            rows: Requantizations {
+                bytes: range(section, self.rows, self.rows.saturating_add(len)),
+                len: rows,
+                width: self.width(),
+            },
+        }
+    }
+
+    /// Checks the fields and that the rows start where the last node's ended.
+    pub(crate) fn check(
+        &self,
+        index: usize,
+        level: Level,
+        node: &NodeRecord,
+        input: Quantization,
+        free: &mut Range,
+    ) -> Result<(), FormatError> {
+        let level = level.number();
+        let wrong = |field| Err(FormatError::Parameters { node: index, level, field });
+        let pool = node.operation == body::MAX_POOL;
+        if !body::is_scale(self.output.scale) {
+            return wrong("the scale");
+        }
+        if self.low > self.high || (pool && (self.low, self.high) != (i8::MIN, i8::MAX)) {
+            return wrong("the clamp");
+        }
+        // A max pool keeps its input's quantisation; to the bit, so that the encoding is canonical.
+        let bits = |q: Quantization| (q.scale.to_bits(), q.zero_point);
+        if pool && bits(self.output) != bits(input) {
+            return wrong("the quantisation of a max pool");
+        }
+        let unused = match node.operation {
+            body::ADD => false,
+            body::AVERAGE_POOL => self.input_weights[1] != 0,
+            _ => self.input_weights != [0, 0],
+        };
+        if unused {
+            return wrong("the input weights");
+        }
+        if pool != (self.width() == 0) || self.width() > 4 || (pool && self.form != 0) {
+            return wrong("the form byte");
+        }
+        let part = crate::Part::Section(level);
+        if self.rows != free.start {
+            return Err(FormatError::Offset { part, what: "node", index, found: self.rows, expected: free.start });
+        }
+        free.start = free.start.saturating_add(node.rows().saturating_mul(self.width().wrapping_add(CODE_LEN)));
+        if free.start > free.len {
+            return Err(FormatError::Length { part, stated: free.len, needed: free.start });
+        }
+        Ok(())
+    }
+}
+
+/// What the rows of a node need at each level.
+#[derive(Clone, Copy, Debug, Default)]
+struct Need {
+    /// Bytes of the widest bias.
+    width: usize,
+    /// Whether some accumulator may leave ±2²³.
+    wide: bool,
+}
+
+/// Whether an accumulator that spans `least..=greatest` fits 32 bits, and whether it leaves 24.
+pub(crate) fn accumulator(least: i64, greatest: i64) -> Option<bool> {
+    let fits = i32::try_from(least).is_ok() && i32::try_from(greatest).is_ok();
+    fits.then_some(least < -(1 << 23) || greatest >= 1 << 23)
+}
+
+/// The least and greatest of `Σ weight · input` for `taps` int8 inputs of each operand.
+pub(crate) fn operand_extremes(input_weights: [i16; 2], taps: i64) -> (i64, i64) {
+    let mut sum = (0i64, 0i64);
+    for weight in input_weights {
+        let weight = i64::from(weight).wrapping_mul(taps);
+        let (a, b) = (weight.wrapping_mul(-128), weight.wrapping_mul(127));
+        sum = (sum.0.wrapping_add(a.min(b)), sum.1.wrapping_add(a.max(b)));
+    }
+    sum
+}
+
+/// Checks a node's weights, that no accumulator leaves 32 bits, and that each level's form byte says the truth.
+pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Result<(), FormatError> {
+    let node = model.body().node(index);
+    let mut needs = [Need::default(); MAX_LEVELS];
+    let mut check = |level: Level, row: usize, extremes: (i64, i64)| {
+        let overflow = FormatError::AccumulatorOverflow { node: index, level: level.number(), row };
+        let bias = model.parameters(level, index).map_or(0, |parameters| parameters.rows.get(row).bias);
+        let (least, greatest) = (extremes.0.wrapping_add(bias.into()), extremes.1.wrapping_add(bias.into()));
+        let wide = accumulator(least, greatest).ok_or(overflow)?;
+        if let Some(need) = needs.get_mut(level.index()) {
+            need.wide |= wide;
+            need.width = need.width.max(bias_width(bias));
+        }
+        Ok(())
+    };
+    match node.weights {
+        body::SPARSE => model.layer(node.source).check(|rows, sums| {
+            for row in rows {
+                let mut total = Sums::default();
+                for (level, ring) in model.levels().up_to().zip(sums) {
+                    total = total.add(*ring);
+                    check(level, row, total.extremes())?;
+                }
+            }
+            Ok(())
+        })?,
+        body::DENSE => {
+            let columns = node.matrix(model.body().tensor(node.input)).columns;
+            for (row, weights) in model.body().dense(&node).chunks(columns.max(1)).enumerate() {
+                let extremes = Sums::of(weights).extremes();
+                for level in model.levels().up_to() {
+                    check(level, row, extremes)?;
+                }
+            }
+        }
+        _ if node.rows() > 0 => {
+            let [height, width] = node.window.kernel;
+            let taps = if node.operation == body::ADD { 1 } else { i64::from(height).wrapping_mul(width.into()) };
+            for level in model.levels().up_to() {
+                check(level, 0, operand_extremes(model.fields(level, index).input_weights, taps))?;
+            }
+        }
+        _ => return Ok(()),
+    }
+    for (level, need) in model.levels().up_to().zip(needs) {
+        let wide = if need.wide { WIDE } else { 0 };
+        if u8::try_from(need.width).ok().map(|width| width | wide) != Some(model.fields(level, index).form) {
+            let (level, field) = (level.number(), "the form byte");
+            return Err(FormatError::Parameters { node: index, level, field });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Decoding a matrix row by row, all rings up to a level side by side.
+use crate::index::{Cursor, IndexCode, Map, Span};
+use crate::{Block, Level, MAX_LEVELS, MatrixView};
+
+/// The rows of a matrix at one level, in order: a lending iterator, because a row's decoding advances the cursors of
+/// all its rings. About 1.5 KiB, no allocation.
+///
+/// ```
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 1, columns: 4 };
+/// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &[0, 7, -3, 0], &[0, 2, 1, 0], Profile::Size)?;
+/// let mut rows = matrix.rows(Level::new(2)?)?;
+/// while let Some(row) = rows.row() {
+///     assert_eq!(row.collect::<Vec<_>>(), [(2, -3), (1, 7)]); // ring 1 first
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    cursors: [Cursor<'a>; MAX_LEVELS],
+    level: Level,
+    block: Block,
+    columns: usize,
+    /// Blocks in a row.
+    blocks: u32,
+    rows_left: usize,
+    /// Whether some ring counts free positions, so that inner rings mark theirs.
+    mapped: bool,
+    map: Map,
+    /// A row that [`Rows::row`] began.
+    open: Option<Open>,
+}
+
+/// How far an external iteration of a row has come.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    ring: usize,
+    span: Span,
+    /// Free positions before the ring was entered.
+    free: u32,
+    /// Blocks of the ring met so far.
+    met: u32,
+    /// The second weight of a block whose first was handed out.
+    second: Option<(usize, i8)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(view: &MatrixView<'a>, level: Level) -> Rows<'a> {
+        let shape = view.shape();
+        let empty = Cursor::new(IndexCode::Gaps { modulus: 1 }, 0, 0, &[], &[]);
+        let mut cursors = [empty; MAX_LEVELS];
+        for (slot, level) in cursors.iter_mut().zip(level.up_to()) {
+            *slot = view.ring(level).cursor(shape);
+        }
+        let free = |cursor: &Cursor<'_>| matches!(cursor.code, IndexCode::FreeGaps { .. });
+        Rows {
+            mapped: cursors.iter().take(level.number()).skip(1).any(free),
+            cursors,
+            level,
+            block: view.block(),
+            columns: shape.columns,
+            blocks: shape.blocks(view.block()),
+            rows_left: shape.rows,
+            map: Map::new(),
+            open: None,
+        }
+    }
+
+    /// Decodes the next row whole, calling `f(column, weight)` for each stored weight: ring 1 ascending by column,
+    /// then ring 2, … (both weights of a 1×2 block, even when one is 0). `None` after the last row. This is the fast way;
+    /// the code's kind is matched once a ring.
+    #[inline]
+    pub fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+        self.finish_row();
+        self.rows_left = self.rows_left.checked_sub(1)?;
+        match (self.mapped, self.block) {
+            (false, Block::OneByOne) => self.whole_row::<1, false>(&mut f),
+            (false, Block::OneByTwo) => self.whole_row::<2, false>(&mut f),
+            (true, Block::OneByOne) => self.whole_row::<1, true>(&mut f),
+            (true, Block::OneByTwo) => self.whole_row::<2, true>(&mut f),
+        }
+        Some(())
+    }
+
+    fn whole_row<const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut impl FnMut(usize, i8)) {
+        if MAPPED {
+            self.map.clear(self.blocks);
+        }
+        let mut free = self.blocks;
+        let map = &mut self.map;
+        for cursor in self.cursors.iter_mut().take(self.level.number()) {
+            // A copy, so that the loops keep the cursor in registers.
+            let mut local = *cursor;
+            let mut values = local.values.iter();
+            let mut met = 0u32;
+            let mut span = Span::new(0, self.blocks);
+            let mut emit = |map: &mut Map, block: u32| {
+                if MAPPED {
+                    map.take(block);
+                }
+                met = met.wrapping_add(1);
+                let column = (block as usize).wrapping_mul(WIDTH);
+                if let Some(weight) = values.next() {
+                    f(column, weight.cast_signed());
+                }
+                let column = column.wrapping_add(1);
+                if WIDTH == 2
+                    && column < self.columns
+                    && let Some(weight) = values.next()
+                {
+                    f(column, weight.cast_signed());
+                }
+            };
+            match local.code {
+                IndexCode::Bytes { .. } => {
+                    local.start_row();
+                    while let Some(block) = local.step_bytes(&mut span) {
+                        emit(map, block);
+                    }
+                }
+                IndexCode::Gaps { .. } => {
+                    while let Some(block) = local.step_gaps(&mut span) {
+                        emit(map, block);
+                    }
+                }
+                IndexCode::FreeGaps { .. } if MAPPED => {
+                    span = Span::free(map, free);
+                    while let Some(block) = local.step_free(&mut span, map) {
+                        emit(map, block);
+                    }
+                }
+                // Without a map this is ring 1, whose free positions are all positions.
+                IndexCode::FreeGaps { .. } => {
+                    while let Some(block) = local.step_gaps(&mut span) {
+                        emit(map, block);
+                    }
+                }
+            }
+            local.end_span(&span);
+            local.values = values.as_slice();
+            *cursor = local;
+            free = free.wrapping_sub(met);
+        }
+    }
+
+    /// Begins the next row, as an iterator; what it leaves is passed over by the next call. `None` after the last row.
+    pub fn row(&mut self) -> Option<Row<'_, 'a>> {
+        self.finish_row();
+        self.rows_left = self.rows_left.checked_sub(1)?;
+        self.map.clear(self.blocks);
+        self.open = self.enter(0, self.blocks);
+        Some(Row { rows: self })
+    }
+
+    /// Rows not yet decoded.
+    pub fn rows_left(&self) -> usize {
+        self.rows_left
+    }
+
+    fn finish_row(&mut self) {
+        while self.open.is_some() {
+            self.advance();
+        }
+    }
+
+    /// Enters a ring of the open row.
+    fn enter(&mut self, ring: usize, free: u32) -> Option<Open> {
+        let cursor = self.cursors.get_mut(ring).filter(|_| ring < self.level.number())?;
+        cursor.start_row();
+        let span = match cursor.code {
+            IndexCode::FreeGaps { .. } => Span::free(&self.map, free),
+            _ => Span::new(0, self.blocks),
+        };
+        Some(Open { ring, span, free, met: 0, second: None })
+    }
+
+    /// The next weight of the open row; closes the row after its last.
+    fn advance(&mut self) -> Option<(usize, i8)> {
+        loop {
+            let open = self.open.as_mut()?;
+            if let Some(second) = open.second.take() {
+                return Some(second);
+            }
+            let cursor = self.cursors.get_mut(open.ring)?;
+            let Some(block) = cursor.step(&mut open.span, &self.map) else {
+                cursor.end_span(&open.span);
+                let (ring, free) = (open.ring.wrapping_add(1), open.free.wrapping_sub(open.met));
+                self.open = self.enter(ring, free);
+                continue;
+            };
+            if self.mapped {
+                self.map.take(block);
+            }
+            open.met = open.met.wrapping_add(1);
+            let column = (block as usize).wrapping_mul(self.block.width());
+            let width = self.block.width().min(self.columns.saturating_sub(column));
+            let weights = cursor.take_values(width).unwrap_or(&[]);
+            if let [_, second] = weights {
+                open.second = Some((column.wrapping_add(1), second.cast_signed()));
+            }
+            return weights.first().map(|weight| (column, weight.cast_signed()));
+        }
+    }
+}
+
+/// One row as an external iterator of `(column, weight)`, in the order of [`Rows::next_row`].
+#[derive(Debug)]
+pub struct Row<'r, 'a> {
+    rows: &'r mut Rows<'a>,
+}
+
+impl Iterator for Row<'_, '_> {
+    type Item = (usize, i8);
+
+    fn next(&mut self) -> Option<(usize, i8)> {
+        self.rows.advance()
+    }
+}

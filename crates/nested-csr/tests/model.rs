@@ -1,0 +1,107 @@
+//! A model is read back as it was built, at each level and from each prefix.
+use nested_csr::{
+    Block, ConvolutionWeights, FormatError, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Profile,
+    Quantization, Requantization, TensorShape, Weights, Window,
+};
+
+const LEVELS: usize = 2;
+
+fn node_levels(rows: usize, bias: i32, input_weights: [i16; 2]) -> Vec<NodeLevel> {
+    (0..LEVELS)
+        .map(|level| NodeLevel {
+            output: Quantization { scale: 0.5 + level as f32, zero_point: -128 },
+            low: -128,
+            high: 100,
+            input_weights,
+            rows: (0..rows)
+                .map(|row| Requantization {
+                    multiplier: Multiplier::nearest(0.01 * (row + 1) as f64).unwrap(),
+                    bias: bias * (level as i32 + 1) - row as i32,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+fn build() -> Result<Model<Vec<u8>>, FormatError> {
+    let input = TensorShape { channels: 2, height: 5, width: 4 };
+    let mut builder = ModelBuilder::new(Level::new(LEVELS)?, input, Quantization { scale: 0.25, zero_point: 3 })?;
+    let image = builder.input();
+    let first: Vec<i8> = (0..4 * 18).map(|i| (i * 7 % 255 - 127) as i8).collect();
+    let a = builder.convolution(
+        "first",
+        image,
+        Window::square(3, 1, 1),
+        4,
+        ConvolutionWeights::Dense(&first),
+        &node_levels(4, 300, [0, 0]),
+    )?;
+    let rings: Vec<u8> = (0..16).map(|i| (i % 3) as u8).collect();
+    let weights: Vec<i8> = rings.iter().map(|&ring| if ring == 0 { 0 } else { 9 - 5 * ring as i8 }).collect();
+    let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &weights, rings: &rings };
+    let b = builder.convolution("", a, Window::square(1, 1, 0), 4, sparse, &node_levels(4, -70_000, [0, 0]))?;
+    let c = builder.add("sum", a, b, &node_levels(1, 5, [16_384, -3]))?;
+    let d =
+        builder.depthwise("depthwise", c, Window::square(3, 2, 1), &[1; 36], &node_levels(4, 10_000_000, [0, 0]))?;
+    let e = builder.max_pool("max", d, Window::square(2, 1, 0))?;
+    builder.average_pool(
+        "mean",
+        e,
+        Window { kernel: [2, 1], ..Window::square(1, 1, 0) },
+        &node_levels(1, 0, [8192, 0]),
+    )?;
+    builder.costs(&[1000, 2000])?;
+    builder.finish(Profile::Size)
+}
+
+#[test]
+fn a_model_is_read_back_as_it_was_built() {
+    let mut built = build().unwrap();
+    built.set_costs(&[1500, 0]).unwrap();
+    for level in built.levels().up_to() {
+        let model = Model::parse(built.prefix(level).unwrap()).unwrap();
+        assert_eq!(model.levels(), level);
+        assert_eq!(model.cost(Level::FIRST), Some(1500));
+        assert_eq!(model.node_count(), 6);
+        assert_eq!(model.output_shape(), TensorShape { channels: 4, height: 1, width: 1 });
+        let names: Vec<_> = (0..6).map(|index| model.name(index).unwrap()).collect();
+        assert_eq!(names, ["first", "", "sum", "depthwise", "max", "mean"]);
+
+        let Operation::Convolution { weights: Weights::Dense(first), .. } = model.node(0).unwrap().operation else {
+            panic!()
+        };
+        assert_eq!((first.len(), first[0], first[71]), (72, -127, (71 * 7 % 255 - 127) as i8));
+        let Operation::Convolution { weights: Weights::Sparse(view), .. } = model.node(1).unwrap().operation else {
+            panic!()
+        };
+        assert_eq!(view.stored(level).unwrap(), [5, 10][level.number() - 1]);
+        for (index, rows, bias, width) in
+            [(0, 4, 300, 2), (1, 4, -70_000, 3), (2, 1, 5, 1), (3, 4, 10_000_000, 4), (5, 1, 0, 1)]
+        {
+            let parameters = model.parameters(level, index).unwrap();
+            let expected = &node_levels(rows, bias, [0, 0])[level.number() - 1];
+            assert_eq!(parameters.rows.iter().collect::<Vec<_>>(), expected.rows, "node {index}, width {width}");
+            assert_eq!(parameters.output, expected.output);
+            assert_eq!(parameters.narrow, index != 3, "node {index}");
+        }
+        let pool = model.parameters(level, 4).unwrap();
+        assert!(pool.rows.is_empty() && pool.output == model.parameters(level, 3).unwrap().output);
+    }
+    assert_eq!(built.cost(Level::new(2).unwrap()), None);
+}
+
+#[test]
+fn an_accumulator_that_leaves_32_bits_is_refused() {
+    let input = TensorShape { channels: 1, height: 1, width: 1 };
+    let mut builder = ModelBuilder::new(Level::FIRST, input, Quantization { scale: 1.0, zero_point: 0 }).unwrap();
+    let mut levels = node_levels(1, 0, [0, 0]);
+    levels.truncate(1);
+    levels[0].rows[0].bias = i32::MAX - 126;
+    let result =
+        builder.convolution("", builder.input(), Window::square(1, 1, 0), 1, ConvolutionWeights::Dense(&[1]), &levels);
+    assert_eq!(result, Err(FormatError::AccumulatorOverflow { node: 0, level: 1, row: 0 }));
+    levels[0].rows[0].bias -= 1;
+    let result =
+        builder.convolution("", builder.input(), Window::square(1, 1, 0), 1, ConvolutionWeights::Dense(&[1]), &levels);
+    assert!(result.is_ok() && builder.finish(Profile::Speed).is_ok());
+}
