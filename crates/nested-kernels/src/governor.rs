@@ -1,5 +1,5 @@
 //! Which level to run: the densest whose cost fits the time that is left.
-use nested_csr::{Level, MAX_LEVELS};
+use nested_csr::{Level, MAX_LEVELS, Model};
 
 /// Chooses a level for a budget, from the cost of each level.
 ///
@@ -21,6 +21,11 @@ impl Governor {
     /// From measured costs, level 1 first; those past [`MAX_LEVELS`] are ignored.
     pub fn new(costs: &[u64]) -> Self {
         Self::from_levels(|level| costs.get(level.number() - 1).copied())
+    }
+
+    /// From the costs that the model's file states, in instructions.
+    pub fn of<B: AsRef<[u8]>>(model: &Model<B>) -> Self {
+        Self::from_levels(|level| model.cost(level).map(u64::from))
     }
 
     /// From a function; levels for which it gives `None` are never chosen.

@@ -83,7 +83,11 @@ impl Graph {
                 let weights = levels.map(|_| random.random_range(1..100)).collect();
                 (Operation::AveragePool(input, window, weights), shape.channels, window, 9)
             }
-            _ => (Operation::MaxPool(input, window), shape.channels, window, 1),
+            _ => {
+                // The format wants a real element in every max pool's window.
+                let window = if window.kernel.contains(&1) { bare } else { window };
+                (Operation::MaxPool(input, window), shape.channels, window, 1)
+            }
         };
         let (height, width) = window.output(shape.height, shape.width).unwrap();
         let count = match operation {
