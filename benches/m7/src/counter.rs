@@ -48,3 +48,16 @@ pub fn spin(turns: u32) {
     // SAFETY: touches one register and the flags.
     unsafe { asm!("1: subs {t}, {t}, #1", "bne 1b", t = inout(reg) turns => _, options(nomem, nostack)) }
 }
+
+impl Counter {
+    /// Checks the count of a loop of known length.
+    ///
+    /// # Panics
+    /// When the board does not count as expected: QEMU was started without `-icount shift=6`.
+    pub fn check(&self) {
+        for turns in [1_000, 100_000] {
+            let counted = self.count(|| spin(turns));
+            assert!(counted.abs_diff(2 * turns) <= 2, "{counted} instructions counted in a loop of {}", 2 * turns);
+        }
+    }
+}
