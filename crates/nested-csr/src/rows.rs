@@ -75,15 +75,15 @@ impl<'a> Rows<'a> {
         self.finish_row();
         self.rows_left = self.rows_left.checked_sub(1)?;
         match (self.mapped, self.block) {
-            (false, Block::OneByOne) => self.whole_row::<1, false>(&mut f),
-            (false, Block::OneByTwo) => self.whole_row::<2, false>(&mut f),
-            (true, Block::OneByOne) => self.whole_row::<1, true>(&mut f),
-            (true, Block::OneByTwo) => self.whole_row::<2, true>(&mut f),
+            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(&mut f),
+            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(&mut f),
+            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(&mut f),
+            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(&mut f),
         }
         Some(())
     }
 
-    fn whole_row<const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut impl FnMut(usize, i8)) {
+    fn whole_row<F: FnMut(usize, i8), const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut F) {
         if MAPPED {
             self.map.clear(self.blocks);
         }
@@ -95,18 +95,19 @@ impl<'a> Rows<'a> {
             let mut values = local.values.iter();
             let mut met = 0u32;
             let mut span = Span::new(0, self.blocks);
-            let mut emit = |map: &mut Map, block: u32| {
+            let columns = self.columns;
+            let emit = |f: &mut F, values: &mut core::slice::Iter<'_, u8>, met: &mut u32, map: &mut Map, block: u32| {
                 if MAPPED {
                     map.take(block);
                 }
-                met = met.wrapping_add(1);
+                *met = met.wrapping_add(1);
                 let column = (block as usize).wrapping_mul(WIDTH);
                 if let Some(weight) = values.next() {
                     f(column, weight.cast_signed());
                 }
                 let column = column.wrapping_add(1);
                 if WIDTH == 2
-                    && column < self.columns
+                    && column < columns
                     && let Some(weight) = values.next()
                 {
                     f(column, weight.cast_signed());
@@ -114,26 +115,49 @@ impl<'a> Rows<'a> {
             };
             match local.code {
                 IndexCode::Bytes { .. } => {
-                    local.start_row();
+                    // An odd row's last block is alone: its weights do not come in whole blocks.
+                    let whole = self.columns.is_multiple_of(WIDTH);
+                    let (gaps, weights) = local.begin_row::<WIDTH>(whole);
+                    let (mut block, mut done) = (0u32, 0usize);
+                    for (gap, weights) in gaps.iter().zip(weights) {
+                        if *gap == u8::MAX {
+                            break;
+                        }
+                        block = block.wrapping_add(u32::from(*gap));
+                        if MAPPED {
+                            map.take(block);
+                        }
+                        let column = (block as usize).wrapping_mul(WIDTH);
+                        for (place, weight) in weights.iter().enumerate() {
+                            f(column.wrapping_add(place), weight.cast_signed());
+                        }
+                        block = block.wrapping_add(1);
+                        done = done.wrapping_add(1);
+                    }
+                    met = done as u32;
+                    local.pass_blocks::<WIDTH>(done);
+                    values = local.values.iter();
+                    // What a long gap or a lone block left.
+                    span = Span::new(block, self.blocks.wrapping_sub(block));
                     while let Some(block) = local.step_bytes(&mut span) {
-                        emit(map, block);
+                        emit(f, &mut values, &mut met, map, block);
                     }
                 }
                 IndexCode::Gaps { .. } => {
                     while let Some(block) = local.step_gaps(&mut span) {
-                        emit(map, block);
+                        emit(f, &mut values, &mut met, map, block);
                     }
                 }
                 IndexCode::FreeGaps { .. } if MAPPED => {
                     span = Span::free(map, free);
                     while let Some(block) = local.step_free(&mut span, map) {
-                        emit(map, block);
+                        emit(f, &mut values, &mut met, map, block);
                     }
                 }
                 // Without a map this is ring 1, whose free positions are all positions.
                 IndexCode::FreeGaps { .. } => {
                     while let Some(block) = local.step_gaps(&mut span) {
-                        emit(map, block);
+                        emit(f, &mut values, &mut met, map, block);
                     }
                 }
             }

@@ -115,6 +115,16 @@ impl<'a> Cursor<'a> {
     /// Enters a row; for [`IndexCode::Bytes`] reads its count, which is also returned.
     #[inline(always)]
     pub(crate) fn start_row(&mut self) -> u32 {
+        let IndexCode::Bytes { .. } = self.code else { return 0 };
+        self.pending = self.read_count();
+        if self.pending > 0 {
+            self.next_byte_gap();
+        }
+        self.pending
+    }
+
+    #[inline(always)]
+    fn read_count(&mut self) -> u32 {
         let IndexCode::Bytes { count_width } = self.code else { return 0 };
         let count = match count_width {
             1 => u32::from(u8_at(self.counts, 0)),
@@ -122,11 +132,28 @@ impl<'a> Cursor<'a> {
             _ => u32_at(self.counts, 0),
         };
         self.counts = self.counts.get(usize::from(count_width)..).unwrap_or(&[]);
-        self.pending = count;
-        if count > 0 {
+        count
+    }
+
+    /// Enters a row of an [`IndexCode::Bytes`] ring and looks ahead: the bytes that its gaps are when all are short, and
+    /// the weights of its blocks; nothing of it when blocks are not `whole`. [`Cursor::pass_blocks`] must follow.
+    #[inline(always)]
+    pub(crate) fn begin_row<const WIDTH: usize>(&mut self, whole: bool) -> (&'a [u8], &'a [[u8; WIDTH]]) {
+        self.pending = self.read_count();
+        let count = if whole { self.pending as usize } else { 0 };
+        let weights = self.values.get(..count.wrapping_mul(WIDTH)).unwrap_or(&[]);
+        (self.gaps.get(..count).unwrap_or(&[]), weights.as_chunks().0)
+    }
+
+    /// Passes the first `blocks` blocks of a row, whose gaps were short.
+    #[inline(always)]
+    pub(crate) fn pass_blocks<const WIDTH: usize>(&mut self, blocks: usize) {
+        self.gaps = self.gaps.get(blocks..).unwrap_or(&[]);
+        self.values = self.values.get(blocks.wrapping_mul(WIDTH)..).unwrap_or(&[]);
+        self.pending = self.pending.wrapping_sub(blocks as u32);
+        if self.pending > 0 {
             self.next_byte_gap();
         }
-        count
     }
 
     /// The next block of the span, for [`IndexCode::Bytes`].

@@ -146,14 +146,13 @@ fn walk_rows(
     parts: &mut Parts<'_>,
     output: &mut [i8],
 ) {
-    let offsets = band.offsets(parts.taps);
     let outputs = band.outputs(first);
     let plane = band.geometry.output.height * band.geometry.output.width;
     for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
         let decoded = match band.lines.pairing {
-            Pairing::Pixels => table::pixels(&mut rows, offsets, parts.table),
-            Pairing::Channels => table::channels(&mut rows, offsets, parts.table),
+            Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
+            Pairing::Channels => table::channels(&mut rows, parts.places, parts.table),
         };
         let Some(decoded) = decoded else { return };
         let exact = band.lines.pairing == Pairing::Pixels

@@ -1,7 +1,7 @@
 //! A band of the input in packed form: where everything is, and how a walk goes through it.
 use super::{
     pack::{Pairing, RowLayout},
-    table::{self, Offsets},
+    table,
 };
 use crate::Geometry;
 use core::mem::take;
@@ -59,7 +59,8 @@ pub(super) struct Band<'g> {
 
 /// The scratch of a band, cut up.
 pub(super) struct Parts<'s> {
-    pub(super) taps: &'s mut [u32],
+    /// Where each column lies in the band, in bytes; for pairs of channels, bit 0 tells the second of a pair.
+    pub(super) places: &'s mut [u32],
     padding: &'s mut [u32],
     pub(super) segments: &'s mut [i32],
     pub(super) strip: &'s mut [i8],
@@ -96,12 +97,12 @@ impl<'g> Band<'g> {
 
     /// The lengths of [`Parts`].
     fn lengths(&self) -> [usize; 6] {
-        let taps = self.geometry.taps();
+        let columns = self.geometry.taps() * self.geometry.input.channels;
         let padding = if self.lines.flat { 0 } else { self.geometry.input.width.div_ceil(4) };
         let segments = 6 * self.walked + 1;
         let strip = if self.narrow() { self.walked * self.lines.block() * self.lines.lanes() / 4 } else { 0 };
         let packed = self.channels() * self.rows * self.row.words();
-        [taps, padding, segments, strip, table::words(taps * self.geometry.input.channels), packed]
+        [columns, padding, segments, strip, table::words(columns), packed]
     }
 
     /// Words of scratch.
@@ -116,9 +117,9 @@ impl<'g> Band<'g> {
             scratch = rest;
             Some(part)
         };
-        let [taps, padding, segments, strip, table, packed] = self.lengths();
+        let [places, padding, segments, strip, table, packed] = self.lengths();
         Some(Parts {
-            taps: next(taps)?,
+            places: next(places)?,
             padding: next(padding)?,
             segments: bytemuck::cast_slice_mut(next(segments)?),
             strip: bytemuck::cast_slice_mut(next(strip)?),
@@ -127,13 +128,27 @@ impl<'g> Band<'g> {
         })
     }
 
-    /// Writes what does not depend on which band it is: the taps' offsets, a row of padding, the segments.
+    /// Writes what does not depend on which band it is: the columns' places, a row of padding, the segments.
     pub(super) fn prepare(&self, parts: &mut Parts<'_>) {
-        let pitch = self.row.words();
         let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
-        for (kh, taps) in parts.taps.chunks_mut(kernel_width.max(1)).enumerate() {
-            for (kw, tap) in taps.iter_mut().enumerate() {
-                *tap = 4 * (kh * pitch + self.row.position(kw)) as u32;
+        let pitch = self.row.words();
+        let channel = 4 * (self.rows * pitch) as u32;
+        for (tap, places) in parts.places.chunks_exact_mut(self.geometry.input.channels).enumerate() {
+            let (kh, kw) = (tap / kernel_width, tap % kernel_width);
+            let mut place = 4 * (kh * pitch + self.row.position(kw)) as u32;
+            match self.lines.pairing {
+                Pairing::Pixels => {
+                    for cell in places {
+                        *cell = place;
+                        place += channel;
+                    }
+                }
+                Pairing::Channels => {
+                    for pair in places.chunks_mut(2) {
+                        pair.iter_mut().zip(place..).for_each(|(cell, place)| *cell = place);
+                        place += channel;
+                    }
+                }
             }
         }
         parts.padding.fill(u32::from_le_bytes([self.geometry.zero_point as u8; 4]));
@@ -164,12 +179,6 @@ impl<'g> Band<'g> {
             put(0);
         }
         put(0);
-    }
-
-    /// Offsets for the tables.
-    pub(super) fn offsets<'t>(&self, taps: &'t [u32]) -> Offsets<'t> {
-        let channel = 4 * (self.rows * self.row.words()) as u32;
-        Offsets { taps, channel, channels: self.geometry.input.channels }
     }
 
     /// Packs the band that begins at line (or word) `first`.

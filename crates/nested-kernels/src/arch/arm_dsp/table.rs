@@ -10,17 +10,6 @@ pub(super) fn words(columns: usize) -> usize {
     HEAD + 2 * columns + 2
 }
 
-/// Where taps and channels lie in a packed band, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offsets<'a> {
-    /// One a tap.
-    pub(super) taps: &'a [u32],
-    /// From a packed channel (or pair of channels) to the next.
-    pub(super) channel: u32,
-    /// Input channels.
-    pub(super) channels: usize,
-}
-
 /// What was decoded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
@@ -31,47 +20,19 @@ pub(super) struct Row {
     sum: i32,
 }
 
-/// Splits columns `tap · channels + channel` without dividing: within a ring they ascend.
-struct Columns<'a> {
-    offsets: Offsets<'a>,
-    rest: core::slice::Iter<'a, u32>,
-    tap: u32,
-    first: usize,
-}
-
-impl<'a> Columns<'a> {
-    fn new(offsets: Offsets<'a>) -> Self {
-        let mut rest = offsets.taps.iter();
-        let tap = rest.next().copied().unwrap_or(0);
-        Columns { offsets, rest, tap, first: 0 }
-    }
-
-    /// The tap's offset and the channel.
-    #[inline(always)]
-    fn split(&mut self, column: usize) -> (u32, usize) {
-        if column < self.first {
-            *self = Columns::new(self.offsets);
-        }
-        while column - self.first >= self.offsets.channels {
-            let Some(tap) = self.rest.next() else { break };
-            self.tap = *tap;
-            self.first += self.offsets.channels;
-        }
-        (self.tap, column - self.first)
-    }
-}
-
 /// Writes pairs of words, and remembers where the entries lie in the band.
 struct Writer<'t> {
     slots: core::slice::IterMut<'t, [u32; 2]>,
     entries: usize,
     first: u32,
     place: u32,
+    /// The first word of the last entry.
+    last: Option<&'t mut u32>,
 }
 
 impl<'t> Writer<'t> {
     fn new(table: &'t mut [u32]) -> Self {
-        Writer { slots: table.as_chunks_mut::<2>().0.iter_mut(), entries: 0, first: 0, place: 0 }
+        Writer { slots: table.as_chunks_mut::<2>().0.iter_mut(), entries: 0, first: 0, place: 0, last: None }
     }
 
     /// An entry at `offset`: its step, then its weight.
@@ -79,26 +40,34 @@ impl<'t> Writer<'t> {
     fn put(&mut self, offset: u32, pair: impl FnOnce(u32) -> [u32; 2]) {
         let Some(slot) = self.slots.next() else { return };
         *slot = pair(offset.wrapping_sub(self.place));
+        self.last = Some(&mut slot[0]);
         if self.entries == 0 {
             self.first = offset;
         }
         self.place = offset;
         self.entries += 1;
     }
+
+    /// Adds bits to the first word of the last entry.
+    #[inline(always)]
+    fn amend(&mut self, bits: u32) {
+        if let Some(word) = &mut self.last {
+            **word |= bits;
+        }
+    }
 }
 
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
-#[inline(always)]
-pub(super) fn pixels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
-    let mut columns = Columns::new(offsets);
+#[inline(never)]
+pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
     // An entry's step is known when the next one is: a pair here is the step of the entry before, and a weight.
     let mut writer = Writer::new(table.get_mut(HEAD - 1..)?);
     let mut sum = 0;
     rows.next_row(|column, weight| {
-        let (tap, channel) = columns.split(column);
+        let Some(place) = places.get(column) else { return };
         let weight = i32::from(weight);
         sum += weight;
-        writer.put(tap + channel as u32 * offsets.channel, |step| [step, (weight << 8) as u32]);
+        writer.put(*place, |step| [step, (weight << 8) as u32]);
     })?;
     if writer.entries == 0 {
         writer.put(0, |step| [step, 0]);
@@ -110,36 +79,23 @@ pub(super) fn pixels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mu
 }
 
 /// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
-#[inline(always)]
-pub(super) fn channels(rows: &mut impl RowSource, offsets: Offsets<'_>, table: &mut [u32]) -> Option<Row> {
-    let mut columns = Columns::new(offsets);
+#[inline(never)]
+pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
     let mut writer = Writer::new(table.get_mut(HEAD..)?);
-    // The walk moves on by 24 as it loads.
-    let mut put = |offset: u32, weights: u32| {
-        writer.put(offset, |step| [weights, step.wrapping_sub(24)]);
-    };
-    let mut pending = None;
+    let mut before = u32::MAX;
     rows.next_row(|column, weight| {
-        let (tap, channel) = columns.split(column);
-        let offset = tap + (channel as u32 / 2) * offsets.channel;
-        let half = u32::from(i16::from(weight) as u16);
-        match pending.take() {
-            Some((before, first)) if before == offset && channel % 2 == 1 => put(offset, first | half << 16),
-            before => {
-                if let Some((before, first)) = before {
-                    put(before, first);
-                }
-                if channel % 2 == 0 {
-                    pending = Some((offset, half));
-                } else {
-                    put(offset, half << 16);
-                }
-            }
+        let Some(place) = places.get(column) else { return };
+        let (offset, odd) = (place & !1, place & 1);
+        let half = u32::from(i16::from(weight) as u16) << (16 * odd);
+        // The second channel of a pair joins the first.
+        if odd == 1 && before == offset {
+            writer.amend(half);
+            return;
         }
+        before = offset;
+        // The walk moves on by 24 as it loads.
+        writer.put(offset, |step| [half, step.wrapping_sub(24)]);
     })?;
-    if let Some((before, first)) = pending {
-        put(before, first);
-    }
     if writer.entries == 0 {
         writer.put(0, |step| [0, step]);
     }
