@@ -39,6 +39,6 @@ pub use model::Model;
 pub use model_builder::{ConvolutionWeights, ModelBuilder, NodeLevel};
 pub use parameters::{NodeParameters, Requantizations};
 pub use requant::{Multiplier, Quantization, Requantization};
-pub use rows::{Row, Rows};
+pub use rows::{Row, Rows, Sink};
 pub use shape::{Block, MAX_COLUMNS, Shape};
 pub use view::{MatrixView, NestedCsr};

@@ -2,6 +2,48 @@
 use crate::index::{Cursor, IndexCode, Map, Span};
 use crate::{Block, Level, MAX_LEVELS, MatrixView};
 
+/// What takes a row's weights as they are decoded.
+///
+/// Every closure `FnMut(column, weight)` is one. Kernels that want whole runs at once implement [`Sink::blocks`] as well.
+pub trait Sink {
+    /// One weight.
+    fn weight(&mut self, column: usize, weight: i8);
+
+    /// The weights of all columns, from column 0 on.
+    #[inline(always)]
+    fn all(&mut self, weights: &[i8]) {
+        weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
+    }
+
+    /// A run of blocks of `WIDTH` weights from block 0 on, each `gaps[i]` blocks behind the one before.
+    /// It may stop anywhere, and stops before a gap of 255, which is longer than that. Returns how many
+    /// blocks it took, and the number of the block behind the last of them.
+    #[inline(always)]
+    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        let (mut block, mut done) = (0u32, 0usize);
+        for (gap, weights) in gaps.iter().zip(weights) {
+            if *gap == u8::MAX {
+                break;
+            }
+            block = block.wrapping_add(u32::from(*gap));
+            let column = (block as usize).wrapping_mul(WIDTH);
+            for (place, weight) in weights.iter().enumerate() {
+                self.weight(column.wrapping_add(place), weight.cast_signed());
+            }
+            block = block.wrapping_add(1);
+            done = done.wrapping_add(1);
+        }
+        (done, block)
+    }
+}
+
+impl<F: FnMut(usize, i8)> Sink for F {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        self(column, weight);
+    }
+}
+
 /// The rows of a matrix at one level, in order: a lending iterator, because a row's decoding advances the cursors of
 /// all its rings. About 1.5 KiB, no allocation.
 ///
@@ -30,6 +72,20 @@ pub struct Rows<'a> {
     map: Map,
     /// A row that [`Rows::row`] began.
     open: Option<Open>,
+}
+
+/// A sink that marks a map on the way.
+struct Marked<'m, S, const WIDTH: usize> {
+    map: &'m mut Map,
+    sink: &'m mut S,
+}
+
+impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        self.map.take((column / WIDTH) as u32);
+        self.sink.weight(column, weight);
+    }
 }
 
 /// How far an external iteration of a row has come.
@@ -72,18 +128,24 @@ impl<'a> Rows<'a> {
     /// the code's kind is matched once a ring.
     #[inline]
     pub fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+        self.next_row_into(&mut f)
+    }
+
+    /// As [`Rows::next_row`], into a [`Sink`].
+    #[inline]
+    pub fn next_row_into(&mut self, f: &mut impl Sink) -> Option<()> {
         self.finish_row();
         self.rows_left = self.rows_left.checked_sub(1)?;
         match (self.mapped, self.block) {
-            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(&mut f),
-            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(&mut f),
-            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(&mut f),
-            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(&mut f),
+            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(f),
+            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(f),
+            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(f),
+            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(f),
         }
         Some(())
     }
 
-    fn whole_row<F: FnMut(usize, i8), const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut F) {
+    fn whole_row<F: Sink, const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut F) {
         if MAPPED {
             self.map.clear(self.blocks);
         }
@@ -103,14 +165,14 @@ impl<'a> Rows<'a> {
                 *met = met.wrapping_add(1);
                 let column = (block as usize).wrapping_mul(WIDTH);
                 if let Some(weight) = values.next() {
-                    f(column, weight.cast_signed());
+                    f.weight(column, weight.cast_signed());
                 }
                 let column = column.wrapping_add(1);
                 if WIDTH == 2
                     && column < columns
                     && let Some(weight) = values.next()
                 {
-                    f(column, weight.cast_signed());
+                    f.weight(column, weight.cast_signed());
                 }
             };
             match local.code {
@@ -118,22 +180,12 @@ impl<'a> Rows<'a> {
                     // An odd row's last block is alone: its weights do not come in whole blocks.
                     let whole = self.columns.is_multiple_of(WIDTH);
                     let (gaps, weights) = local.begin_row::<WIDTH>(whole);
-                    let (mut block, mut done) = (0u32, 0usize);
-                    for (gap, weights) in gaps.iter().zip(weights) {
-                        if *gap == u8::MAX {
-                            break;
-                        }
-                        block = block.wrapping_add(u32::from(*gap));
-                        if MAPPED {
-                            map.take(block);
-                        }
-                        let column = (block as usize).wrapping_mul(WIDTH);
-                        for (place, weight) in weights.iter().enumerate() {
-                            f(column.wrapping_add(place), weight.cast_signed());
-                        }
-                        block = block.wrapping_add(1);
-                        done = done.wrapping_add(1);
-                    }
+                    let (done, block) = if MAPPED {
+                        let mut marked = Marked::<_, WIDTH> { map, sink: f };
+                        marked.blocks(gaps, weights)
+                    } else {
+                        f.blocks(gaps, weights)
+                    };
                     met = done as u32;
                     local.pass_blocks::<WIDTH>(done);
                     values = local.values.iter();

@@ -49,6 +49,12 @@ instruction!(
     /// Bytes subtracted as signed with saturation.
     qsub8(a, b) "qsub8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_sub));
 
+/// Two weights, 16 bits each.
+#[inline(always)]
+pub(super) fn halves(low: i8, high: i8) -> u32 {
+    bottoms(i32::from(low) as u32, i32::from(high) as u32)
+}
+
 #[cfg(not(nested_kernels_dsp))]
 fn sign_extend(a: u32) -> u32 {
     let half = |byte: u32| u32::from(byte as u8 as i8 as u16);

@@ -1,9 +1,11 @@
 //! A weight row, decoded into the table that a walk reads.
 use super::{
+    ops,
     pack::Pairing,
     walk::{HEAD, LAST},
 };
 use crate::rows::RowSource;
+use nested_csr::Sink;
 
 /// Words that a row of `columns` weights may need.
 pub(super) fn words(columns: usize) -> usize {
@@ -20,89 +22,176 @@ pub(super) struct Row {
     sum: i32,
 }
 
-/// Writes pairs of words, and remembers where the entries lie in the band.
+/// Writes a table's entries, and remembers where the last one lies in the band.
+#[derive(Debug)]
 struct Writer<'t> {
-    slots: core::slice::IterMut<'t, [u32; 2]>,
+    places: &'t [u32],
+    table: &'t mut [[u32; 2]],
     entries: usize,
-    first: u32,
     place: u32,
-    /// The first word of the last entry.
-    last: Option<&'t mut u32>,
+    sum: i32,
 }
 
 impl<'t> Writer<'t> {
-    fn new(table: &'t mut [u32]) -> Self {
-        Writer { slots: table.as_chunks_mut::<2>().0.iter_mut(), entries: 0, first: 0, place: 0, last: None }
+    fn new(places: &'t [u32], table: &'t mut [u32]) -> Self {
+        Writer { places, table: table.as_chunks_mut::<2>().0, entries: 0, place: 0, sum: 0 }
+    }
+}
+
+/// Entries for pairs of pixels, shifted by a word: an entry's step is known when the next one is, so that a pair here is
+/// the step of the entry before and `weight << 8`.
+struct Pixels<'t>(Writer<'t>);
+
+impl Sink for Pixels<'_> {
+    fn weight(&mut self, column: usize, weight: i8) {
+        self.run([(column, weight)].into_iter());
     }
 
-    /// An entry at `offset`: its step, then its weight.
-    #[inline(always)]
-    fn put(&mut self, offset: u32, pair: impl FnOnce(u32) -> [u32; 2]) {
-        let Some(slot) = self.slots.next() else { return };
-        *slot = pair(offset.wrapping_sub(self.place));
-        self.last = Some(&mut slot[0]);
-        if self.entries == 0 {
-            self.first = offset;
-        }
-        self.place = offset;
-        self.entries += 1;
+    #[inline(never)]
+    fn all(&mut self, weights: &[i8]) {
+        self.run(weights.iter().copied().enumerate());
     }
 
-    /// Adds bits to the first word of the last entry.
-    #[inline(always)]
-    fn amend(&mut self, bits: u32) {
-        if let Some(word) = &mut self.last {
-            **word |= bits;
+    #[inline(never)]
+    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        let Writer { places, table, entries, place, sum } = &mut self.0;
+        let slots = table.get_mut(*entries..).unwrap_or_default();
+        let (mut column, mut before, mut total, mut done) = (0usize, *place, *sum, 0usize);
+        for ((slots, gap), weights) in slots.as_chunks_mut::<WIDTH>().0.iter_mut().zip(gaps).zip(weights) {
+            if *gap == u8::MAX {
+                break;
+            }
+            column = column.wrapping_add(usize::from(*gap) * WIDTH);
+            for (slot, weight) in slots.iter_mut().zip(weights) {
+                let Some(&place) = places.get(column) else { break };
+                let weight = i32::from(weight.cast_signed());
+                *slot = [place.wrapping_sub(before), (weight << 8) as u32];
+                before = place;
+                total += weight;
+                column += 1;
+            }
+            done += 1;
         }
+        (*entries, *place, *sum) = (*entries + done * WIDTH, before, total);
+        (done, (column / WIDTH) as u32)
+    }
+}
+
+impl Pixels<'_> {
+    #[inline(always)]
+    fn run(&mut self, weights: impl Iterator<Item = (usize, i8)>) {
+        let Writer { places, table, entries, place, sum } = &mut self.0;
+        let slots = table.get_mut(*entries..).unwrap_or_default();
+        let (mut before, mut total, mut count) = (*place, *sum, *entries);
+        for (slot, (column, weight)) in slots.iter_mut().zip(weights) {
+            let Some(&place) = places.get(column) else { break };
+            let weight = i32::from(weight);
+            *slot = [place.wrapping_sub(before), (weight << 8) as u32];
+            before = place;
+            total += weight;
+            count += 1;
+        }
+        (*entries, *place, *sum) = (count, before, total);
     }
 }
 
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
-#[inline(never)]
 pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
-    // An entry's step is known when the next one is: a pair here is the step of the entry before, and a weight.
-    let mut writer = Writer::new(table.get_mut(HEAD - 1..)?);
-    let mut sum = 0;
-    rows.next_row(|column, weight| {
-        let Some(place) = places.get(column) else { return };
-        let weight = i32::from(weight);
-        sum += weight;
-        writer.put(*place, |step| [step, (weight << 8) as u32]);
-    })?;
-    if writer.entries == 0 {
-        writer.put(0, |step| [step, 0]);
+    let mut sink = Pixels(Writer::new(places, table.get_mut(HEAD - 1..)?));
+    rows.next_row_into(&mut sink)?;
+    if sink.0.entries == 0 {
+        sink.weight(0, 0);
     }
-    let Writer { entries, first, place, .. } = writer;
+    let Writer { entries, place, sum, .. } = sink.0;
+    // The first entry's step came from 0.
+    let first = *table.get(HEAD - 1)?;
     let last = first.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);
     *table.get_mut(HEAD - 1 + 2 * entries)? = last;
     Some(Row { entries, start: first as i32, sum })
 }
 
-/// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
-#[inline(never)]
-pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
-    let mut writer = Writer::new(table.get_mut(HEAD..)?);
-    let mut before = u32::MAX;
-    rows.next_row(|column, weight| {
-        let Some(place) = places.get(column) else { return };
-        let (offset, odd) = (place & !1, place & 1);
+/// Entries for pairs of channels: both weights, and the step to their place.
+struct Channels<'t>(Writer<'t>);
+
+impl Sink for Channels<'_> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        let Writer { places, table, entries, place, .. } = &mut self.0;
+        let Some(&at) = places.get(column) else { return };
+        let (offset, odd) = (at & !1, at & 1);
         let half = u32::from(i16::from(weight) as u16) << (16 * odd);
         // The second channel of a pair joins the first.
-        if odd == 1 && before == offset {
-            writer.amend(half);
+        if let Some([weights, _]) = entries.checked_sub(1).and_then(|last| table.get_mut(last))
+            && odd == 1
+            && offset.wrapping_add(24) == *place
+        {
+            *weights |= half;
             return;
         }
-        before = offset;
-        // The walk moves on by 24 as it loads.
-        writer.put(offset, |step| [half, step.wrapping_sub(24)]);
-    })?;
-    if writer.entries == 0 {
-        writer.put(0, |step| [0, step]);
+        if let Some(slot) = table.get_mut(*entries) {
+            *slot = [half, offset.wrapping_sub(*place)];
+            // The walk moves on by 24 as it loads.
+            *place = offset.wrapping_add(24);
+            *entries += 1;
+        }
     }
-    let Writer { entries, first, place, .. } = writer;
+
+    #[inline(never)]
+    fn all(&mut self, weights: &[i8]) {
+        if self.0.places.len() % 2 == 0 && self.0.places.iter().take(2).eq(&[0, 1]) {
+            self.pairs(weights.as_chunks::<2>().0.iter().enumerate());
+        } else {
+            weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
+        }
+    }
+
+    #[inline(never)]
+    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        let (mut block, mut done) = (0usize, 0usize);
+        for (gap, weights) in gaps.iter().zip(weights) {
+            if *gap == u8::MAX {
+                break;
+            }
+            block += usize::from(*gap);
+            for (i, weight) in weights.iter().enumerate() {
+                self.weight(block * WIDTH + i, weight.cast_signed());
+            }
+            block += 1;
+            done += 1;
+        }
+        (done, block as u32)
+    }
+}
+
+impl Channels<'_> {
+    /// Pairs of columns that are pairs of channels, with their number.
+    #[inline(always)]
+    fn pairs<'w>(&mut self, pairs: impl Iterator<Item = (usize, &'w [i8; 2])>) {
+        let Writer { places, table, entries, place, .. } = &mut self.0;
+        let slots = table.get_mut(*entries..).unwrap_or_default();
+        let (mut before, mut count) = (*place, *entries);
+        for (slot, (pair, weights)) in slots.iter_mut().zip(pairs) {
+            let Some(&place) = places.get(2 * pair) else { break };
+            *slot = [ops::halves(weights[0], weights[1]), place.wrapping_sub(before)];
+            before = place + 24;
+            count += 1;
+        }
+        (*entries, *place) = (count, before);
+    }
+}
+
+/// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
+pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
+    let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?));
+    rows.next_row_into(&mut sink)?;
+    if sink.0.entries == 0 {
+        sink.weight(0, 0);
+    }
+    let Writer { entries, place, .. } = sink.0;
     // From one block to the next the walk goes 32 on, and 24 are gone.
-    let start = place.wrapping_sub(8);
-    *table.get_mut(HEAD + 1)? = first.wrapping_sub(start);
+    let start = place.wrapping_sub(32);
+    let first = table.get_mut(HEAD + 1)?;
+    *first = first.wrapping_sub(start);
     *table.get_mut(HEAD + 1 + 2 * entries)? = LAST as u32;
     Some(Row { entries, start: start as i32, sum: 0 })
 }
