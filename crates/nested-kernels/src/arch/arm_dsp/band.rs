@@ -1,6 +1,6 @@
 //! A band of the input in packed form: where everything is, and how a walk goes through it.
 use super::{
-    pack::{Pairing, RowLayout},
+    pack::{Lane, Pairing, RowLayout},
     table,
 };
 use crate::Geometry;
@@ -128,7 +128,7 @@ impl<'g> Band<'g> {
         })
     }
 
-    /// Writes what does not depend on which band it is: the columns' places, a row of padding, the segments.
+    /// Writes what does not depend on which band it is: the columns' places, the padding, the segments.
     pub(super) fn prepare(&self, parts: &mut Parts<'_>) {
         let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
         let pitch = self.row.words();
@@ -151,7 +151,9 @@ impl<'g> Band<'g> {
                 }
             }
         }
-        parts.padding.fill(u32::from_le_bytes([self.geometry.zero_point as u8; 4]));
+        let zero_point = self.geometry.zero_point;
+        parts.padding.fill(u32::from_le_bytes([zero_point as u8; 4]));
+        parts.packed.fill(self.lines.pairing.word(zero_point, zero_point));
         self.write_segments(parts.segments);
     }
 
@@ -184,36 +186,56 @@ impl<'g> Band<'g> {
     /// Packs the band that begins at line (or word) `first`.
     pub(super) fn pack(&self, first: usize, input: &[i8], parts: &mut Parts<'_>) {
         let geometry = self.geometry;
-        let zero_point = self.lines.pairing.word(geometry.zero_point, geometry.zero_point);
         let plane = (geometry.input.height * geometry.input.width).max(1);
         let padding: &[i8] = bytemuck::cast_slice(parts.padding);
-        let mut packed = parts.packed.chunks_exact_mut(self.row.words().max(1));
+        let width = if self.lines.flat { self.width } else { geometry.input.width };
+        let pitch = self.row.words();
+        let mut packed = parts.packed.chunks_exact_mut(self.rows * pitch);
         let mut planes = input.chunks_exact(plane);
-        while let Some(a) = planes.next() {
+        while let (Some(a), Some(packed)) = (planes.next(), packed.next()) {
             let b = match self.lines.pairing {
                 Pairing::Pixels => a,
                 // A last channel alone is paired with itself, under a weight of 0.
                 Pairing::Channels => planes.next().unwrap_or(a),
             };
-            for (row, packed) in (0..self.rows).zip(&mut packed) {
-                let (a, b) = (self.source(a, first, row, 0, padding), self.source(b, first, row, 1, padding));
-                self.row.pack(self.lines.pairing, a, b, zero_point, packed);
+            let mut row = 0;
+            while row < self.rows {
+                let (a, a_count) = self.source(a, first, row, 0, padding);
+                let (b, b_count) = self.source(b, first, row, 1, padding);
+                let end = row + a_count.min(b_count).min(self.rows - row);
+                if let Some(rows) = packed.get_mut(row * pitch..end * pitch) {
+                    self.row.pack(self.lines.pairing, width, [a, b], rows);
+                }
+                row = end;
             }
         }
     }
 
-    /// The input pixels that packed row `row` of a lane holds.
-    fn source<'i>(&self, plane: &'i [i8], first: usize, row: usize, lane: usize, padding: &'i [i8]) -> &'i [i8] {
+    /// The input pixels of a lane in packed row `row`, and in how many rows on from it they follow the same rule.
+    #[inline(always)]
+    fn source<'i>(
+        &self,
+        plane: &'i [i8],
+        first: usize,
+        row: usize,
+        lane: usize,
+        padding: &'i [i8],
+    ) -> (Lane<'i>, usize) {
         let shift = if lane == 1 { self.lines.shift } else { 0 };
         if self.lines.flat {
-            let from = first + shift;
-            return plane.get(from..from + self.width).unwrap_or_default();
+            return (Lane { pixels: plane.get(first + shift..).unwrap_or_default(), step: 0 }, 1);
         }
-        let width = self.geometry.input.width;
+        let (height, width) = (self.geometry.input.height, self.geometry.input.width);
         let row = (first + shift) * usize::from(self.geometry.window.stride) + row;
-        let inside = row.checked_sub(self.geometry.window.padding.top.into());
-        let pixels = inside.and_then(|row| plane.get(row * width..(row + 1) * width));
-        pixels.unwrap_or_else(|| padding.get(..width).unwrap_or_default())
+        let top = usize::from(self.geometry.window.padding.top);
+        if row < top {
+            return (Lane { pixels: padding, step: 0 }, top - row);
+        }
+        let row = row - top;
+        if row >= height {
+            return (Lane { pixels: padding, step: 0 }, usize::MAX);
+        }
+        (Lane { pixels: plane.get(row * width..).unwrap_or_default(), step: width }, height - row)
     }
 
     /// Where a row's outputs begin in its output plane (or in the strip), for each lane.

@@ -25,23 +25,8 @@ macro_rules! instruction {
 }
 
 instruction!(
-    /// Bytes 0 and 2, each extended with zeros to 16 bits.
-    uxtb16(a) "uxtb16 {out}, {a}", a & 0x00ff_00ff);
-instruction!(
-    /// Bytes 1 and 3, each extended with zeros to 16 bits.
-    uxtb16_ror8(a) "uxtb16 {out}, {a}, ror #8", (a >> 8) & 0x00ff_00ff);
-instruction!(
-    /// Bytes 0 and 2, each sign-extended to 16 bits.
-    sxtb16(a) "sxtb16 {out}, {a}", sign_extend(a));
-instruction!(
-    /// Bytes 1 and 3, each sign-extended to 16 bits.
-    sxtb16_ror8(a) "sxtb16 {out}, {a}, ror #8", sign_extend(a >> 8));
-instruction!(
     /// The bottom half of `a` below the bottom half of `b`.
     bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
-instruction!(
-    /// The top half of `a` below the top half of `b`.
-    tops(a, b) "pkhtb {out}, {b}, {a}, asr #16", (a >> 16) | (b & 0xffff_0000));
 instruction!(
     /// Bytes added as signed with saturation.
     qadd8(a, b) "qadd8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_add));
@@ -53,12 +38,6 @@ instruction!(
 #[inline(always)]
 pub(super) fn halves(low: i8, high: i8) -> u32 {
     bottoms(i32::from(low) as u32, i32::from(high) as u32)
-}
-
-#[cfg(not(nested_kernels_dsp))]
-fn sign_extend(a: u32) -> u32 {
-    let half = |byte: u32| u32::from(byte as u8 as i8 as u16);
-    half(a) | half(a >> 16) << 16
 }
 
 #[cfg(not(nested_kernels_dsp))]
