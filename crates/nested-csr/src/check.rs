@@ -1,5 +1,5 @@
 //! Checking a layer: every index stream is walked once, row by row, all rings side by side.
-use crate::index::{Cursor, IndexCode, MAP_BLOCKS, Map, Span};
+use crate::index::{Cursor, IndexCode, MAP_BLOCKS, Map, count_bytes};
 use crate::ring::Ring;
 use crate::{Block, FormatError, MAX_LEVELS, Shape};
 use core::ops::Range;
@@ -77,6 +77,8 @@ struct Walk<'a> {
     cursors: [Option<Cursor<'a>>; MAX_LEVELS],
     /// Blocks met in each ring so far.
     met: [u32; MAX_LEVELS],
+    /// The most blocks met in a row of each ring.
+    most: [u32; MAX_LEVELS],
     /// Whether columns must be known: some outer ring's code could repeat an inner ring's position.
     columns: bool,
     map: Map,
@@ -95,6 +97,7 @@ impl<'a> Walk<'a> {
             lone: !shape.columns.is_multiple_of(block.width()),
             cursors,
             met: [0; MAX_LEVELS],
+            most: [0; MAX_LEVELS],
             columns: rings.iter().skip(1).any(|ring| !matches!(ring.code, IndexCode::FreeGaps { .. })),
             map: Map::new(),
         }
@@ -129,8 +132,9 @@ impl<'a> Walk<'a> {
             self.counts(&mut found);
         }
         let mut sums = [Sums::default(); MAX_LEVELS];
-        let rings = self.cursors.iter_mut().zip(&mut self.met).zip(found.iter().zip(&mut sums));
-        for (ring, ((cursor, met), ((count, lone), sums))) in rings.enumerate() {
+        let totals = self.met.iter_mut().zip(&mut self.most);
+        let rings = self.cursors.iter_mut().zip(totals).zip(found.iter().zip(&mut sums));
+        for (ring, ((cursor, (met, most)), ((count, lone), sums))) in rings.enumerate() {
             let Some(cursor) = cursor else { break };
             let (layer, level) = (self.layer, ring.wrapping_add(1));
             if cursor.broken {
@@ -140,6 +144,7 @@ impl<'a> Walk<'a> {
                 return Err(FormatError::ColumnOutOfRange { layer, level, row });
             }
             *met = met.wrapping_add(*count);
+            *most = (*most).max(*count);
             let weights = (*count as usize).wrapping_mul(self.block.width()).wrapping_sub(usize::from(*lone));
             let values = cursor.take_values(weights);
             let values = values.ok_or(FormatError::IndexStream { layer, level, row })?;
@@ -155,22 +160,14 @@ impl<'a> Walk<'a> {
         for (cursor, found) in self.cursors.iter_mut().zip(found) {
             let Some(cursor) = cursor else { break };
             let mut local = *cursor;
-            let mut span = Span::new(0, free);
+            local.start_row();
             let mut count = 0u32;
             let mut last = None;
-            if matches!(local.code, IndexCode::Bytes { .. }) {
-                local.start_row();
-                while let Some(place) = local.step_bytes(&mut span) {
-                    count = count.wrapping_add(1);
-                    last = Some(place);
-                }
-            } else {
-                while let Some(place) = local.step_gaps(&mut span) {
-                    count = count.wrapping_add(1);
-                    last = Some(place);
-                }
-            }
-            local.end_span(&span);
+            // Codes that count all positions are only in ring 1 here, where all are free.
+            local.walk::<false>(&mut self.map, 0, free, free, |_, place| {
+                count = count.wrapping_add(1);
+                last = Some(place);
+            });
             *cursor = local;
             // The row's last block is the last free one for as long as nobody took it.
             let takes_last = !last_taken && last.is_some_and(|place| place.wrapping_add(1) == free);
@@ -216,7 +213,6 @@ impl<'a> Walk<'a> {
         found: &mut [(u32, bool); MAX_LEVELS],
     ) -> Result<(), FormatError> {
         let mut free = room;
-        let map = &mut self.map;
         let last_block = self.blocks.wrapping_sub(1);
         for (ring, (cursor, (count, lone))) in self.cursors.iter_mut().zip(found).enumerate() {
             let Some(cursor) = cursor else { break };
@@ -224,34 +220,14 @@ impl<'a> Walk<'a> {
             let mut here = 0u32;
             let mut last = 0;
             let mut repeated = None;
-            let mut meet = |map: &mut Map, place: u32| {
+            // Free positions are counted only where a single window holds the row.
+            local.walk::<true>(&mut self.map, 0, room, free, |map, place| {
                 if !map.take(place) {
                     repeated = repeated.or(Some(place));
                 }
                 here = here.wrapping_add(1);
                 last = start.wrapping_add(place);
-            };
-            let mut span = Span::new(0, room);
-            match local.code {
-                IndexCode::Bytes { .. } => {
-                    while let Some(place) = local.step_bytes(&mut span) {
-                        meet(map, place);
-                    }
-                }
-                IndexCode::Gaps { .. } => {
-                    while let Some(place) = local.step_gaps(&mut span) {
-                        meet(map, place);
-                    }
-                }
-                // Allowed only where a single window holds the row, so free positions are those of the window.
-                IndexCode::FreeGaps { .. } => {
-                    span = Span::free(map, free);
-                    while let Some(place) = local.step_free(&mut span, map) {
-                        meet(map, place);
-                    }
-                }
-            }
-            local.end_span(&span);
+            });
             *cursor = local;
             if let Some(place) = repeated {
                 let column = (start.wrapping_add(place) as usize).wrapping_mul(self.block.width());
@@ -271,11 +247,17 @@ impl<'a> Walk<'a> {
 
     /// Checks that each ring held what its record states, and nothing more.
     fn finish(&self, rings: &[Ring<'_>]) -> Result<(), FormatError> {
-        for (index, ((cursor, ring), met)) in self.cursors.iter().flatten().zip(rings).zip(self.met).enumerate() {
+        let totals = self.met.into_iter().zip(self.most);
+        for (index, ((cursor, ring), (met, most))) in self.cursors.iter().flatten().zip(rings).zip(totals).enumerate() {
             let (layer, level) = (self.layer, index.wrapping_add(1));
             if met != ring.blocks {
                 let (stated, found) = (ring.blocks as usize, met as usize);
                 return Err(FormatError::Count { layer, level, what: "blocks", stated, found });
+            }
+            if let IndexCode::Bytes { count_width } = ring.code
+                && count_width != count_bytes(most)
+            {
+                return Err(FormatError::IndexCode { layer, level, code: 0, parameter: count_width.into() });
             }
             if !cursor.finished() {
                 return Err(FormatError::IndexStream { layer, level, row: 0 });

@@ -5,6 +5,23 @@ use crate::{Block, Level, MAX_LEVELS, MatrixView};
 /// What takes a row's weights as they are decoded.
 ///
 /// Every closure `FnMut(column, weight)` is one. Kernels that want whole runs at once implement [`Sink::blocks`] as well.
+///
+/// ```
+/// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape, Sink};
+/// struct Sum(i32);
+/// impl Sink for Sum {
+///     fn weight(&mut self, _column: usize, weight: i8) {
+///         self.0 += i32::from(weight);
+///     }
+/// }
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 1, columns: 3 };
+/// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &[4, 0, -9], &[1, 0, 1], Profile::Speed)?;
+/// let mut sum = Sum(0);
+/// matrix.rows(Level::FIRST)?.next_row_into(&mut sum);
+/// assert_eq!(sum.0, -5);
+/// # Ok(()) }
+/// ```
 pub trait Sink {
     /// One weight.
     fn weight(&mut self, column: usize, weight: i8);
@@ -44,6 +61,21 @@ impl<F: FnMut(usize, i8)> Sink for F {
     }
 }
 
+/// A sink that marks a map on the way.
+struct Marked<'m, S, const WIDTH: usize> {
+    map: &'m mut Map,
+    sink: &'m mut S,
+}
+
+impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        let block = if WIDTH == 2 { column >> 1 } else { column };
+        self.map.take(block as u32); // blocks are counted in 32 bits
+        self.sink.weight(column, weight);
+    }
+}
+
 /// The rows of a matrix at one level, in order: a lending iterator, because a row's decoding advances the cursors of
 /// all its rings. About 1.5 KiB, no allocation.
 ///
@@ -72,20 +104,6 @@ pub struct Rows<'a> {
     map: Map,
     /// A row that [`Rows::row`] began.
     open: Option<Open>,
-}
-
-/// A sink that marks a map on the way.
-struct Marked<'m, S, const WIDTH: usize> {
-    map: &'m mut Map,
-    sink: &'m mut S,
-}
-
-impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
-    #[inline(always)]
-    fn weight(&mut self, column: usize, weight: i8) {
-        self.map.take((column / WIDTH) as u32);
-        self.sink.weight(column, weight);
-    }
 }
 
 /// How far an external iteration of a row has come.
@@ -133,87 +151,57 @@ impl<'a> Rows<'a> {
 
     /// As [`Rows::next_row`], into a [`Sink`].
     #[inline]
-    pub fn next_row_into(&mut self, f: &mut impl Sink) -> Option<()> {
+    pub fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
         self.finish_row();
         self.rows_left = self.rows_left.checked_sub(1)?;
         match (self.mapped, self.block) {
-            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(f),
-            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(f),
-            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(f),
-            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(f),
+            (false, Block::OneByOne) => self.whole_row::<_, 1, false>(sink),
+            (false, Block::OneByTwo) => self.whole_row::<_, 2, false>(sink),
+            (true, Block::OneByOne) => self.whole_row::<_, 1, true>(sink),
+            (true, Block::OneByTwo) => self.whole_row::<_, 2, true>(sink),
         }
         Some(())
     }
 
-    fn whole_row<F: Sink, const WIDTH: usize, const MAPPED: bool>(&mut self, f: &mut F) {
+    fn whole_row<S: Sink, const WIDTH: usize, const MAPPED: bool>(&mut self, sink: &mut S) {
         if MAPPED {
             self.map.clear(self.blocks);
         }
         let mut free = self.blocks;
-        let map = &mut self.map;
         for cursor in self.cursors.iter_mut().take(self.level.number()) {
             // A copy, so that the loops keep the cursor in registers.
             let mut local = *cursor;
+            let (mut start, mut met) = (0, 0u32);
+            if matches!(local.code, IndexCode::Bytes { .. }) {
+                // An odd row's last block is alone: its weights do not come in whole blocks.
+                let (gaps, weights) = local.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
+                let (done, next) = if MAPPED {
+                    Marked::<_, WIDTH> { map: &mut self.map, sink }.blocks(gaps, weights)
+                } else {
+                    sink.blocks(gaps, weights)
+                };
+                local.pass_blocks::<WIDTH>(done);
+                (start, met) = (next, done as u32); // of 2²⁴ at most
+            }
             let mut values = local.values.iter();
-            let mut met = 0u32;
-            let mut span = Span::new(0, self.blocks);
-            let columns = self.columns;
-            let emit = |f: &mut F, values: &mut core::slice::Iter<'_, u8>, met: &mut u32, map: &mut Map, block: u32| {
+            // For bytes: what a long gap or a lone block left.
+            local.walk::<MAPPED>(&mut self.map, start, self.blocks, free, |map, block| {
                 if MAPPED {
                     map.take(block);
                 }
-                *met = met.wrapping_add(1);
+                met = met.wrapping_add(1);
                 let column = (block as usize).wrapping_mul(WIDTH);
                 if let Some(weight) = values.next() {
-                    f.weight(column, weight.cast_signed());
+                    sink.weight(column, weight.cast_signed());
                 }
                 let column = column.wrapping_add(1);
                 if WIDTH == 2
-                    && column < columns
+                    && column < self.columns
                     && let Some(weight) = values.next()
                 {
-                    f.weight(column, weight.cast_signed());
+                    sink.weight(column, weight.cast_signed());
                 }
-            };
-            match local.code {
-                IndexCode::Bytes { .. } => {
-                    // An odd row's last block is alone: its weights do not come in whole blocks.
-                    let whole = self.columns.is_multiple_of(WIDTH);
-                    let (gaps, weights) = local.begin_row::<WIDTH>(whole);
-                    let (done, block) = if MAPPED {
-                        let mut marked = Marked::<_, WIDTH> { map, sink: f };
-                        marked.blocks(gaps, weights)
-                    } else {
-                        f.blocks(gaps, weights)
-                    };
-                    met = done as u32;
-                    local.pass_blocks::<WIDTH>(done);
-                    values = local.values.iter();
-                    // What a long gap or a lone block left.
-                    span = Span::new(block, self.blocks.wrapping_sub(block));
-                    while let Some(block) = local.step_bytes(&mut span) {
-                        emit(f, &mut values, &mut met, map, block);
-                    }
-                }
-                IndexCode::Gaps { .. } => {
-                    while let Some(block) = local.step_gaps(&mut span) {
-                        emit(f, &mut values, &mut met, map, block);
-                    }
-                }
-                IndexCode::FreeGaps { .. } if MAPPED => {
-                    span = Span::free(map, free);
-                    while let Some(block) = local.step_free(&mut span, map) {
-                        emit(f, &mut values, &mut met, map, block);
-                    }
-                }
-                // Without a map this is ring 1, whose free positions are all positions.
-                IndexCode::FreeGaps { .. } => {
-                    while let Some(block) = local.step_gaps(&mut span) {
-                        emit(f, &mut values, &mut met, map, block);
-                    }
-                }
-            }
-            local.end_span(&span);
+            });
             local.values = values.as_slice();
             *cursor = local;
             free = free.wrapping_sub(met);

@@ -2,6 +2,7 @@
 //! checked is what is read; a broken stream ends early and is marked, it never panics.
 use super::bits::Bits;
 use super::golomb::Golomb;
+use super::map::FreeWord;
 use super::{IndexCode, Map};
 use crate::bytes::{u8_at, u16_at, u32_at};
 
@@ -10,47 +11,23 @@ use crate::bytes::{u8_at, u16_at, u32_at};
 pub(crate) struct Span {
     /// Positions not yet passed, counted as the ring's code counts them.
     room: u32,
-    /// The next block that can be met.
+    /// The next position that can be met, counted in the same way.
     at: u32,
-    /// Word of the map that `word` came from; only for codes that count free positions.
-    word_index: u32,
-    /// Taken blocks of that word from `at` on.
-    word: u32,
+    /// For codes that count free positions: the free blocks of one word of the map.
+    free: FreeWord,
 }
 
 impl Span {
-    /// A span of `room` positions from block `start`.
+    /// A span of `room` positions from `start`.
     #[inline(always)]
     pub(crate) fn new(start: u32, room: u32) -> Span {
-        Span { room, at: start, word_index: 0, word: 0 }
+        Span { room, at: start, free: FreeWord { index: 0, mask: 0, before: 0, count: 0 } }
     }
 
     /// A span over the free positions of a row.
     #[inline(always)]
     pub(crate) fn free(map: &Map, room: u32) -> Span {
-        Span { room, at: 0, word_index: 0, word: map.word(0) }
-    }
-
-    /// The block of the free position that follows `skip` free ones.
-    #[inline(always)]
-    fn place(&mut self, skip: u32, map: &Map) -> u32 {
-        let mut block = self.at.wrapping_add(skip);
-        loop {
-            if self.word != 0 {
-                let taken = (self.word_index << 5).wrapping_add(self.word.trailing_zeros());
-                if taken > block {
-                    break;
-                }
-                block = block.wrapping_add(1);
-                self.word &= self.word.wrapping_sub(1);
-            } else if block >> 5 > self.word_index {
-                self.word_index = self.word_index.wrapping_add(1);
-                self.word = map.word(self.word_index);
-            } else {
-                break;
-            }
-        }
-        block
+        Span { room, at: 0, free: FreeWord::new(map, 0, 0) }
     }
 }
 
@@ -100,32 +77,37 @@ impl<'a> Cursor<'a> {
                     None => cursor.broken = true,
                 }
             }
+            IndexCode::Nibbles => cursor.start_run(index, blocks, Self::next_nibbles),
             IndexCode::Gaps { modulus } | IndexCode::FreeGaps { modulus } => {
                 cursor.golomb = Golomb::new(modulus);
-                cursor.bits = Bits::new(index);
-                cursor.pending = blocks;
-                if blocks > 0 {
-                    cursor.next_golomb();
-                }
+                cursor.start_run(index, blocks, Self::next_golomb);
             }
         }
         cursor
     }
 
-    /// Enters a row; for [`IndexCode::Bytes`] reads its count, which is also returned.
-    #[inline(always)]
-    pub(crate) fn start_row(&mut self) -> u32 {
-        let IndexCode::Bytes { .. } = self.code else { return 0 };
-        self.pending = self.read_count();
-        if self.pending > 0 {
-            self.next_byte_gap();
+    /// Starts a stream of `blocks` gaps that runs on over the ends of rows.
+    fn start_run(&mut self, index: &'a [u8], blocks: u32, next: impl FnOnce(&mut Self)) {
+        self.bits = Bits::new(index);
+        self.pending = blocks;
+        if blocks > 0 {
+            next(self);
         }
-        self.pending
+    }
+
+    /// Enters a row: for [`IndexCode::Bytes`] reads its count and first gap, for others there is nothing to do.
+    #[inline(always)]
+    pub(crate) fn start_row(&mut self) {
+        if let IndexCode::Bytes { count_width } = self.code {
+            self.pending = self.read_count(count_width);
+            if self.pending > 0 {
+                self.next_byte_gap();
+            }
+        }
     }
 
     #[inline(always)]
-    fn read_count(&mut self) -> u32 {
-        let IndexCode::Bytes { count_width } = self.code else { return 0 };
+    fn read_count(&mut self, count_width: u8) -> u32 {
         let count = match count_width {
             1 => u32::from(u8_at(self.counts, 0)),
             2 => u32::from(u16_at(self.counts, 0)),
@@ -139,7 +121,8 @@ impl<'a> Cursor<'a> {
     /// the weights of its blocks; nothing of it when blocks are not `whole`. [`Cursor::pass_blocks`] must follow.
     #[inline(always)]
     pub(crate) fn begin_row<const WIDTH: usize>(&mut self, whole: bool) -> (&'a [u8], &'a [[u8; WIDTH]]) {
-        self.pending = self.read_count();
+        let IndexCode::Bytes { count_width } = self.code else { return (&[], &[]) };
+        self.pending = self.read_count(count_width);
         let count = if whole { self.pending as usize } else { 0 };
         let weights = self.values.get(..count.wrapping_mul(WIDTH)).unwrap_or(&[]);
         (self.gaps.get(..count).unwrap_or(&[]), weights.as_chunks().0)
@@ -150,57 +133,80 @@ impl<'a> Cursor<'a> {
     pub(crate) fn pass_blocks<const WIDTH: usize>(&mut self, blocks: usize) {
         self.gaps = self.gaps.get(blocks..).unwrap_or(&[]);
         self.values = self.values.get(blocks.wrapping_mul(WIDTH)..).unwrap_or(&[]);
-        self.pending = self.pending.wrapping_sub(blocks as u32);
+        self.pending = self.pending.wrapping_sub(blocks as u32); // no more than there were
         if self.pending > 0 {
             self.next_byte_gap();
         }
     }
 
-    /// The next block of the span, for [`IndexCode::Bytes`].
+    /// Calls `emit` with each block of a row from block `start` on, and leaves the row, which has `blocks` blocks, of
+    /// which `free` are free; only [`IndexCode::Bytes`] may start later than at 0.
+    ///
+    /// Where `MAPPED`, the map holds the inner rings' blocks; otherwise codes that count free positions give places
+    /// among the free ones, which in ring 1 are the blocks themselves. The code is matched once.
     #[inline(always)]
-    pub(crate) fn step_bytes(&mut self, span: &mut Span) -> Option<u32> {
-        self.meet(span, |span, skip| span.at.wrapping_add(skip), Self::next_byte_gap)
-    }
-
-    /// The next block of the span, for [`IndexCode::Gaps`]; for [`IndexCode::FreeGaps`] its place among the free ones.
-    #[inline(always)]
-    pub(crate) fn step_gaps(&mut self, span: &mut Span) -> Option<u32> {
-        self.meet(span, |span, skip| span.at.wrapping_add(skip), Self::next_golomb)
-    }
-
-    /// The next block of the span, for [`IndexCode::FreeGaps`].
-    #[inline(always)]
-    pub(crate) fn step_free(&mut self, span: &mut Span, map: &Map) -> Option<u32> {
-        self.meet(span, |span, skip| span.place(skip, map), Self::next_golomb)
+    pub(crate) fn walk<const MAPPED: bool>(
+        &mut self,
+        map: &mut Map,
+        start: u32,
+        blocks: u32,
+        free: u32,
+        mut emit: impl FnMut(&mut Map, u32),
+    ) {
+        let mut span = Span::new(start, blocks.wrapping_sub(start));
+        match self.code {
+            IndexCode::Bytes { .. } => {
+                while let Some(block) = self.meet(&mut span, Self::next_byte_gap) {
+                    emit(map, block);
+                }
+            }
+            IndexCode::Nibbles => {
+                while let Some(block) = self.meet(&mut span, Self::next_nibbles) {
+                    emit(map, block);
+                }
+            }
+            IndexCode::Gaps { .. } => {
+                while let Some(block) = self.meet(&mut span, Self::next_golomb) {
+                    emit(map, block);
+                }
+            }
+            IndexCode::FreeGaps { .. } => {
+                span = if MAPPED { Span::free(map, free) } else { Span::new(0, free) };
+                while let Some(place) = self.meet(&mut span, Self::next_golomb) {
+                    let block = if MAPPED { span.free.block(place, map) } else { place };
+                    emit(map, block);
+                }
+            }
+        }
+        self.end_span(&span);
     }
 
     /// The next block of the span, whatever the code.
     pub(crate) fn step(&mut self, span: &mut Span, map: &Map) -> Option<u32> {
         match self.code {
-            IndexCode::Bytes { .. } => self.step_bytes(span),
-            IndexCode::Gaps { .. } => self.step_gaps(span),
-            IndexCode::FreeGaps { .. } => self.step_free(span, map),
+            IndexCode::Bytes { .. } => self.meet(span, Self::next_byte_gap),
+            IndexCode::Nibbles => self.meet(span, Self::next_nibbles),
+            IndexCode::Gaps { .. } => self.meet(span, Self::next_golomb),
+            IndexCode::FreeGaps { .. } => {
+                let place = self.meet(span, Self::next_golomb)?;
+                Some(span.free.block(place, map))
+            }
         }
     }
 
     #[inline(always)]
-    fn meet(
-        &mut self,
-        span: &mut Span,
-        place: impl FnOnce(&mut Span, u32) -> u32,
-        next: impl FnOnce(&mut Self),
-    ) -> Option<u32> {
+    fn meet(&mut self, span: &mut Span, next: impl FnOnce(&mut Self)) -> Option<u32> {
         if self.pending == 0 || self.left >= span.room {
             return None;
         }
-        let block = place(span, self.left);
+        let place = span.at.wrapping_add(self.left);
         span.room = span.room.wrapping_sub(self.left).wrapping_sub(1);
-        span.at = block.wrapping_add(1);
+        span.at = place.wrapping_add(1);
         self.pending = self.pending.wrapping_sub(1);
         if self.pending > 0 {
             next(self);
         }
-        Some(block)
+        Some(place)
     }
 
     /// Leaves a span after its last step: what is left of the gap carries over.
@@ -251,6 +257,25 @@ impl<'a> Cursor<'a> {
         match self.golomb.next(&mut self.bits) {
             Some(gap) => self.left = gap,
             None => self.fail(),
+        }
+    }
+
+    /// A gap in steps of 4 bits: 15s that add up, ended by a smaller one.
+    #[inline(always)]
+    fn next_nibbles(&mut self) {
+        let mut gap = 0u32;
+        loop {
+            let nibble = self.bits.peek() & 15;
+            self.bits.skip(4);
+            gap = gap.saturating_add(nibble);
+            // Past the end all bits are 0, so this ends.
+            if nibble != 15 {
+                break;
+            }
+        }
+        self.left = gap;
+        if self.bits.overrun() {
+            self.fail();
         }
     }
 

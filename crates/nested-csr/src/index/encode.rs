@@ -1,8 +1,8 @@
 //! Choosing and writing the index code of a ring.
-use super::IndexCode;
 use super::bits::BitWriter;
 use super::golomb::Golomb;
 use super::map::MAP_BLOCKS;
+use super::{IndexCode, count_bytes};
 use crate::Profile;
 use alloc::vec::Vec;
 
@@ -21,45 +21,56 @@ pub(crate) struct Positions<'a> {
     pub width: u32,
 }
 
-/// Instructions that a Cortex-M7 spends on a block, roughly, and what one is worth in 1/64 byte under [`Profile::Speed`].
-const BYTES_COST: u64 = 7;
-const GAPS_COST: u64 = 18;
-const FREE_COST: u64 = 30;
-const SPEED_WEIGHT: u64 = 4;
+/// What decoding a block costs on a Cortex-M7, in instructions: estimates from the compiled loops.
+const BYTES_COST: u64 = 10;
+const NIBBLES_COST: u64 = 16;
+const GAPS_COST: u64 = 30;
+const FREE_COST: u64 = 65;
+
+/// How many instructions a saved byte may cost.
+const fn instructions_a_byte(profile: Profile) -> u64 {
+    match profile {
+        Profile::Size => 1 << 24,
+        Profile::Balanced => 64,
+        Profile::Speed => 8,
+    }
+}
 
 /// Writes the ring in the best code for the profile.
 pub(crate) fn encode(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<u8>) {
-    let weight = match profile {
-        Profile::Size => 0,
-        Profile::Speed => SPEED_WEIGHT,
-    };
     let blocks = ring.blocks.len() as u64;
-    let price = |bytes: u64, cost: u64| bytes * 64 + blocks * cost * weight;
-
-    let bytes = write_bytes(ring);
-    let mut best = (price(bytes.1.len() as u64, BYTES_COST), bytes);
-    for (free, cost) in [(false, GAPS_COST), (true, FREE_COST)] {
-        if free && ring.width > MAP_BLOCKS {
-            continue;
-        }
-        let gaps = run_on_gaps(ring, free);
-        let (modulus, bits) = best_modulus(&gaps);
-        let price = price(bits.div_ceil(8), cost);
-        if price < best.0 {
-            let code = if free { IndexCode::FreeGaps { modulus } } else { IndexCode::Gaps { modulus } };
-            best = (price, (code, write_gaps(&gaps, modulus)));
-        }
+    let price = |bytes: usize, cost: u64| bytes as u64 * instructions_a_byte(profile) + blocks * cost;
+    let gaps = run_on_gaps(ring, false);
+    let mut best = keep(price, BYTES_COST, None, write_bytes(ring));
+    best = keep(price, NIBBLES_COST, Some(best), (IndexCode::Nibbles, write_nibbles(&gaps)));
+    let modulus = best_modulus(&gaps);
+    best = keep(price, GAPS_COST, Some(best), (IndexCode::Gaps { modulus }, write_gaps(&gaps, modulus)));
+    if ring.width <= MAP_BLOCKS {
+        let gaps = run_on_gaps(ring, true);
+        let modulus = best_modulus(&gaps);
+        best = keep(price, FREE_COST, Some(best), (IndexCode::FreeGaps { modulus }, write_gaps(&gaps, modulus)));
     }
-    best.1
+    (best.1, best.2)
+}
+
+type Priced = (u64, IndexCode, Vec<u8>);
+
+/// The cheaper of two codings; the first, which decodes faster, when they are equal.
+fn keep(
+    price: impl Fn(usize, u64) -> u64,
+    cost: u64,
+    best: Option<Priced>,
+    (code, index): (IndexCode, Vec<u8>),
+) -> Priced {
+    let price = price(index.len(), cost);
+    match best {
+        Some(best) if best.0 <= price => best,
+        _ => (price, code, index),
+    }
 }
 
 fn write_bytes(ring: &Positions<'_>) -> (IndexCode, Vec<u8>) {
-    let most = ring.counts.iter().copied().max().unwrap_or(0);
-    let count_width = match most {
-        0..=0xff => 1,
-        0x100..=0xffff => 2,
-        _ => 4,
-    };
+    let count_width = count_bytes(ring.counts.iter().copied().max().unwrap_or(0));
     let mut out = Vec::with_capacity(ring.counts.len() * usize::from(count_width) + ring.blocks.len());
     for count in ring.counts {
         out.extend(count.to_le_bytes().iter().take(usize::from(count_width)));
@@ -80,6 +91,17 @@ fn write_bytes(ring: &Positions<'_>) -> (IndexCode, Vec<u8>) {
     (IndexCode::Bytes { count_width }, out)
 }
 
+fn write_nibbles(gaps: &[u32]) -> Vec<u8> {
+    let mut out = BitWriter::default();
+    for &gap in gaps {
+        for _ in 0..gap / 15 {
+            out.put(15, 4);
+        }
+        out.put(gap % 15, 4);
+    }
+    out.finish()
+}
+
 /// The gaps between blocks, counted over all positions or the free ones, run on over the ends of rows.
 fn run_on_gaps(ring: &Positions<'_>, free: bool) -> Vec<u32> {
     let mut places = if free { ring.free } else { ring.blocks }.iter();
@@ -97,8 +119,8 @@ fn run_on_gaps(ring: &Positions<'_>, free: bool) -> Vec<u32> {
     gaps
 }
 
-/// The modulus with the fewest bits, and those bits. Of equal ones the least.
-fn best_modulus(gaps: &[u32]) -> (u16, u64) {
+/// The modulus with the fewest bits, of equal ones the least.
+fn best_modulus(gaps: &[u32]) -> u16 {
     let mut sorted = gaps.to_vec();
     sorted.sort_unstable();
     let mut histogram: Vec<(u32, u64)> = Vec::new();
@@ -120,10 +142,7 @@ fn best_modulus(gaps: &[u32]) -> (u16, u64) {
     let near = (0..=2 * reach).map(|i| (centre + i * step).saturating_sub(reach * step));
     let powers = (0..16).map(|power| 1u64 << power);
     let candidates = near.chain(powers).filter(|&m| (1..=u64::from(u16::MAX)).contains(&m));
-    candidates
-        .map(|modulus| (total(modulus as u16), modulus as u16))
-        .min()
-        .map_or((1, 0), |(bits, modulus)| (modulus, bits))
+    candidates.map(|modulus| modulus as u16).min_by_key(|&modulus| (total(modulus), modulus)).unwrap_or(1)
 }
 
 fn write_gaps(gaps: &[u32], modulus: u16) -> Vec<u8> {

@@ -23,6 +23,8 @@ pub enum IndexCode {
         /// Bytes of each count: 1, 2 or 4.
         count_width: u8,
     },
+    /// Gaps between blocks in steps of 4 bits, run on over the ends of rows: nearly as cheap, and smaller.
+    Nibbles,
     /// Golomb code of the gaps between blocks, run on over the ends of rows.
     Gaps {
         /// Golomb's modulus; a power of 2 makes it a Rice code, 1 a bitmap.
@@ -40,8 +42,9 @@ impl IndexCode {
     pub(crate) fn from_stored(code: u8, parameter: u16) -> Option<IndexCode> {
         match (code, parameter) {
             (0, 1 | 2 | 4) => Some(IndexCode::Bytes { count_width: u8::try_from(parameter).ok()? }),
-            (1, 1..) => Some(IndexCode::Gaps { modulus: parameter }),
-            (2, 1..) => Some(IndexCode::FreeGaps { modulus: parameter }),
+            (1, 0) => Some(IndexCode::Nibbles),
+            (2, 1..) => Some(IndexCode::Gaps { modulus: parameter }),
+            (3, 1..) => Some(IndexCode::FreeGaps { modulus: parameter }),
             _ => None,
         }
     }
@@ -51,8 +54,9 @@ impl IndexCode {
     pub(crate) fn stored(self) -> (u8, u16) {
         match self {
             IndexCode::Bytes { count_width } => (0, u16::from(count_width)),
-            IndexCode::Gaps { modulus } => (1, modulus),
-            IndexCode::FreeGaps { modulus } => (2, modulus),
+            IndexCode::Nibbles => (1, 0),
+            IndexCode::Gaps { modulus } => (2, modulus),
+            IndexCode::FreeGaps { modulus } => (3, modulus),
         }
     }
 }
@@ -61,10 +65,20 @@ impl fmt::Display for IndexCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             IndexCode::Bytes { .. } => f.write_str("bytes"),
+            IndexCode::Nibbles => f.write_str("nibbles"),
             IndexCode::Gaps { modulus: 1 } => f.write_str("bitmap"),
             IndexCode::FreeGaps { modulus: 1 } => f.write_str("nested bitmap"),
             IndexCode::Gaps { modulus } => write!(f, "golomb {modulus}"),
             IndexCode::FreeGaps { modulus } => write!(f, "nested golomb {modulus}"),
         }
+    }
+}
+
+/// The bytes that a count of `most` takes: 1, 2 or 4.
+pub(crate) fn count_bytes(most: u32) -> u8 {
+    match most {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
     }
 }
