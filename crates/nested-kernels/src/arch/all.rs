@@ -183,7 +183,7 @@ fn sweep_bands<R: RowSource, E: Into<KernelError>>(
     let height = geometry.output.height;
     let most = Band::most_rows(geometry, channels, copy.len()).ok_or(too_short)?;
     // Bands of nearly equal height: the last one is not left with a single row.
-    let step = height.div_ceil(height.div_ceil(most));
+    let step = height.div_ceil(height.div_ceil(most.max(1)).max(1));
     let mut first = 0;
     while first < height {
         let count = step.min(height - first);
@@ -191,7 +191,9 @@ fn sweep_bands<R: RowSource, E: Into<KernelError>>(
         band.fill(geometry, first, input, copy);
         let mut rows = rows().map_err(Into::into)?;
         let mut sweep = Sweep { band: &band, geometry, first, copy, table };
-        for (row, output) in output.chunks_exact_mut(geometry.output.height * geometry.output.width).enumerate() {
+        for (row, output) in
+            output.chunks_exact_mut((geometry.output.height * geometry.output.width).max(1)).enumerate()
+        {
             if sweep.row(&mut rows, finish(row), output).is_none() {
                 break;
             }

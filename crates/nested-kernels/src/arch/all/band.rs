@@ -5,6 +5,7 @@
 //! elements, across the ends of rows too. Outputs beyond a row's width are computed and dropped.
 use super::sweep::TILE;
 use crate::Geometry;
+use core::num::NonZeroUsize;
 
 /// Offsets share a word with a weight.
 const OFFSETS: usize = 1 << 24;
@@ -12,7 +13,8 @@ const OFFSETS: usize = 1 << 24;
 /// The layout of a band.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Band {
-    stride: usize,
+    stride: NonZeroUsize,
+    kernel_width: NonZeroUsize,
     /// Phases of a tap that occur: less than the stride when the kernel is smaller.
     phases: [usize; 2],
     /// Rows and columns of one phase's plane.
@@ -26,8 +28,9 @@ pub(super) struct Band {
 impl Band {
     /// The band of `rows` output rows; `None` when it does not fit the offsets.
     pub(super) fn new(geometry: &Geometry, channels: usize, rows: usize) -> Option<Band> {
-        let stride = usize::from(geometry.window.stride).max(1);
+        let step = NonZeroUsize::new(geometry.window.stride.into())?;
         let [kernel_height, kernel_width] = geometry.window.kernel.map(usize::from);
+        let stride = step.get();
         let width = geometry.output.width;
         let plane = [
             rows.checked_sub(1)?.checked_add(kernel_height.div_ceil(stride))?,
@@ -38,7 +41,15 @@ impl Band {
         let planes = channels.checked_mul(phases[0] * phases[1])?;
         // The last tile reads up to TILE elements past the last position of the last tap.
         let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(TILE)?;
-        (len < OFFSETS).then_some(Band { stride, phases, plane, rows, positions, len })
+        (len < OFFSETS).then_some(Band {
+            stride: step,
+            kernel_width: NonZeroUsize::new(kernel_width)?,
+            phases,
+            plane,
+            rows,
+            positions,
+            len,
+        })
     }
 
     /// The most output rows whose band fits `elements`; `None` when not even one does.
@@ -62,8 +73,9 @@ impl Band {
         self.plane[1]
     }
 
-    /// Where tap `(kh, kw)` of channel 0 starts.
-    pub(super) fn tap(&self, kh: usize, kw: usize) -> usize {
+    /// Where tap `kh · KW + kw` of channel 0 starts.
+    pub(super) fn tap(&self, tap: usize) -> usize {
+        let (kh, kw) = (tap / self.kernel_width, tap % self.kernel_width);
         let s = self.stride;
         let plane = (kh % s) * self.phases[1] + kw % s;
         (plane * self.plane[0] + kh / s) * self.plane[1] + kw / s
@@ -82,10 +94,11 @@ impl Band {
         let planes = self.channel_step();
         for (channel, copy) in input.chunks_exact(map.max(1)).zip(copy.chunks_exact_mut(planes.max(1))) {
             let lines = copy.chunks_exact_mut(self.plane[1].max(1));
+            let rows = self.plane[0].max(1);
             for (line, copy) in lines.enumerate() {
-                let (phase, row) = (line / self.plane[0], line % self.plane[0]);
-                let (phase_y, phase_x) = (phase / self.phases[1], phase % self.phases[1]);
-                let padded = (first + row) * self.stride + phase_y;
+                let (phase, row) = (line / rows, line % rows);
+                let (phase_y, phase_x) = (phase / self.phases[1].max(1), phase % self.phases[1].max(1));
+                let padded = (first + row) * self.stride.get() + phase_y;
                 let source = padded
                     .checked_sub(geometry.window.padding.top.into())
                     .and_then(|y| channel.get(y * width..(y + 1) * width));
@@ -102,20 +115,21 @@ impl Band {
         let zero_point = i16::from(geometry.zero_point);
         let left = usize::from(geometry.window.padding.left);
         // The first element that lies in the image, and its column there.
-        let before = left.saturating_sub(phase).div_ceil(self.stride).min(copy.len());
-        let start = (before * self.stride + phase).saturating_sub(left);
+        let stride = self.stride.get();
+        let before = left.saturating_sub(phase).div_ceil(stride).min(copy.len());
+        let start = (before * stride + phase).saturating_sub(left);
         let (padding, copy) = copy.split_at_mut(before);
         padding.fill(zero_point);
         let source = source.get(start..).unwrap_or(&[]);
-        let real = source.len().div_ceil(self.stride).min(copy.len());
+        let real = source.len().div_ceil(stride).min(copy.len());
         let (real, padding) = copy.split_at_mut(real);
         padding.fill(zero_point);
-        if self.stride == 1 {
+        if stride == 1 {
             for (to, from) in real.iter_mut().zip(source) {
                 *to = i16::from(*from);
             }
         } else {
-            for (to, from) in real.iter_mut().zip(source.iter().step_by(self.stride)) {
+            for (to, from) in real.iter_mut().zip(source.iter().step_by(stride)) {
                 *to = i16::from(*from);
             }
         }

@@ -22,32 +22,28 @@ impl Sweep<'_> {
         let filled = self.decode(rows)?;
         let table = self.table.get(..filled)?;
         let width = self.geometry.output.width;
-        let pitch = self.band.pitch();
-        let mut lines = output.chunks_exact_mut(width).skip(self.first).take(self.band.rows);
-        let mut line = lines.next()?;
-        let mut x = 0;
-        for start in (0..self.band.positions).step_by(TILE) {
-            let tile = tile(self.copy.get(start..)?, table, finish.bias).map(|acc| finish.apply(acc));
-            let mut rest = tile.get(..(self.band.positions - start).min(TILE))?;
-            while !rest.is_empty() {
-                if x == pitch {
-                    x = 0;
-                    line = lines.next()?;
-                }
-                let (now, later) = rest.split_at(rest.len().min(pitch - x));
-                if let Some(to) = line.get_mut(x..) {
-                    to.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
-                }
-                x += now.len();
-                rest = later;
-            }
+        let mut lines = Lines {
+            line: &mut [],
+            rest: output.get_mut(self.first * width..)?,
+            width,
+            pitch: self.band.pitch(),
+            x: self.band.pitch(),
+        };
+        let mut start = 0;
+        while start < self.band.positions {
+            let copy = self.copy.get(start..)?;
+            let left = self.band.positions - start;
+            // Small maps end in a short tile rather than in dropped pixels.
+            start += match left > TILE / 2 {
+                true => lines.sweep::<TILE>(copy, table, &finish, left),
+                false => lines.sweep::<{ TILE / 2 }>(copy, table, &finish, left),
+            };
         }
         Some(())
     }
 
     /// Fills the table from the next row; the number of its weights.
     fn decode(&mut self, rows: &mut impl RowSource) -> Option<usize> {
-        let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
         let mut taps = Taps::new(self.geometry.input.channels);
         let (band, step) = (self.band, self.band.channel_step());
         let (mut tap, mut offset) = (usize::MAX, 0);
@@ -57,7 +53,7 @@ impl Sweep<'_> {
             let (now, channel) = taps.split(column);
             if now != tap {
                 tap = now;
-                offset = band.tap(now / kernel_width, now % kernel_width);
+                offset = band.tap(now);
             }
             if let Some(entry) = table.get_mut(filled) {
                 *entry = ((offset + channel * step) as u32) << 8 | u32::from(weight as u8);
@@ -68,13 +64,50 @@ impl Sweep<'_> {
     }
 }
 
-/// The accumulators of the TILE pixels from the start of `copy` on.
+/// The output rows of a band, written in the order of the flat sweep, which is `pitch` wide.
+struct Lines<'a> {
+    line: &'a mut [i8],
+    rest: &'a mut [i8],
+    width: usize,
+    pitch: usize,
+    /// Where the sweep is in the present line.
+    x: usize,
+}
+
+impl Lines<'_> {
+    /// Sweeps one tile, of which `left` pixels are in the band, and writes it. The number of its pixels.
+    #[inline(always)]
+    fn sweep<const N: usize>(&mut self, copy: &[i16], table: &[u32], finish: &Finish, left: usize) -> usize {
+        let pixels = tile::<N>(copy, table, finish.bias).map(|accumulator| finish.apply(accumulator));
+        self.write(pixels.get(..left).unwrap_or(&pixels));
+        N
+    }
+
+    /// Writes the next pixels of the sweep, without those beyond the width.
+    fn write(&mut self, mut pixels: &[i8]) {
+        while !pixels.is_empty() {
+            if self.x == self.pitch {
+                let rest = core::mem::take(&mut self.rest);
+                let Some((line, rest)) = rest.split_at_mut_checked(self.width) else { return };
+                (self.line, self.rest, self.x) = (line, rest, 0);
+            }
+            let (now, later) = pixels.split_at(pixels.len().min(self.pitch - self.x));
+            if let Some(line) = self.line.get_mut(self.x..) {
+                line.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            }
+            self.x += now.len();
+            pixels = later;
+        }
+    }
+}
+
+/// The accumulators of the `N` pixels from the start of `copy` on.
 #[inline(always)]
-fn tile(copy: &[i16], table: &[u32], bias: i32) -> [i32; TILE] {
-    let mut accumulators = [bias; TILE];
+fn tile<const N: usize>(copy: &[i16], table: &[u32], bias: i32) -> [i32; N] {
+    let mut accumulators = [bias; N];
     for entry in table {
         let weight = i32::from(*entry as u8 as i8);
-        if let Some(values) = copy.get((entry >> 8) as usize..).and_then(|values| values.first_chunk::<TILE>()) {
+        if let Some(values) = copy.get((entry >> 8) as usize..).and_then(|values| values.first_chunk::<N>()) {
             for (accumulator, value) in accumulators.iter_mut().zip(values) {
                 *accumulator = accumulator.wrapping_add(weight * i32::from(*value));
             }
