@@ -147,12 +147,13 @@ fn walk_rows(
     output: &mut [i8],
 ) {
     let outputs = band.outputs(first);
+    let even = band.geometry.input.channels % 2 == 0;
     let plane = band.geometry.output.height * band.geometry.output.width;
     for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
         let decoded = match band.lines.pairing {
             Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
-            Pairing::Channels => table::channels(&mut rows, parts.places, parts.table),
+            Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
         };
         let Some(decoded) = decoded else { return };
         let exact = band.lines.pairing == Pairing::Pixels

@@ -1,6 +1,6 @@
 //! A band of the input in packed form: where everything is, and how a walk goes through it.
 use super::{
-    pack::{Lane, Pairing, RowLayout},
+    pack::{Channels, Lane, Pairing, RowLayout},
     table,
 };
 use crate::Geometry;
@@ -153,7 +153,10 @@ impl<'g> Band<'g> {
         }
         let zero_point = self.geometry.zero_point;
         parts.padding.fill(u32::from_le_bytes([zero_point as u8; 4]));
-        parts.packed.fill(self.lines.pairing.word(zero_point, zero_point));
+        let word = self.lines.pairing.word(zero_point, zero_point);
+        let (chunks, rest) = parts.packed.as_chunks_mut::<8>();
+        chunks.iter_mut().for_each(|chunk| *chunk = [word; 8]);
+        rest.fill(word);
         self.write_segments(parts.segments);
     }
 
@@ -185,57 +188,50 @@ impl<'g> Band<'g> {
 
     /// Packs the band that begins at line (or word) `first`.
     pub(super) fn pack(&self, first: usize, input: &[i8], parts: &mut Parts<'_>) {
-        let geometry = self.geometry;
-        let plane = (geometry.input.height * geometry.input.width).max(1);
         let padding: &[i8] = bytemuck::cast_slice(parts.padding);
-        let width = if self.lines.flat { self.width } else { geometry.input.width };
-        let pitch = self.row.words();
-        let mut packed = parts.packed.chunks_exact_mut(self.rows * pitch);
-        let mut planes = input.chunks_exact(plane);
-        while let (Some(a), Some(packed)) = (planes.next(), packed.next()) {
-            let b = match self.lines.pairing {
-                Pairing::Pixels => a,
-                // A last channel alone is paired with itself, under a weight of 0.
-                Pairing::Channels => planes.next().unwrap_or(a),
-            };
-            let mut row = 0;
-            while row < self.rows {
-                let (a, a_count) = self.source(a, first, row, 0, padding);
-                let (b, b_count) = self.source(b, first, row, 1, padding);
-                let end = row + a_count.min(b_count).min(self.rows - row);
-                if let Some(rows) = packed.get_mut(row * pitch..end * pitch) {
-                    self.row.pack(self.lines.pairing, width, [a, b], rows);
+        let plane = self.geometry.input.height * self.geometry.input.width;
+        let (row_words, pitch) = (self.row.words(), self.rows * self.row.words());
+        for row in 0..self.rows {
+            match self.lines.pairing {
+                Pairing::Pixels => {
+                    let lanes = [0, self.lines.shift].map(|shift| self.source(input, first + shift, row, plane, padding));
+                    let Some(words) = parts.packed.get_mut(row * row_words..) else { return };
+                    self.pack_row(lanes, Channels { words, pitch, count: self.channels() });
                 }
-                row = end;
+                Pairing::Channels => {
+                    let second = input.get(plane..).unwrap_or_default();
+                    let lanes = [input, second].map(|input| self.source(input, first, row, 2 * plane, padding));
+                    let Some(words) = parts.packed.get_mut(row * row_words..) else { return };
+                    let count = self.geometry.input.channels / 2;
+                    self.pack_row(lanes, Channels { words, pitch, count });
+                    if self.geometry.input.channels % 2 == 1 {
+                        // A last channel alone is paired with itself, under a weight of 0.
+                        let last = input.get(2 * count * plane..).unwrap_or_default();
+                        let lane = self.source(last, first, row, 0, padding);
+                        let Some(words) = parts.packed.get_mut(count * pitch + row * row_words..) else { return };
+                        self.pack_row([lane, lane], Channels { words, pitch, count: 1 });
+                    }
+                }
             }
         }
     }
 
-    /// The input pixels of a lane in packed row `row`, and in how many rows on from it they follow the same rule.
-    #[inline(always)]
-    fn source<'i>(
-        &self,
-        plane: &'i [i8],
-        first: usize,
-        row: usize,
-        lane: usize,
-        padding: &'i [i8],
-    ) -> (Lane<'i>, usize) {
-        let shift = if lane == 1 { self.lines.shift } else { 0 };
+    fn pack_row(&self, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
+        let width = if self.lines.flat { self.width } else { self.geometry.input.width };
+        self.row.pack(self.lines.pairing, width, lanes, channels);
+    }
+
+    /// The input pixels that packed row `row` of a lane holds; `step` from a channel to the next.
+    fn source<'i>(&self, input: &'i [i8], first: usize, row: usize, step: usize, padding: &'i [i8]) -> Lane<'i> {
+        let from = |at: usize| Lane { pixels: input.get(at..).unwrap_or_default(), step };
         if self.lines.flat {
-            return (Lane { pixels: plane.get(first + shift..).unwrap_or_default(), step: 0 }, 1);
+            return from(first);
         }
-        let (height, width) = (self.geometry.input.height, self.geometry.input.width);
-        let row = (first + shift) * usize::from(self.geometry.window.stride) + row;
-        let top = usize::from(self.geometry.window.padding.top);
-        if row < top {
-            return (Lane { pixels: padding, step: 0 }, top - row);
+        let row = first * usize::from(self.geometry.window.stride) + row;
+        match row.checked_sub(self.geometry.window.padding.top.into()) {
+            Some(row) if row < self.geometry.input.height => from(row * self.geometry.input.width),
+            _ => Lane { pixels: padding, step: 0 },
         }
-        let row = row - top;
-        if row >= height {
-            return (Lane { pixels: padding, step: 0 }, usize::MAX);
-        }
-        (Lane { pixels: plane.get(row * width..).unwrap_or_default(), step: width }, height - row)
     }
 
     /// Where a row's outputs begin in its output plane (or in the strip), for each lane.

@@ -1,4 +1,5 @@
 //! The packed copy of a band of the input: two activations a word.
+use core::ops::Range;
 
 /// What a word holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) struct RowLayout {
     left: usize,
 }
 
-/// A lane's pixels in some neighbouring rows: `step` pixels from a row to the next, 0 when all are the same.
+/// A lane's pixels in one packed row of all channels: `step` pixels from a channel to the next, 0 when all are the same.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lane<'i> {
     pub(super) pixels: &'i [i8],
@@ -36,9 +37,17 @@ pub(super) struct Lane<'i> {
 }
 
 impl<'i> Lane<'i> {
-    fn row(&self, row: usize, width: usize) -> &'i [i8] {
-        self.pixels.get(row * self.step..).and_then(|rest| rest.get(..width)).unwrap_or_default()
+    fn channel(&self, channel: usize, width: usize) -> &'i [i8] {
+        self.pixels.get(channel * self.step..).and_then(|rest| rest.get(..width)).unwrap_or_default()
     }
+}
+
+/// One packed row of `count` channels, `pitch` words from a channel to the next.
+#[derive(Debug)]
+pub(super) struct Channels<'p> {
+    pub(super) words: &'p mut [u32],
+    pub(super) pitch: usize,
+    pub(super) count: usize,
 }
 
 impl RowLayout {
@@ -62,24 +71,25 @@ impl RowLayout {
         plane * each + plane.min(more) + index
     }
 
-    /// Packs `rows.len() / words` neighbouring rows of `width` pixels; what is padding stays as it is.
-    pub(super) fn pack(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], rows: &mut [u32]) {
+    /// Packs `width` pixels of each channel; what is padding stays as it is.
+    #[inline(always)]
+    pub(super) fn pack(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], mut channels: Channels<'_>) {
         let kept = width.min(self.columns.saturating_sub(self.left));
         let whole = if self.stride <= 2 { kept / 4 * 4 } else { 0 };
         if whole > 0 {
             let starts = [self.position(self.left), self.position(self.left + 1)];
-            four::rows(pairing, self, whole / 4, starts, lanes, rows);
+            four::pack(pairing, self.stride, whole / 4, starts, lanes, &mut channels);
         }
         if whole < kept {
-            self.pack_rest(pairing, whole..kept, lanes, rows);
+            self.pack_rest(pairing, whole..kept, lanes, channels);
         }
     }
 
     /// A column at a time.
     #[inline(never)]
-    fn pack_rest(&self, pairing: Pairing, columns: core::ops::Range<usize>, lanes: [Lane<'_>; 2], rows: &mut [u32]) {
-        for (row, words) in rows.chunks_exact_mut(self.columns).enumerate() {
-            let [a, b] = lanes.map(|lane| lane.row(row, columns.end));
+    fn pack_rest(&self, pairing: Pairing, columns: Range<usize>, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
+        for (channel, words) in channels.words.chunks_mut(channels.pitch.max(1)).take(channels.count).enumerate() {
+            let [a, b] = lanes.map(|lane| lane.channel(channel, columns.end));
             for (x, (a, b)) in a.iter().zip(b).enumerate().skip(columns.start) {
                 if let Some(word) = words.get_mut(self.position(x + self.left)) {
                     *word = pairing.word(*a, *b);
@@ -92,21 +102,21 @@ impl RowLayout {
 /// Four pixels of each lane at a time.
 #[cfg(not(nested_kernels_dsp))]
 mod four {
-    use super::{Lane, Pairing, RowLayout};
+    use super::{Channels, Lane, Pairing};
 
-    /// Packs `chunks` times four pixels of each row, even ones from word `starts[0]` on, odd ones from `starts[1]`.
-    pub(super) fn rows(
+    /// Packs `chunks` times four pixels of each channel, even ones from word `starts[0]` on, odd ones from `starts[1]`.
+    pub(super) fn pack(
         pairing: Pairing,
-        layout: &RowLayout,
+        stride: usize,
         chunks: usize,
         starts: [usize; 2],
         lanes: [Lane<'_>; 2],
-        rows: &mut [u32],
+        channels: &mut Channels<'_>,
     ) {
-        for (row, words) in rows.chunks_exact_mut(layout.columns).enumerate() {
-            let [a, b] = lanes.map(|lane| lane.row(row, 4 * chunks));
+        for (channel, words) in channels.words.chunks_mut(channels.pitch).take(channels.count).enumerate() {
+            let [a, b] = lanes.map(|lane| lane.channel(channel, 4 * chunks));
             for (x, (a, b)) in a.iter().zip(b).enumerate() {
-                let at = if layout.stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
+                let at = if stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
                 words[at] = pairing.word(*a, *b);
             }
         }

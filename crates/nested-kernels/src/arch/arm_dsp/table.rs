@@ -52,10 +52,16 @@ impl Sink for Pixels<'_> {
         self.run(weights.iter().copied().enumerate());
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let Writer { places, table, entries, place, sum } = &mut self.0;
+        let Writer { places, table, entries, place, sum, .. } = &mut self.0;
         let slots = table.get_mut(*entries..).unwrap_or_default();
+        #[cfg(nested_kernels_dsp)]
+        if WIDTH == 1 {
+            let done = assembly::run(gaps, weights, places, slots, *place);
+            (*entries, *place, *sum) = (*entries + done.blocks, done.place, *sum + done.sum);
+            return (done.blocks, done.next);
+        }
         let (mut column, mut before, mut total, mut done) = (0usize, *place, *sum, 0usize);
         for ((slots, gap), weights) in slots.as_chunks_mut::<WIDTH>().0.iter_mut().zip(gaps).zip(weights) {
             if *gap == u8::MAX {
@@ -80,7 +86,7 @@ impl Sink for Pixels<'_> {
 impl Pixels<'_> {
     #[inline(always)]
     fn run(&mut self, weights: impl Iterator<Item = (usize, i8)>) {
-        let Writer { places, table, entries, place, sum } = &mut self.0;
+        let Writer { places, table, entries, place, sum, .. } = &mut self.0;
         let slots = table.get_mut(*entries..).unwrap_or_default();
         let (mut before, mut total, mut count) = (*place, *sum, *entries);
         for (slot, (column, weight)) in slots.iter_mut().zip(weights) {
@@ -110,8 +116,8 @@ pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32
     Some(Row { entries, start: first as i32, sum })
 }
 
-/// Entries for pairs of channels: both weights, and the step to their place.
-struct Channels<'t>(Writer<'t>);
+/// Entries for pairs of channels: both weights, and the step to their place. The flag: every two columns are a pair.
+struct Channels<'t>(Writer<'t>, bool);
 
 impl Sink for Channels<'_> {
     #[inline(always)]
@@ -138,15 +144,23 @@ impl Sink for Channels<'_> {
 
     #[inline(never)]
     fn all(&mut self, weights: &[i8]) {
-        if self.0.places.len() % 2 == 0 && self.0.places.iter().take(2).eq(&[0, 1]) {
+        if self.1 {
             self.pairs(weights.as_chunks::<2>().0.iter().enumerate());
         } else {
             weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        #[cfg(nested_kernels_dsp)]
+        if WIDTH == 2 && self.1 {
+            let Writer { places, table, entries, place, .. } = &mut self.0;
+            let slots = table.get_mut(*entries..).unwrap_or_default();
+            let done = assembly::run(gaps, weights, places, slots, *place);
+            (*entries, *place) = (*entries + done.blocks, done.place);
+            return (done.blocks, done.next);
+        }
         let (mut block, mut done) = (0usize, 0usize);
         for (gap, weights) in gaps.iter().zip(weights) {
             if *gap == u8::MAX {
@@ -181,8 +195,9 @@ impl Channels<'_> {
 }
 
 /// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
-pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
-    let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?));
+/// With an `even` number of channels, every two columns are a pair.
+pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], even: bool, table: &mut [u32]) -> Option<Row> {
+    let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?), even);
     rows.next_row_into(&mut sink)?;
     if sink.0.entries == 0 {
         sink.weight(0, 0);
@@ -202,8 +217,8 @@ impl Row {
     fn pixels_head(&self, bias: i32, table: &mut [u32]) {
         let [low, high] = self.biases(bias).map(i64::from);
         let sum = (high << 32).wrapping_add(low << 8).wrapping_add(1 << 31);
-        for pair in table.as_chunks_mut::<2>().0.iter_mut().take(HEAD / 2) {
-            *pair = [sum as u32, (sum >> 32) as u32];
+        if let Some(head) = table.first_chunk_mut::<HEAD>() {
+            *head = core::array::from_fn(|i| if i % 2 == 0 { sum as u32 } else { (sum >> 32) as u32 });
         }
     }
 
@@ -211,7 +226,11 @@ impl Row {
     pub(super) fn write_head(&self, pairing: Pairing, bias: i32, table: &mut [u32]) {
         match pairing {
             Pairing::Pixels => self.pixels_head(bias, table),
-            Pairing::Channels => table.iter_mut().take(HEAD).for_each(|word| *word = bias as u32),
+            Pairing::Channels => {
+                if let Some(head) = table.first_chunk_mut::<HEAD>() {
+                    *head = [bias as u32; HEAD];
+                }
+            }
         }
     }
 
@@ -222,13 +241,16 @@ impl Row {
 
     /// Whether lane 0 fits its 24 bits whatever the activations are.
     pub(super) fn fits(&self, bias: i32, table: &[u32]) -> bool {
-        let room = (1 << 23) - 1 - i64::from(bias).abs();
+        let Some(room) = ((1u32 << 23) - 1).checked_sub(bias.unsigned_abs()) else { return false };
         // 128 · 128 is the greatest product; only a long row needs the sum of its magnitudes.
-        if (self.entries as i64) << 14 <= room {
+        if self.entries <= (room >> 14) as usize {
             return true;
         }
         let weights = table.get(HEAD..).unwrap_or_default().as_chunks::<2>().0.iter().take(self.entries);
-        let magnitude: i64 = weights.map(|[weight, _]| i64::from(*weight as i32 >> 8).abs()).sum();
-        magnitude * 128 <= room
+        let magnitude: u64 = weights.map(|[weight, _]| u64::from((*weight as i32 >> 8).unsigned_abs())).sum();
+        magnitude * 128 <= u64::from(room)
     }
 }
+
+#[cfg(nested_kernels_dsp)]
+mod assembly;

@@ -1,5 +1,5 @@
 //! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
-use super::{Lane, Pairing, RowLayout};
+use super::{Channels, Lane, Pairing};
 use core::arch::global_asm;
 
 /// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
@@ -24,39 +24,41 @@ unsafe extern "C" {
     fn nested_kernels_pack_channels_2(rows: &Rows);
 }
 
-/// Packs `chunks` times four pixels of each row, even ones from word `starts[0]` on, odd ones from `starts[1]`.
-pub(super) fn rows(
+/// Packs `chunks` times four pixels of each channel, even ones from word `starts[0]` on, odd ones from `starts[1]`.
+pub(super) fn pack(
     pairing: Pairing,
-    layout: &RowLayout,
+    stride: usize,
     chunks: usize,
     starts: [usize; 2],
     lanes: [Lane<'_>; 2],
-    rows: &mut [u32],
+    channels: &mut Channels<'_>,
 ) {
-    let count = rows.len() / layout.columns;
     let pixels = 4 * chunks;
-    let enough = |lane: &Lane<'_>| lane.pixels.len() >= (count.saturating_sub(1)) * lane.step + pixels;
-    if count == 0 || !lanes.iter().all(enough) {
+    let more = channels.count.saturating_sub(1);
+    let words = if stride == 1 { pixels } else { pixels / 2 };
+    let read = |lane: &Lane<'_>| more * lane.step + pixels <= lane.pixels.len();
+    let written = more * channels.pitch + starts[0].max(starts[1]) + words <= channels.words.len() + 1;
+    if channels.count == 0 || !lanes.iter().all(read) || !written {
         return;
     }
     let back = |step: usize| step as isize - pixels as isize;
-    let words = if layout.stride == 1 { pixels } else { pixels / 2 };
     let args = Rows {
         a: lanes[0].pixels.as_ptr(),
         b: lanes[1].pixels.as_ptr(),
-        even: rows.as_mut_ptr().wrapping_add(starts[0]),
-        odd: rows.as_mut_ptr().wrapping_add(starts[1]),
+        even: channels.words.as_mut_ptr().wrapping_add(starts[0]),
+        odd: channels.words.as_mut_ptr().wrapping_add(starts[1]),
         chunks: chunks + 1,
-        rows: count,
+        rows: channels.count,
         a_step: back(lanes[0].step),
         b_step: back(lanes[1].step),
-        step: 4 * (layout.columns as isize - words as isize),
+        step: 4 * (channels.pitch as isize - words as isize),
     };
-    // SAFETY: each lane holds the pixels of `count` rows, checked above. Each row of `rows` has `columns` words, and
-    // `pack` has cut the pixels so that the last of them, at column `left + pixels − 1`, is inside. The assembly keeps
-    // the registers that the C ABI asks for.
+    // SAFETY: the lanes hold what is read, checked above. What is written ends before the last channel's row does:
+    // `RowLayout::pack` has cut the pixels so that the last of them, at column `left + pixels − 1`, is inside a row,
+    // and `Band::pack` hands out words that hold a whole row of the last channel. The assembly keeps the registers that
+    // the C ABI asks for.
     unsafe {
-        match (pairing, layout.stride) {
+        match (pairing, stride) {
             (Pairing::Pixels, 1) => nested_kernels_pack_pixels_1(&args),
             (Pairing::Pixels, _) => nested_kernels_pack_pixels_2(&args),
             (Pairing::Channels, 1) => nested_kernels_pack_channels_1(&args),

@@ -1,0 +1,141 @@
+//! The decoding of a run in assembly: 14 instructions an entry.
+use core::arch::global_asm;
+
+/// A run, and where it stopped.
+#[repr(C)]
+pub(super) struct Run {
+    gaps: *const u8,
+    weights: *const u8,
+    left: usize,
+    places: *const u32,
+    table: *mut [u32; 2],
+    places_end: *const u32,
+    place: u32,
+    sum: i32,
+}
+
+unsafe extern "C" {
+    fn nested_kernels_decode_pixels(run: &mut Run);
+    fn nested_kernels_decode_channels(run: &mut Run);
+}
+
+/// What a run did: blocks taken, the number of the block behind them, the last place, the sum of the weights.
+pub(super) struct Done {
+    pub(super) blocks: usize,
+    pub(super) next: u32,
+    pub(super) place: u32,
+    pub(super) sum: i32,
+}
+
+/// Decodes blocks of `WIDTH` weights: one for pairs of pixels, two for pairs of channels.
+#[inline(always)]
+pub(super) fn run<const WIDTH: usize>(
+    gaps: &[u8],
+    weights: &[[u8; WIDTH]],
+    places: &[u32],
+    table: &mut [[u32; 2]],
+    place: u32,
+) -> Done {
+    let count = gaps.len().min(weights.len()).min(table.len());
+    let places = places.get(..places.len() / WIDTH * WIDTH).unwrap_or_default();
+    let mut run = Run {
+        gaps: gaps.as_ptr(),
+        weights: weights.as_ptr().cast(),
+        left: count,
+        places: places.as_ptr(),
+        table: table.as_mut_ptr(),
+        places_end: places.as_ptr_range().end,
+        place,
+        sum: 0,
+    };
+    if count > 0 {
+        // SAFETY: the assembly reads at most `count` gaps and blocks of weights and writes as many entries; it reads a
+        // place only below `places_end`, which is a whole number of blocks away from `places`.
+        unsafe {
+            match WIDTH {
+                1 => nested_kernels_decode_pixels(&mut run),
+                _ => nested_kernels_decode_channels(&mut run),
+            }
+        }
+    }
+    let passed = run.places.addr() - places.as_ptr().addr();
+    Done { blocks: count - run.left, next: (passed / (4 * WIDTH)) as u32, place: run.place, sum: run.sum }
+}
+
+// r0: gaps, r1: weights, r2: blocks left, r3: places, r4: table, r5: the places' end, r6 (and r8): the last place,
+// r7: sum, lr: the arguments.
+macro_rules! decode {
+    ($name:literal, $body:literal) => {
+        global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
+            ".syntax unified",
+            ".p2align 2",
+            concat!(".global ", $name),
+            concat!(".type ", $name, ",%function"),
+            ".thumb_func",
+            concat!($name, ":"),
+            "push {{r4-r11, lr}}",
+            "mov lr, r0",
+            "ldm lr, {{r0-r7}}",
+            "2:",
+            $body,
+            "subs r2, #1",
+            "bne 2b",
+            "b 3f",
+            "4:",
+            "mov r6, r8",
+            "3:",
+            "stm lr, {{r0-r7}}",
+            "pop {{r4-r11, pc}}",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+        );
+    };
+}
+
+decode!(
+    "nested_kernels_decode_pixels",
+    "ldrb r9, [r0], #1
+     ldrsb r10, [r1], #1
+     cmp r9, #255
+     beq 3f
+     add r3, r3, r9, lsl #2
+     cmp r3, r5
+     bhs 3f
+     ldr r8, [r3], #4
+     add r7, r10
+     lsl r10, r10, #8
+     sub r9, r8, r6
+     strd r9, r10, [r4], #8
+     subs r2, #1
+     beq 4f
+     ldrb r9, [r0], #1
+     ldrsb r10, [r1], #1
+     cmp r9, #255
+     beq 4f
+     add r3, r3, r9, lsl #2
+     cmp r3, r5
+     bhs 4f
+     ldr r6, [r3], #4
+     add r7, r10
+     lsl r10, r10, #8
+     sub r9, r6, r8
+     strd r9, r10, [r4], #8"
+);
+
+decode!(
+    "nested_kernels_decode_channels",
+    "ldrb r9, [r0], #1
+     ldrsb r10, [r1], #1
+     ldrsb r12, [r1], #1
+     cmp r9, #255
+     beq 3f
+     add r3, r3, r9, lsl #3
+     cmp r3, r5
+     bhs 3f
+     ldr r11, [r3], #8
+     pkhbt r10, r10, r12, lsl #16
+     sub r9, r11, r6
+     add r6, r11, #24
+     strd r10, r9, [r4], #8"
+);
