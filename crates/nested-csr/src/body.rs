@@ -106,6 +106,12 @@ impl<'a> Body<'a> {
         self.names_start().saturating_add(names as usize)
     }
 
+    /// Bytes of the fixed part, the nodes and the names.
+    pub(crate) fn graph_len(&self) -> usize {
+        let nodes = self.nodes().saturating_mul(NODE_LEN);
+        MODEL_LEN.saturating_add(nodes).saturating_add(self.names_len())
+    }
+
     /// A node that exists.
     pub(crate) fn node(&self, index: usize) -> NodeRecord {
         let at = self.nodes_start().wrapping_add(index.wrapping_mul(NODE_LEN));

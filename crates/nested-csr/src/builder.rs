@@ -1,7 +1,7 @@
 //! Writing: matrices, from int8 weights and the ring of each weight.
 use crate::bytes::padded;
 use crate::header::{ENTRY_LEN, FIXED_LEN, Kind, MAGIC, VERSION, header_len};
-use crate::index::{IndexCode, Positions, encode};
+use crate::index::{IndexCode, Positions, encode_as, encode_best};
 use crate::{Block, FormatError, Level, NestedCsr, Shape};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,13 +34,50 @@ impl NestedCsr<Vec<u8>> {
         rings: &[u8],
         profile: Profile,
     ) -> Result<Self, FormatError> {
-        let layer = EncodedLayer::new(0, shape, block, levels, weights, rings, profile)?;
+        Self::from_layer(EncodedLayer::new(0, shape, block, weights, rings, Choice::Best(levels, profile))?)
+    }
+
+    /// As [`NestedCsr::compress`], with the index code of each ring as asked for: as many levels as codes. The width of
+    /// [`IndexCode::Bytes`] counts is worked out, whatever is given.
+    ///
+    /// # Errors
+    /// As [`NestedCsr::compress`]; no code or more than [`crate::MAX_LEVELS`]; a modulus of 0;
+    /// [`IndexCode::FreeGaps`] for rows of more than 8192 blocks.
+    pub fn compress_as(
+        shape: Shape,
+        block: Block,
+        codes: &[IndexCode],
+        weights: &[i8],
+        rings: &[u8],
+    ) -> Result<Self, FormatError> {
+        Self::from_layer(EncodedLayer::new(0, shape, block, weights, rings, Choice::Codes(codes))?)
+    }
+
+    fn from_layer(layer: EncodedLayer) -> Result<Self, FormatError> {
         let mut body = Vec::new();
         layer.write_record(&mut body);
-        let sections = (0..levels.number())
+        let sections = (0..layer.rings.len())
             .map(|ring| write_section(&[], &[&layer], ring, &[], &[]))
             .collect::<Result<Vec<_>, _>>()?;
         NestedCsr::parse(write_file(Kind::Matrix, &body, &sections)?)
+    }
+}
+
+/// How the rings' index codes are chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice<'a> {
+    /// The best for a profile.
+    Best(Level, Profile),
+    /// These, one a level.
+    Codes(&'a [IndexCode]),
+}
+
+impl Choice<'_> {
+    fn levels(&self) -> Result<Level, FormatError> {
+        match self {
+            Choice::Best(levels, _) => Ok(*levels),
+            Choice::Codes(codes) => Level::new(codes.len()),
+        }
     }
 }
 
@@ -66,11 +103,11 @@ impl EncodedLayer {
         layer: usize,
         shape: Shape,
         block: Block,
-        levels: Level,
         weights: &[i8],
         rings: &[u8],
-        profile: Profile,
+        choice: Choice<'_>,
     ) -> Result<Self, FormatError> {
+        let levels = choice.levels()?;
         shape.check(layer)?;
         check_len("weights", shape.len(), weights.len())?;
         check_len("rings", shape.len(), rings.len())?;
@@ -80,7 +117,20 @@ impl EncodedLayer {
             sort_row(row, block, levels, weights, rings, &mut sorted)?;
         }
         let width = shape.blocks(block);
-        let rings = sorted.into_iter().map(|ring| ring.encode(width, profile)).collect();
+        let encode = |(index, ring): (usize, SortedRing)| {
+            let positions = ring.positions(width);
+            let (code, index) = match choice {
+                Choice::Best(_, profile) => encode_best(&positions, profile),
+                Choice::Codes(codes) => {
+                    let (code, parameter) = codes[index].stored();
+                    let error = FormatError::IndexCode { layer, level: index + 1, code, parameter };
+                    encode_as(&positions, codes[index]).ok_or(error)?
+                }
+            };
+            // `Shape::check` bounds the number of blocks.
+            Ok(EncodedRing { code, blocks: ring.blocks.len() as u32, index, values: ring.values })
+        };
+        let rings = sorted.into_iter().enumerate().map(encode).collect::<Result<_, FormatError>>()?;
         Ok(EncodedLayer { shape, block, rings })
     }
 
@@ -116,12 +166,8 @@ struct SortedRing {
 }
 
 impl SortedRing {
-    fn encode(self, width: u32, profile: Profile) -> EncodedRing {
-        let positions =
-            Positions { blocks: &self.blocks, free: &self.free, counts: &self.counts, rooms: &self.rooms, width };
-        let (code, index) = encode(&positions, profile);
-        // `Shape::check` bounds the number of blocks.
-        EncodedRing { code, blocks: self.blocks.len() as u32, index, values: self.values }
+    fn positions(&self, width: u32) -> Positions<'_> {
+        Positions { blocks: &self.blocks, free: &self.free, counts: &self.counts, rooms: &self.rooms, width }
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod graph;
 mod header;
 mod index;
+mod layers;
 mod level;
 mod model;
 #[cfg(feature = "alloc")]
@@ -25,6 +26,7 @@ mod requant;
 mod ring;
 mod rows;
 mod shape;
+mod stats;
 mod view;
 
 #[cfg(feature = "alloc")]
@@ -33,6 +35,9 @@ pub use error::{FormatError, Part};
 pub use graph::{Node, Operation, Padding, TensorId, TensorShape, Weights, Window};
 pub use header::{Kind, MAGIC, VERSION};
 pub use index::IndexCode;
+pub use layers::Layers;
+#[cfg(feature = "alloc")]
+pub use layers::LayersBuilder;
 pub use level::{Level, MAX_LEVELS};
 pub use model::Model;
 #[cfg(feature = "alloc")]
@@ -41,4 +46,5 @@ pub use parameters::{NodeParameters, Requantizations};
 pub use requant::{Multiplier, Quantization, Requantization};
 pub use rows::{Row, Rows, Sink};
 pub use shape::{Block, MAX_COLUMNS, Shape};
+pub use stats::{RingStats, Stats};
 pub use view::{MatrixView, NestedCsr};

@@ -2,7 +2,7 @@
 use crate::body::{self, Body, NodeRecord};
 use crate::bytes::u32_at;
 use crate::header::Layout;
-use crate::parameters::{Fields, PARAMETERS_LEN, Range, check_rows};
+use crate::parameters::{CODE_LEN, Fields, PARAMETERS_LEN, Range, check_rows};
 use crate::ring::{Directory, RING_LEN};
 use crate::view::{check_directory, check_padding};
 use crate::{
@@ -146,6 +146,18 @@ impl<B: AsRef<[u8]>> Model<B> {
         Directory { records: COST_LEN, data: self.nodes_at().wrapping_add(nodes) }
     }
 
+    /// Bytes of the costs, the nodes' parameters and their rows, in all sections that are held.
+    pub(crate) fn parameters_len(&self) -> usize {
+        let rows = |level: Level, index| {
+            let rows = self.body().node(index).rows();
+            rows.saturating_mul(self.fields(level, index).width().saturating_add(CODE_LEN))
+        };
+        let fixed = self.node_count().saturating_mul(PARAMETERS_LEN).saturating_add(COST_LEN);
+        let of_level =
+            |level| (0..self.node_count()).map(|index| rows(level, index)).fold(fixed, usize::saturating_add);
+        self.levels().up_to().map(of_level).fold(0, usize::saturating_add)
+    }
+
     /// The fields of a node that exists, at a level that is held.
     pub(crate) fn fields(&self, level: Level, index: usize) -> Fields {
         let at = self.nodes_at().wrapping_add(index.wrapping_mul(PARAMETERS_LEN));
@@ -204,8 +216,13 @@ impl<B: AsRef<[u8]>> Model<B> {
 #[cfg(feature = "alloc")]
 impl Model<alloc::vec::Vec<u8>> {
     /// The bytes, for changes that the caller seals and that keep the file valid.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut alloc::vec::Vec<u8> {
         &mut self.bytes
+    }
+
+    /// The layout of bytes that were changed and checked.
+    pub(crate) fn set_layout(&mut self, layout: Layout) {
+        self.layout = layout;
     }
 }
 

@@ -1,9 +1,10 @@
 //! Writing models, node by node.
 use crate::body::{self, NodeRecord, output_shape};
-use crate::builder::{EncodedLayer, check_len, pad, seal, write_file, write_section};
+use crate::builder::{Choice, EncodedLayer, check_len, pad, seal, write_file, write_section};
 use crate::check::Sums;
 use crate::model::COST_LEN;
 use crate::parameters::{Fields, PARAMETERS_LEN, WIDE, accumulator, bias_width, operand_extremes};
+use crate::view::append;
 use crate::{
     Block, FormatError, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId, TensorShape,
     Window,
@@ -249,7 +250,8 @@ impl ModelBuilder {
     fn encode(&self, profile: Profile) -> Result<Vec<EncodedLayer>, FormatError> {
         let layers = self.layers.iter().enumerate().map(|(index, layer)| {
             let shape = crate::Shape { rows: layer.rows, columns: layer.weights.len() / layer.rows };
-            EncodedLayer::new(index, shape, layer.block, self.levels, &layer.weights, &layer.rings, profile)
+            let choice = Choice::Best(self.levels, profile);
+            EncodedLayer::new(index, shape, layer.block, &layer.weights, &layer.rings, choice)
         });
         layers.collect()
     }
@@ -429,6 +431,18 @@ impl Model<Vec<u8>> {
             bytes[start..start + COST_LEN].copy_from_slice(&cost.to_le_bytes());
         }
         seal(bytes);
+        Ok(())
+    }
+}
+
+impl Model<Vec<u8>> {
+    /// Appends later sections (from [`Model::sections_after`] of the whole file) and checks them.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the longer file; this one is then as it was.
+    pub fn upgrade(&mut self, sections: &[u8]) -> Result<(), FormatError> {
+        let layout = append(self.bytes_mut(), sections, |bytes| Model::parse(bytes).map(|longer| *longer.layout()))?;
+        self.set_layout(layout);
         Ok(())
     }
 }

@@ -127,7 +127,7 @@ impl Fields {
         out.extend((self.rows as u32).to_le_bytes());
     }
 
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         usize::from(self.form & !WIDE)
     }
 

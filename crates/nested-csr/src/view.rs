@@ -5,6 +5,8 @@ use crate::index::IndexCode;
 use crate::ring::{Directory, RING_LEN, Ring};
 use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
 use crate::{Block, FormatError, Kind, Level, MAX_LEVELS, Part, Rows, Shape};
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 
 /// A file that holds one nested sparse matrix, over any bytes: a `Vec`, a memory map or a `static`.
 ///
@@ -92,6 +94,12 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
         self.view().rows(level)
     }
 
+    /// See [`MatrixView::to_dense`].
+    #[cfg(feature = "alloc")]
+    pub fn to_dense(&self, level: Level) -> Result<Vec<i8>, FormatError> {
+        self.view().to_dense(level)
+    }
+
     /// The bytes that serve levels `1..=level`: a valid file.
     ///
     /// # Errors
@@ -107,6 +115,45 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
     pub fn sections_after(&self, level: Level) -> Result<&[u8], FormatError> {
         self.layout.sections_after(self.as_bytes(), level)
     }
+}
+
+#[cfg(feature = "alloc")]
+impl NestedCsr<Vec<u8>> {
+    /// Appends later sections (from [`NestedCsr::sections_after`] of the whole file) and checks them.
+    ///
+    /// ```
+    /// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+    /// # fn main() -> Result<(), nested_csr::FormatError> {
+    /// # let shape = Shape { rows: 1, columns: 2 };
+    /// # let whole = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &[3, 4], &[1, 2], Profile::Size)?;
+    /// let mut device = NestedCsr::parse(whole.prefix(Level::FIRST)?.to_vec())?; // shipped first
+    /// device.upgrade(whole.sections_after(Level::FIRST)?)?; // sent later
+    /// assert_eq!(device.levels(), whole.levels());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever is wrong with the longer file; this one is then as it was.
+    pub fn upgrade(&mut self, sections: &[u8]) -> Result<(), FormatError> {
+        append(&mut self.bytes, sections, |bytes| NestedCsr::parse(bytes).map(|longer| longer.layout))
+            .map(|layout| self.layout = layout)
+    }
+}
+
+/// Appends sections to a file's bytes when `check` accepts the longer file; else the bytes are as they were.
+#[cfg(feature = "alloc")]
+pub(crate) fn append(
+    bytes: &mut Vec<u8>,
+    sections: &[u8],
+    check: impl FnOnce(&[u8]) -> Result<Layout, FormatError>,
+) -> Result<Layout, FormatError> {
+    let len = bytes.len();
+    bytes.extend_from_slice(sections);
+    let checked = check(bytes);
+    if checked.is_err() {
+        bytes.truncate(len);
+    }
+    checked
 }
 
 /// One nested sparse matrix inside a checked file. Cheap to copy.
@@ -162,6 +209,25 @@ impl<'a> MatrixView<'a> {
     pub fn rows(&self, level: Level) -> Result<Rows<'a>, FormatError> {
         self.layout.check_held(level)?;
         Ok(Rows::new(self, level))
+    }
+
+    /// The matrix at `level`, row-major, zeros where nothing is stored. It allocates `rows · columns` bytes: the shape
+    /// is the file's, so look at it first when the file is not yours.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
+    #[cfg(feature = "alloc")]
+    pub fn to_dense(&self, level: Level) -> Result<Vec<i8>, FormatError> {
+        let mut rows = self.rows(level)?;
+        let mut dense = alloc::vec![0; self.shape.len()];
+        for row in dense.chunks_exact_mut(self.shape.columns) {
+            rows.next_row(|column, weight| {
+                if let Some(slot) = row.get_mut(column) {
+                    *slot = weight;
+                }
+            });
+        }
+        Ok(dense)
     }
 
     /// The ring of a level that is held.

@@ -27,19 +27,19 @@ const NIBBLES_COST: u64 = 16;
 const GAPS_COST: u64 = 30;
 const FREE_COST: u64 = 65;
 
-/// How many instructions a saved byte may cost.
-const fn instructions_a_byte(profile: Profile) -> u64 {
+/// What a ring costs under a profile: bytes, with instructions turned into bytes at the profile's rate.
+fn price(profile: Profile, bytes: usize, instructions: u64) -> u64 {
     match profile {
-        Profile::Size => 1 << 24,
-        Profile::Balanced => 64,
-        Profile::Speed => 8,
+        Profile::Size => bytes as u64,
+        Profile::Balanced => bytes as u64 * 64 + instructions,
+        Profile::Speed => bytes as u64 * 8 + instructions,
     }
 }
 
 /// Writes the ring in the best code for the profile.
-pub(crate) fn encode(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<u8>) {
+pub(crate) fn encode_best(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<u8>) {
     let blocks = ring.blocks.len() as u64;
-    let price = |bytes: usize, cost: u64| bytes as u64 * instructions_a_byte(profile) + blocks * cost;
+    let price = |bytes: usize, cost: u64| price(profile, bytes, blocks * cost);
     let gaps = run_on_gaps(ring, false);
     let mut best = keep(price, BYTES_COST, None, write_bytes(ring));
     best = keep(price, NIBBLES_COST, Some(best), (IndexCode::Nibbles, write_nibbles(&gaps)));
@@ -51,6 +51,20 @@ pub(crate) fn encode(ring: &Positions<'_>, profile: Profile) -> (IndexCode, Vec<
         best = keep(price, FREE_COST, Some(best), (IndexCode::FreeGaps { modulus }, write_gaps(&gaps, modulus)));
     }
     (best.1, best.2)
+}
+
+/// Writes the ring in the code asked for; the width of counts is worked out. `None` for a code that cannot hold it.
+pub(crate) fn encode_as(ring: &Positions<'_>, code: IndexCode) -> Option<(IndexCode, Vec<u8>)> {
+    let index = match code {
+        IndexCode::Bytes { .. } => return Some(write_bytes(ring)),
+        IndexCode::Nibbles => write_nibbles(&run_on_gaps(ring, false)),
+        IndexCode::Gaps { modulus: 1.. } => write_gaps(&run_on_gaps(ring, false), code.stored().1),
+        IndexCode::FreeGaps { modulus: 1.. } if ring.width <= MAP_BLOCKS => {
+            write_gaps(&run_on_gaps(ring, true), code.stored().1)
+        }
+        IndexCode::Gaps { .. } | IndexCode::FreeGaps { .. } => return None,
+    };
+    Some((code, index))
 }
 
 type Priced = (u64, IndexCode, Vec<u8>);

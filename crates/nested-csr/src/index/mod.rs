@@ -9,7 +9,7 @@ mod encode;
 
 pub(crate) use cursor::{Cursor, Span};
 #[cfg(feature = "alloc")]
-pub(crate) use encode::{Positions, encode};
+pub(crate) use encode::{Positions, encode_as, encode_best};
 pub(crate) use map::{MAP_BLOCKS, Map};
 
 use core::fmt;
