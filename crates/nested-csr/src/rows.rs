@@ -169,20 +169,24 @@ impl<'a> Rows<'a> {
         }
         let mut free = self.blocks;
         for cursor in self.cursors.iter_mut().take(self.level.number()) {
-            // A copy, so that the loops keep the cursor in registers.
-            let mut local = *cursor;
             let (mut start, mut met) = (0, 0u32);
-            if matches!(local.code, IndexCode::Bytes { .. }) {
+            if matches!(cursor.code, IndexCode::Bytes { .. }) {
                 // An odd row's last block is alone: its weights do not come in whole blocks.
-                let (gaps, weights) = local.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
+                let (gaps, weights) = cursor.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
                 let (done, next) = if MAPPED {
                     Marked::<_, WIDTH> { map: &mut self.map, sink }.blocks(gaps, weights)
                 } else {
                     sink.blocks(gaps, weights)
                 };
-                local.pass_blocks::<WIDTH>(done);
+                cursor.pass_blocks::<WIDTH>(done);
                 (start, met) = (next, done as u32); // of 2²⁴ at most
+                if cursor.pending() == 0 {
+                    free = free.wrapping_sub(met);
+                    continue;
+                }
             }
+            // A copy, so that the loops keep the cursor in registers.
+            let mut local = *cursor;
             let mut values = local.values.iter();
             // For bytes: what a long gap or a lone block left.
             local.walk::<MAPPED>(&mut self.map, start, self.blocks, free, |map, block| {

@@ -44,7 +44,7 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let pairing = pairing(weights, geometry);
+    let pairing = pairing(weights, level, geometry);
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
     match *weights {
@@ -62,17 +62,34 @@ pub(crate) fn convolution(
 
 /// See [`crate::convolution_scratch`].
 pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
-    scratch_words(pairing(weights, geometry), geometry)
+    let levels = match weights {
+        Weights::Dense(_) => Level::FIRST,
+        Weights::Sparse(matrix) => matrix.levels(),
+    };
+    let mut most = Scratch::default();
+    // A level chooses for itself how it pairs.
+    for level in levels.up_to() {
+        let Scratch { minimum, preferred } = scratch_words(pairing(weights, level, geometry), geometry)?;
+        most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
+    }
+    Ok(most)
 }
 
-/// Pairs of channels suit weights that come in pairs; pairs of pixels suit all others.
-fn pairing(weights: &Weights<'_>, geometry: &Geometry) -> Pairing {
+/// Pairs of channels suit weights that come in pairs, and wide lines; pairs of pixels suit all others.
+fn pairing(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Pairing {
     let in_pairs = match weights {
         Weights::Dense(_) => true,
-        Weights::Sparse(matrix) => matrix.block() == Block::OneByTwo,
+        Weights::Sparse(matrix) => {
+            let whole = matrix.shape().rows * matrix.shape().columns;
+            // 13 instructions a pair of channels for 8 pixels, 8 a single weight.
+            matrix.block() == Block::OneByTwo || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
+        }
     };
-    let even = geometry.input.channels % 2 == 0;
-    if in_pairs && even && geometry.output.width >= 8 { Pairing::Channels } else { Pairing::Pixels }
+    if in_pairs && Lines::new(geometry, Pairing::Channels).are_wide(geometry) {
+        Pairing::Channels
+    } else {
+        Pairing::Pixels
+    }
 }
 
 /// Words of scratch for a band of one line, and for all.
@@ -147,6 +164,7 @@ fn walk_rows(
     output: &mut [i8],
 ) {
     let outputs = band.outputs(first);
+    let narrow = band.narrow();
     let even = band.geometry.input.channels % 2 == 0;
     let plane = band.geometry.output.height * band.geometry.output.width;
     for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
@@ -156,10 +174,8 @@ fn walk_rows(
             Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
         };
         let Some(decoded) = decoded else { return };
-        let exact = band.lines.pairing == Pairing::Pixels
-            && (multiplier.m() & 0xff != 0 || !decoded.fits(bias, parts.table));
         decoded.write_head(band.lines.pairing, bias, parts.table);
-        let walk = Walk {
+        let walk = || Walk {
             packed: parts.packed,
             table: parts.table,
             entries: decoded.entries,
@@ -169,13 +185,15 @@ fn walk_rows(
             zero_point: bounds.zero_point.into(),
             outputs,
         };
-        let target = band.target(plane, parts.strip);
+        let target = if narrow { &mut *parts.strip } else { &mut *plane };
         match band.lines.pairing {
-            Pairing::Pixels if exact => walk.pixels_exact(decoded.biases(bias), target),
-            Pairing::Pixels => walk.pixels(target),
-            Pairing::Channels => walk.channels(target),
+            Pairing::Channels => walk().channels(target),
+            Pairing::Pixels if multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table) => walk().pixels(target),
+            Pairing::Pixels => walk().pixels_exact(decoded.biases(bias), target),
         }
-        band.copy_strip(first, parts.strip, plane);
+        if narrow {
+            band.copy_strip(first, parts.strip, plane);
+        }
     }
 }
 

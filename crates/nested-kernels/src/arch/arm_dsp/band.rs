@@ -27,6 +27,11 @@ impl Lines {
         Lines { pairing, flat, extent, shift: whole - extent }
     }
 
+    /// Whether no line is shorter than a block.
+    pub(super) fn are_wide(&self, geometry: &Geometry) -> bool {
+        self.block() <= if self.flat { self.extent } else { geometry.output.width }
+    }
+
     /// Outputs of a block in one lane.
     fn block(&self) -> usize {
         match self.pairing {
@@ -91,7 +96,7 @@ impl<'g> Band<'g> {
     }
 
     /// Whether a line is shorter than a block: the walk then writes to a strip, from which the outputs are copied.
-    fn narrow(&self) -> bool {
+    pub(super) fn narrow(&self) -> bool {
         self.width < self.lines.block()
     }
 
@@ -247,16 +252,8 @@ impl<'g> Band<'g> {
         [first * line, (first + self.lines.shift) * line]
     }
 
-    /// The output that the walk writes: the plane itself, or the strip.
-    pub(super) fn target<'o>(&self, plane: &'o mut [i8], strip: &'o mut [i8]) -> &'o mut [i8] {
-        if self.narrow() { strip } else { plane }
-    }
-
     /// Copies a strip's outputs to their plane.
     pub(super) fn copy_strip(&self, first: usize, strip: &[i8], plane: &mut [i8]) {
-        if !self.narrow() {
-            return;
-        }
         let lanes = strip.chunks_exact(self.walked * self.lines.block());
         for (lane, from) in lanes.zip(self.lanes_from(first)) {
             let cells = plane.get_mut(from..).unwrap_or_default().chunks_exact_mut(self.width);

@@ -58,7 +58,7 @@ impl Sink for Pixels<'_> {
         let slots = table.get_mut(*entries..).unwrap_or_default();
         #[cfg(nested_kernels_dsp)]
         if WIDTH == 1 {
-            let done = assembly::run(gaps, weights, places, slots, *place);
+            let done = assembly::run::<_, false>(gaps, weights, places, slots, *place);
             (*entries, *place, *sum) = (*entries + done.blocks, done.place, *sum + done.sum);
             return (done.blocks, done.next);
         }
@@ -154,11 +154,11 @@ impl Sink for Channels<'_> {
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
         #[cfg(nested_kernels_dsp)]
-        if WIDTH == 2 && self.1 {
+        if WIDTH == 1 || self.1 {
             let Writer { places, table, entries, place, .. } = &mut self.0;
             let slots = table.get_mut(*entries..).unwrap_or_default();
-            let done = assembly::run(gaps, weights, places, slots, *place);
-            (*entries, *place) = (*entries + done.blocks, done.place);
+            let done = assembly::run::<_, true>(gaps, weights, places, slots, *place);
+            (*entries, *place) = (*entries + done.entries, done.place);
             return (done.blocks, done.next);
         }
         let (mut block, mut done) = (0usize, 0usize);

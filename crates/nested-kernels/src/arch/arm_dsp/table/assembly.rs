@@ -17,19 +17,21 @@ pub(super) struct Run {
 unsafe extern "C" {
     fn nested_kernels_decode_pixels(run: &mut Run);
     fn nested_kernels_decode_channels(run: &mut Run);
+    fn nested_kernels_decode_singles(run: &mut Run);
 }
 
-/// What a run did: blocks taken, the number of the block behind them, the last place, the sum of the weights.
+/// What a run did: entries written, blocks taken, the number of the block behind them, the last place, the sum of the weights.
 pub(super) struct Done {
+    pub(super) entries: usize,
     pub(super) blocks: usize,
     pub(super) next: u32,
     pub(super) place: u32,
     pub(super) sum: i32,
 }
 
-/// Decodes blocks of `WIDTH` weights: one for pairs of pixels, two for pairs of channels.
+/// Decodes blocks of `WIDTH` weights for pairs of pixels (`WIDTH` 1) or of channels (2, or 1 for single weights).
 #[inline(always)]
-pub(super) fn run<const WIDTH: usize>(
+pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
     gaps: &[u8],
     weights: &[[u8; WIDTH]],
     places: &[u32],
@@ -49,17 +51,20 @@ pub(super) fn run<const WIDTH: usize>(
         sum: 0,
     };
     if count > 0 {
-        // SAFETY: the assembly reads at most `count` gaps and blocks of weights and writes as many entries; it reads a
+        // SAFETY: a first single weight joins no entry: at offset 0 the last place would be 24, and it is 0 before the
+        // first entry. The assembly reads at most `count` gaps and blocks of weights and writes as many entries; it reads a
         // place only below `places_end`, which is a whole number of blocks away from `places`.
         unsafe {
-            match WIDTH {
-                1 => nested_kernels_decode_pixels(&mut run),
-                _ => nested_kernels_decode_channels(&mut run),
+            match (WIDTH, CHANNELS) {
+                (_, false) => nested_kernels_decode_pixels(&mut run),
+                (1, true) => nested_kernels_decode_singles(&mut run),
+                (_, true) => nested_kernels_decode_channels(&mut run),
             }
         }
     }
     let passed = run.places.addr() - places.as_ptr().addr();
-    Done { blocks: count - run.left, next: (passed / (4 * WIDTH)) as u32, place: run.place, sum: run.sum }
+    let written = (run.table.addr() - table.as_ptr().addr()) / 8;
+    Done { entries: written, blocks: count - run.left, next: (passed / (4 * WIDTH)) as u32, place: run.place, sum: run.sum }
 }
 
 // r0: gaps, r1: weights, r2: blocks left, r3: places, r4: table, r5: the places' end, r6 (and r8): the last place,
@@ -138,4 +143,39 @@ decode!(
      sub r9, r11, r6
      add r6, r11, #24
      strd r10, r9, [r4], #8"
+);
+
+// Single weights for pairs of channels: the second of a pair joins the first when that was the entry before.
+decode!(
+    "nested_kernels_decode_singles",
+    "ldrb r9, [r0], #1
+     ldrsb r10, [r1], #1
+     cmp r9, #255
+     beq 3f
+     add r3, r3, r9, lsl #2
+     cmp r3, r5
+     bhs 3f
+     ldr r11, [r3], #4
+     lsrs r9, r11, #1
+     bcs 5f
+     uxth r10, r10
+     sub r9, r11, r6
+     add r6, r11, #24
+     strd r10, r9, [r4], #8
+     b 7f
+     5:
+     add r11, r11, #23
+     lsl r10, r10, #16
+     cmp r11, r6
+     bne 6f
+     ldr r9, [r4, #-8]
+     orr r9, r9, r10
+     str r9, [r4, #-8]
+     b 7f
+     6:
+     sub r9, r11, r6
+     sub r9, r9, #24
+     mov r6, r11
+     strd r10, r9, [r4], #8
+     7:"
 );
