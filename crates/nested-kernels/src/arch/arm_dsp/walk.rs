@@ -26,7 +26,7 @@ pub(super) const HEAD: usize = 8;
 /// off again; with pairs of channels it is in an entry behind the last.
 pub(super) const LAST: i32 = 1;
 /// Entries between two ends of the inner loop.
-pub(super) const UNROLL: usize = 16;
+pub(super) const UNROLL: usize = 32;
 
 impl Walk<'_> {
     /// Pairs of pixels: blocks of 4 words, 8 outputs.

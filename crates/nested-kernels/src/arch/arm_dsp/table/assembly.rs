@@ -12,6 +12,9 @@ pub(super) struct Run {
     places_end: *const u32,
     place: u32,
     sum: i32,
+    /// Places, less 1; and the gaps' end.
+    most: usize,
+    gaps_end: *const u8,
 }
 
 unsafe extern "C" {
@@ -49,6 +52,8 @@ pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
         places_end: places.as_ptr_range().end,
         place,
         sum: 0,
+        most: places.len().saturating_sub(1),
+        gaps_end: gaps.as_ptr().wrapping_add(count),
     };
     if count > 0 {
         // SAFETY: a first single weight joins no entry: at offset 0 the last place would be 24, and it is 0 before the
@@ -70,7 +75,7 @@ pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
 // r0: gaps, r1: weights, r2: blocks left, r3: places, r4: table, r5: the places' end, r6 (and r8): the last place,
 // r7: sum, lr: the arguments.
 macro_rules! decode {
-    ($name:literal, $body:literal) => {
+    ($name:literal, $start:literal, $body:literal) => {
         global_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
@@ -82,6 +87,7 @@ macro_rules! decode {
             "push {{r4-r11, lr}}",
             "mov lr, r0",
             "ldm lr, {{r0-r7}}",
+            $start,
             "2:",
             $body,
             "subs r2, #1",
@@ -98,8 +104,71 @@ macro_rules! decode {
     };
 }
 
+// Four weights at a time while all their gaps are below 128: r3: places, r8: the column behind the last one, r9: four
+// times gap + 1, r10: weights 0 and 2, r11: weights 1 and 3, r12: a step, r2: a weight, r7: 256 times the sum,
+// lr: 256 in both halves, r5 and r6: the last place in turn; on the stack: the arguments, and the gaps' fourfold end.
 decode!(
     "nested_kernels_decode_pixels",
+    "cmp r2, #8
+     blo 2f
+     bic r2, r2, #3
+     add r2, r0, r2
+     push {{r2, lr}}
+     mov lr, #0x01000100
+     lsl r7, r7, #8
+     mov r8, #0
+     sub r3, r3, #4
+     8:
+     ldr r9, [r0]
+     ldr r11, [r1]
+     tst r9, #0x80808080
+     add r9, r9, #0x01010101
+     bne 9f
+     usad8 r12, r9, lr
+     ldr r2, [sp, #4]
+     ldr r2, [r2, #32]
+     add r12, r12, r8
+     cmp r12, r2
+     bhs 9f
+     sxtb16 r10, r11
+     sxtb16 r11, r11, ror #8
+     uxtab r8, r8, r9
+     smlad r7, r10, lr, r7
+     ldr r5, [r3, r8, lsl #2]
+     uxtab r8, r8, r9, ror #8
+     smulbb r2, r10, lr
+     sub r12, r5, r6
+     ldr r6, [r3, r8, lsl #2]
+     strd r12, r2, [r4], #8
+     uxtab r8, r8, r9, ror #16
+     smulbb r2, r11, lr
+     sub r12, r6, r5
+     ldr r5, [r3, r8, lsl #2]
+     strd r12, r2, [r4], #8
+     smlad r7, r11, lr, r7
+     smultb r2, r10, lr
+     uxtab r8, r8, r9, ror #24
+     sub r12, r5, r6
+     strd r12, r2, [r4], #8
+     ldr r6, [r3, r8, lsl #2]
+     smultb r2, r11, lr
+     sub r12, r6, r5
+     strd r12, r2, [r4], #8
+     ldr r2, [sp]
+     add r0, r0, #4
+     add r1, r1, #4
+     cmp r0, r2
+     bne 8b
+     9:
+     pop {{r2, lr}}
+     asr r7, r7, #8
+     add r3, r3, r8, lsl #2
+     add r3, r3, #4
+     ldr r5, [lr, #36]
+     sub r2, r5, r0
+     ldr r5, [lr, #20]
+     cmp r2, #0
+     beq 3f",
     "ldrb r9, [r0], #1
      ldrsb r10, [r1], #1
      cmp r9, #255
@@ -130,6 +199,7 @@ decode!(
 
 decode!(
     "nested_kernels_decode_channels",
+    "",
     "ldrb r9, [r0], #1
      ldrsb r10, [r1], #1
      ldrsb r12, [r1], #1
@@ -148,6 +218,7 @@ decode!(
 // Single weights for pairs of channels: the second of a pair joins the first when that was the entry before.
 decode!(
     "nested_kernels_decode_singles",
+    "",
     "ldrb r9, [r0], #1
      ldrsb r10, [r1], #1
      cmp r9, #255
