@@ -27,6 +27,8 @@ mod ring;
 mod rows;
 mod shape;
 mod stats;
+#[cfg(feature = "proptest")]
+pub mod testing;
 mod view;
 
 #[cfg(feature = "alloc")]

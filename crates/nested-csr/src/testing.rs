@@ -1,0 +1,471 @@
+//! Strategies and laws for property tests of code that uses the format (feature `proptest`).
+//!
+//! ```
+//! use nested_csr::testing::{Nested, laws, nested};
+//! use nested_csr::{Level, Profile};
+//! use proptest::prelude::*;
+//!
+//! /// The code under test: what a device would read.
+//! fn first_level_of(file: &[u8]) -> Vec<i8> {
+//!     let matrix = nested_csr::NestedCsr::parse(file).expect("a valid file");
+//!     matrix.to_dense(Level::FIRST).expect("every file has a first level")
+//! }
+//!
+//! proptest!(ProptestConfig::with_cases(16), |(matrix in nested())| {
+//!     let file = matrix.compress(Profile::Size)?;
+//!     laws::file_holds_matrix(&matrix, &file)?;
+//!     prop_assert_eq!(first_level_of(file.as_bytes()), matrix.at(Level::FIRST));
+//! });
+//! ```
+use crate::{
+    Block, ConvolutionWeights, FormatError, IndexCode, Level, MAX_LEVELS, Model, ModelBuilder, Multiplier, NestedCsr,
+    NodeLevel, Padding, Profile, Quantization, Requantization, Shape, TensorId, TensorShape, Window,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::vec::Vec;
+
+/// A nested matrix as [`NestedCsr::compress`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested {
+    /// Its shape.
+    pub shape: Shape,
+    /// Its block.
+    pub block: Block,
+    /// How many rings there are.
+    pub levels: Level,
+    /// Row-major weights.
+    pub weights: Vec<i8>,
+    /// The ring of each weight, 0 when it is pruned.
+    pub rings: Vec<u8>,
+}
+
+impl Nested {
+    /// See [`NestedCsr::compress`].
+    ///
+    /// # Errors
+    /// None for what the strategies of this module make.
+    pub fn compress(&self, profile: Profile) -> Result<NestedCsr<Vec<u8>>, FormatError> {
+        NestedCsr::compress(self.shape, self.block, self.levels, &self.weights, &self.rings, profile)
+    }
+
+    /// See [`NestedCsr::compress_as`].
+    ///
+    /// # Errors
+    /// As many codes as levels are needed; otherwise as [`Nested::compress`].
+    pub fn compress_as(&self, codes: &[IndexCode]) -> Result<NestedCsr<Vec<u8>>, FormatError> {
+        NestedCsr::compress_as(self.shape, self.block, codes, &self.weights, &self.rings)
+    }
+
+    /// The dense matrix at a level.
+    pub fn at(&self, level: Level) -> Vec<i8> {
+        let inside = |ring: usize| (1..=level.number()).contains(&ring);
+        (0..self.weights.len()).map(|i| if inside(self.rings[i].into()) { self.weights[i] } else { 0 }).collect()
+    }
+
+    /// The weights of a row at a level, in the specified order.
+    pub fn row(&self, row: usize, level: Level) -> Vec<(usize, i8)> {
+        let start = row * self.shape.columns;
+        let mut out = Vec::new();
+        for ring in 1..=level.number() {
+            for first in (0..self.shape.columns).step_by(self.block.width()) {
+                let columns = first..(first + self.block.width()).min(self.shape.columns);
+                let holds = columns.clone().any(|column| usize::from(self.rings[start + column]) == ring);
+                if holds && columns.clone().any(|column| self.weights[start + column] != 0) {
+                    out.extend(columns.map(|column| (column, self.weights[start + column])));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// 1×1 or 1×2.
+pub fn block() -> impl Strategy<Value = Block> {
+    prop_oneof![Just(Block::OneByOne), Just(Block::OneByTwo)]
+}
+
+/// Any level.
+pub fn level() -> impl Strategy<Value = Level> {
+    (1..=MAX_LEVELS).prop_filter_map("a level", |number| Level::new(number).ok())
+}
+
+/// Any profile.
+pub fn profile() -> impl Strategy<Value = Profile> {
+    prop_oneof![Just(Profile::Size), Just(Profile::Balanced), Just(Profile::Speed)]
+}
+
+/// A ladder: 1 to 8 sparsities in (0, 1), strictly falling.
+pub fn ladder() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::btree_set(1u16..1000, 1..=MAX_LEVELS)
+        .prop_map(|steps| steps.into_iter().rev().map(|step| f64::from(step) / 1000.0).collect())
+}
+
+/// Any index code that rows of at most 8192 blocks may use.
+pub fn index_code() -> impl Strategy<Value = IndexCode> {
+    let modulus = || prop_oneof![4 => 1u16..20, 1 => 1u16..=u16::MAX];
+    prop_oneof![
+        Just(IndexCode::Bytes { count_width: 1 }),
+        Just(IndexCode::Nibbles),
+        modulus().prop_map(|modulus| IndexCode::Gaps { modulus }),
+        modulus().prop_map(|modulus| IndexCode::FreeGaps { modulus }),
+    ]
+}
+
+/// As many index codes as the matrix has levels.
+pub fn index_codes(levels: Level) -> impl Strategy<Value = Vec<IndexCode>> {
+    prop::collection::vec(index_code(), levels.number())
+}
+
+/// A nested matrix of any block and number of levels: mostly small, sometimes wide enough for long gaps.
+pub fn nested() -> impl Strategy<Value = Nested> {
+    let shape = prop_oneof![
+        6 => (1usize..6, 1usize..40),
+        1 => (1usize..4, 200usize..700),
+    ];
+    let shape = shape.prop_map(|(rows, columns)| Shape { rows, columns });
+    (shape, block(), level()).prop_flat_map(|(shape, block, levels)| nested_of(shape, block, levels))
+}
+
+/// A nested matrix of this shape, block and number of levels, of any density.
+pub fn nested_of(shape: Shape, block: Block, levels: Level) -> impl Strategy<Value = Nested> {
+    let blocks = shape.rows * shape.columns.div_ceil(block.width());
+    let density = prop_oneof![Just(1u8), 1u8..=100, Just(100u8)];
+    let cells = prop::collection::vec((0u8..100, 1..=levels.number() as u8, any::<[i8; 2]>()), blocks);
+    (density, cells).prop_map(move |(density, cells)| {
+        let mut cells = cells.into_iter();
+        let (mut weights, mut rings) = (Vec::new(), Vec::new());
+        for _ in 0..shape.rows {
+            for first in (0..shape.columns).step_by(block.width()) {
+                let (chance, ring, pair) = cells.next().unwrap_or_default();
+                let kept = chance < density;
+                for (_, weight) in (first..shape.columns).zip(pair).take(block.width()) {
+                    weights.push(if kept { weight } else { 0 });
+                    rings.push(if kept { ring } else { 0 });
+                }
+            }
+        }
+        Nested { shape, block, levels, weights, rings }
+    })
+}
+
+/// A whole model: a random graph of all operations on a small image, with random weights, rings and requantisation.
+pub fn model() -> impl Strategy<Value = Model<Vec<u8>>> {
+    let image = (1usize..4, 1usize..7, 1usize..7);
+    let image = image.prop_map(|(channels, height, width)| TensorShape { channels, height, width });
+    (level(), image, profile(), prop::collection::vec(any::<[u8; 16]>(), 1..8)).prop_filter_map(
+        "at least one node fits",
+        |(levels, image, profile, seeds)| {
+            let mut builder = ModelBuilder::new(levels, image, Quantization { scale: 0.05, zero_point: -3 }).ok()?;
+            for (index, seed) in seeds.iter().enumerate() {
+                let mut rng = TestRng::from_seed(RngAlgorithm::XorShift, seed);
+                let input = TensorId((rng.random_range(0..=index) as u16).min(tensors(&builder)));
+                // What does not fit the tensor it drew is left out.
+                let _ = add_node(&mut builder, &mut rng, input, levels);
+            }
+            let costs: Vec<u32> = levels.up_to().map(|level| level.number() as u32 % 3).collect();
+            builder.costs(&costs).ok()?;
+            builder.finish(profile).ok()
+        },
+    )
+}
+
+/// The last tensor that the builder made.
+fn tensors(builder: &ModelBuilder) -> u16 {
+    (0..u16::MAX).take_while(|tensor| builder.shape(TensorId(*tensor)).is_some()).last().unwrap_or(0)
+}
+
+fn add_node(
+    builder: &mut ModelBuilder,
+    rng: &mut TestRng,
+    input: TensorId,
+    levels: Level,
+) -> Result<TensorId, FormatError> {
+    let shape = builder.shape(input).unwrap_or(TensorShape { channels: 1, height: 1, width: 1 });
+    let side = rng.random_range(1..=3);
+    let pad = rng.random_range(0..side);
+    let window = Window {
+        padding: Padding { bottom: rng.random_range(0..=pad), ..Window::square(side, 1, pad).padding },
+        ..Window::square(side, rng.random_range(1..=2), pad)
+    };
+    let names = ["", "conv", "naïve", "層"];
+    let name = names[rng.random_range(0..names.len())];
+    match rng.random_range(0..6) {
+        0 | 1 => {
+            let rows = rng.random_range(1..5);
+            let columns = usize::from(side) * usize::from(side) * shape.channels;
+            let weights: Vec<i8> = (0..rows * columns).map(|_| rng.random()).collect();
+            if rng.random() {
+                let levels = node_levels(rng, rows, levels, false);
+                return builder.convolution(name, input, window, rows, ConvolutionWeights::Dense(&weights), &levels);
+            }
+            let block = if rng.random() { Block::OneByOne } else { Block::OneByTwo };
+            let (weights, rings) = random_rings(rng, block, columns, levels, weights);
+            let weights = ConvolutionWeights::Sparse { block, weights: &weights, rings: &rings };
+            let levels = node_levels(rng, rows, levels, false);
+            builder.convolution(name, input, window, rows, weights, &levels)
+        }
+        2 => {
+            let weights: Vec<i8> =
+                (0..shape.channels * usize::from(side) * usize::from(side)).map(|_| rng.random()).collect();
+            let levels = node_levels(rng, shape.channels, levels, false);
+            builder.depthwise(name, input, window, &weights, &levels)
+        }
+        3 => builder.add(name, input, input, &node_levels(rng, 1, levels, true)),
+        4 => {
+            let mut levels = node_levels(rng, 1, levels, true);
+            levels.iter_mut().for_each(|level| level.input_weights[1] = 0);
+            builder.average_pool(name, input, Window::square(side, 1, 0), &levels)
+        }
+        _ => builder.max_pool(name, input, window),
+    }
+}
+
+/// Puts the blocks of dense weights into random rings, or prunes them.
+fn random_rings(
+    rng: &mut TestRng,
+    block: Block,
+    columns: usize,
+    levels: Level,
+    mut weights: Vec<i8>,
+) -> (Vec<i8>, Vec<u8>) {
+    let mut rings = std::vec![0; weights.len()];
+    for (weights, rings) in weights.chunks_mut(columns).zip(rings.chunks_mut(columns)) {
+        for (weights, rings) in weights.chunks_mut(block.width()).zip(rings.chunks_mut(block.width())) {
+            let ring = rng.random_range(0..=levels.number() as u8);
+            rings.fill(ring);
+            if ring == 0 {
+                weights.fill(0);
+            }
+        }
+    }
+    (weights, rings)
+}
+
+fn node_levels(rng: &mut TestRng, rows: usize, levels: Level, operands: bool) -> Vec<NodeLevel> {
+    let reach = 1i32 << rng.random_range(3..30);
+    let mut level = || NodeLevel {
+        output: Quantization { scale: rng.random_range(0.001..2.0), zero_point: rng.random() },
+        low: rng.random_range(-128..=0),
+        high: rng.random_range(0..=127),
+        input_weights: if operands { [rng.random(), rng.random()] } else { [0, 0] },
+        rows: (0..rows)
+            .map(|_| Requantization {
+                multiplier: Multiplier::from_code(rng.random()),
+                bias: rng.random_range(-reach..reach),
+            })
+            .collect(),
+    };
+    (0..levels.number()).map(|_| level()).collect()
+}
+
+/// What holds for every file and matrix; each names the first thing that does not.
+pub mod laws {
+    use super::Nested;
+    use crate::{FormatError, Layers, Level, MatrixView, Model, NestedCsr, Operation, Weights};
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
+    use std::vec::Vec;
+
+    type Law = Result<(), TestCaseError>;
+
+    /// The file holds the matrix: dense at each level, and row by row in the specified order, by both iterators.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn file_holds_matrix<B: AsRef<[u8]>>(matrix: &Nested, file: &NestedCsr<B>) -> Law {
+        prop_assert_eq!(file.shape(), matrix.shape);
+        prop_assert_eq!(file.view().block(), matrix.block);
+        for level in file.levels().up_to() {
+            prop_assert_eq!(file.to_dense(level)?, matrix.at(level));
+            let (mut whole, mut single) = (file.rows(level)?, file.rows(level)?);
+            let mut stored = 0;
+            for row in 0..matrix.shape.rows {
+                let expected = matrix.row(row, level);
+                let mut found = Vec::new();
+                prop_assert!(whole.next_row(|column, weight| found.push((column, weight))).is_some());
+                prop_assert_eq!(&found, &expected, "level {}, row {}", level.number(), row);
+                let lent: Option<Vec<_>> = single.row().map(Iterator::collect);
+                prop_assert_eq!(lent, Some(expected), "level {}, row {}", level.number(), row);
+                stored += found.len();
+            }
+            prop_assert!(whole.next_row(|_, _| ()).is_none() && single.row().is_none());
+            prop_assert_eq!(file.view().stored(level)?, stored);
+        }
+        Ok(())
+    }
+
+    /// The support of a level contains the one below, with the same weights.
+    ///
+    /// # Errors
+    /// The first level and weight for which it does not.
+    pub fn levels_nest(matrix: MatrixView<'_>) -> Law {
+        let mut inner: Option<Vec<i8>> = None;
+        for level in matrix.levels().up_to() {
+            let outer = matrix.to_dense(level)?;
+            let below = inner.iter().flatten().zip(&outer);
+            for (at, (inner, outer)) in below.enumerate() {
+                prop_assert!(*inner == 0 || inner == outer, "weight {} changes at level {}", at, level.number());
+            }
+            inner = Some(outer);
+        }
+        Ok(())
+    }
+
+    /// Matrices that are equal at each level that both hold.
+    ///
+    /// # Errors
+    /// The first level at which they differ.
+    pub fn same_matrix(left: MatrixView<'_>, right: MatrixView<'_>) -> Law {
+        prop_assert_eq!(left.shape(), right.shape());
+        prop_assert_eq!(left.block(), right.block());
+        for level in left.levels().min(right.levels()).up_to() {
+            prop_assert_eq!(left.to_dense(level)?, right.to_dense(level)?, "level {}", level.number());
+            prop_assert_eq!(left.stored(level)?, right.stored(level)?);
+        }
+        Ok(())
+    }
+
+    /// Each prefix is a file of that many levels, and grows into the whole by an upgrade; a wrong upgrade changes nothing.
+    ///
+    /// # Errors
+    /// The first prefix for which it does not hold.
+    pub fn prefixes_are_files<B: AsRef<[u8]>>(file: &NestedCsr<B>) -> Law {
+        for level in file.levels().up_to() {
+            let mut prefix = NestedCsr::parse(file.prefix(level)?.to_vec())?;
+            prop_assert_eq!(prefix.levels(), level);
+            same_matrix(prefix.view(), file.view())?;
+            let sections = file.sections_after(level)?;
+            if level < file.levels() {
+                prop_assert!(prefix.upgrade(sections.get(1..).unwrap_or(&[])).is_err());
+                prop_assert_eq!(prefix.as_bytes(), file.prefix(level)?);
+            }
+            prefix.upgrade(sections)?;
+            prop_assert_eq!(prefix.as_bytes(), file.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// As [`prefixes_are_files`], for a set of layers.
+    ///
+    /// # Errors
+    /// The first prefix for which it does not hold.
+    pub fn layers_prefixes_are_files<B: AsRef<[u8]>>(file: &Layers<B>) -> Law {
+        for level in file.levels().up_to() {
+            let mut prefix = Layers::parse(file.prefix(level)?.to_vec())?;
+            prop_assert_eq!(prefix.levels(), level);
+            for index in 0..file.len() {
+                prop_assert_eq!(prefix.name(index), file.name(index));
+                let views = prefix.layer(index).zip(file.layer(index));
+                views.map_or(Ok(()), |(left, right)| same_matrix(left, right))?;
+            }
+            prefix.upgrade(file.sections_after(level)?)?;
+            prop_assert_eq!(prefix.as_bytes(), file.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// As [`prefixes_are_files`], for a model: its graph, weights and parameters are those of the whole.
+    ///
+    /// # Errors
+    /// The first prefix for which it does not hold.
+    pub fn model_prefixes_are_files<B: AsRef<[u8]>>(file: &Model<B>) -> Law {
+        for level in file.levels().up_to() {
+            let mut prefix = Model::parse(file.prefix(level)?.to_vec())?;
+            prop_assert_eq!(prefix.levels(), level);
+            prop_assert_eq!(prefix.node_count(), file.node_count());
+            for index in 0..file.node_count() {
+                prop_assert_eq!(prefix.name(index), file.name(index));
+                let nodes = prefix.node(index).zip(file.node(index));
+                nodes.map_or(Ok(()), |(left, right)| same_operation(&left.operation, &right.operation))?;
+                for level in level.up_to() {
+                    prop_assert_eq!(parameters(&prefix, level, index), parameters(file, level, index));
+                }
+            }
+            prefix.upgrade(file.sections_after(level)?)?;
+            prop_assert_eq!(prefix.as_bytes(), file.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn same_operation(left: &Operation<'_>, right: &Operation<'_>) -> Law {
+        match (left, right) {
+            (
+                Operation::Convolution { weights: Weights::Sparse(left), .. },
+                Operation::Convolution { weights: Weights::Sparse(right), .. },
+            ) => same_matrix(*left, *right),
+            (
+                Operation::Convolution { weights: Weights::Dense(left), .. },
+                Operation::Convolution { weights: Weights::Dense(right), .. },
+            ) => {
+                prop_assert_eq!(left, right);
+                Ok(())
+            }
+            _ => {
+                prop_assert_eq!(std::format!("{left:?}"), std::format!("{right:?}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn parameters<B: AsRef<[u8]>>(model: &Model<B>, level: Level, index: usize) -> Option<std::string::String> {
+        let found = model.parameters(level, index)?;
+        let rows: Vec<_> = found.rows.iter().collect();
+        let fixed = (found.output, found.low, found.high, found.input_weights, found.narrow);
+        Some(std::format!("{fixed:?} {rows:?}"))
+    }
+
+    /// The encoding is canonical: what was read, compressed again with the same codes, gives the same bytes.
+    ///
+    /// # Errors
+    /// The two files differ.
+    pub fn encoding_is_canonical<B: AsRef<[u8]>>(file: &NestedCsr<B>) -> Law {
+        let view = file.view();
+        let (mut weights, mut rings) = (Vec::new(), std::vec![0u8; file.shape().len()]);
+        let mut codes = Vec::new();
+        for level in file.levels().up_to() {
+            weights = file.to_dense(level)?;
+            codes.push(view.index_code(level)?);
+            let mut rows = file.rows(level)?;
+            for row in rings.chunks_mut(file.shape().columns) {
+                rows.next_row(|column, _| {
+                    if let Some(ring) = row.get_mut(column).filter(|ring| **ring == 0) {
+                        *ring = level.number() as u8;
+                    }
+                });
+            }
+        }
+        if file.levels() == file.levels_stated() {
+            let again = NestedCsr::compress_as(file.shape(), view.block(), &codes, &weights, &rings)?;
+            prop_assert_eq!(again.as_bytes(), file.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// The parts' bytes add up to the file.
+    ///
+    /// # Errors
+    /// The sums differ.
+    pub fn bytes_add_up<B: AsRef<[u8]>>(file: &NestedCsr<B>) -> Law {
+        let stats = file.stats();
+        prop_assert_eq!(stats.total(), file.as_bytes().len());
+        prop_assert_eq!(stats.values, file.view().stored(file.levels())?);
+        prop_assert!(stats.padding < 4 * file.levels().number());
+        Ok(())
+    }
+
+    /// A file cut anywhere but at a section's end is refused. `O(length²)`: for small files.
+    ///
+    /// # Errors
+    /// The first cut that is accepted, or that is refused at a section's end.
+    pub fn truncations_are_refused<B: AsRef<[u8]>>(file: &NestedCsr<B>) -> Law {
+        let ends: Result<Vec<usize>, FormatError> =
+            file.levels().up_to().map(|level| Ok(file.prefix(level)?.len())).collect();
+        let ends = ends?;
+        for len in 0..file.as_bytes().len() {
+            let cut = file.as_bytes().get(..len).unwrap_or(&[]);
+            prop_assert_eq!(NestedCsr::parse(cut).is_ok(), ends.contains(&len), "cut at {}", len);
+        }
+        Ok(())
+    }
+}

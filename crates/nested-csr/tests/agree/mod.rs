@@ -1,0 +1,141 @@
+//! The crate's reader and the naive one, side by side: they accept the same files and read the same from them.
+#![allow(dead_code)] // each test uses a part of it
+
+use crate::naive;
+use nested_csr::{Kind, Layers, MatrixView, Model, NestedCsr, Operation, Weights};
+
+/// Rows beyond which a layer is not walked: shapes are free, and rows without weights cost no bytes.
+const MOST_ROWS: usize = 1 << 16;
+
+/// Reads a file with both readers, every accessor included; whether both accept it.
+///
+/// # Panics
+/// When they disagree.
+pub fn readers(file: &[u8]) -> bool {
+    let expected = naive::decode(file);
+    let kind = Kind::of(file);
+    let accepted = match (&kind, &expected) {
+        (Ok(Kind::Matrix), _) => check(file, NestedCsr::parse(file), &expected, |read, naive| {
+            assert_eq!(read.levels_stated().number(), naive.stated);
+            layer(&naive.layers[0], read.view());
+            read.levels().up_to().for_each(|level| assert!(naive::decode(read.prefix(level).unwrap()).is_ok()));
+            assert_eq!(read.stats().total(), file.len());
+        }),
+        (Ok(Kind::Layers), _) => check(file, Layers::parse(file), &expected, |read, naive| {
+            assert_eq!(read.len(), naive.layers.len());
+            for (index, (expected, name)) in naive.layers.iter().zip(&naive.names).enumerate() {
+                layer(expected, read.layer(index).unwrap());
+                assert_eq!(read.name(index), Some(name.as_str()));
+            }
+            assert!(read.layer(read.len()).is_none() && read.name(read.len()).is_none());
+            assert_eq!(read.stats().total(), file.len());
+        }),
+        (Ok(_), _) => check(file, Model::parse(file), &expected, |read, naive| {
+            model(naive, read);
+            assert_eq!(read.stats().total(), file.len());
+        }),
+        (Err(_), _) => false,
+    };
+    assert_eq!(accepted, expected.is_ok(), "naive: {expected:?}");
+    accepted
+}
+
+fn check<T>(
+    file: &[u8],
+    read: Result<T, nested_csr::FormatError>,
+    expected: &Result<naive::File, naive::Refusal>,
+    same: impl FnOnce(&T, &naive::File),
+) -> bool {
+    match (&read, expected) {
+        (Ok(read), Ok(expected)) => same(read, expected),
+        (Err(_), Err(_)) => {}
+        (Ok(_), Err(why)) => panic!("accepted, but: {why}; {file:02x?}"),
+        (Err(error), Ok(_)) => panic!("refused: {error}; {file:02x?}"),
+    }
+    read.is_ok()
+}
+
+fn layer(naive: &naive::Layer, view: MatrixView<'_>) {
+    let (rows, columns) = (view.shape().rows, view.shape().columns);
+    assert_eq!((naive.rows, naive.columns), (rows as u64, columns as u64));
+    assert_eq!(naive.width, view.block().width() as u64);
+    assert_eq!(naive.rings.len(), view.levels().number());
+    let mut stored = 0;
+    for (level, (_, _, weights)) in view.levels().up_to().zip(&naive.rings) {
+        stored += weights.len();
+        assert_eq!(view.stored(level).unwrap(), stored);
+        let stats = view.ring_stats(level).unwrap();
+        assert_eq!(stats.values, weights.len());
+        assert_eq!(stats.code, view.index_code(level).unwrap());
+        if rows > MOST_ROWS {
+            continue;
+        }
+        let mut rings: Vec<_> = naive.rings[..level.number()].iter().map(|ring| ring.2.iter().peekable()).collect();
+        let (mut whole, mut single) = (view.rows(level).unwrap(), view.rows(level).unwrap());
+        for row in 0..rows as u64 {
+            let mut expected = Vec::new();
+            for ring in &mut rings {
+                while let Some((_, column, weight)) = ring.next_if(|weight| weight.0 == row) {
+                    expected.push((*column as usize, *weight));
+                }
+            }
+            let mut found = Vec::new();
+            whole.next_row(|column, weight| found.push((column, weight))).expect("a row");
+            assert_eq!(found, expected, "level {}, row {row}", level.number());
+            let mut lent = single.row().expect("a row");
+            let half = expected.len() / 2;
+            // Every other row is left half way, so that the rest must be passed over.
+            let taken: Vec<_> = if row % 2 == 0 { lent.collect() } else { lent.by_ref().take(half).collect() };
+            assert_eq!(taken, expected[..taken.len()], "level {}, row {row}", level.number());
+            assert!(row % 2 == 1 || taken.len() == expected.len());
+        }
+        assert!(whole.next_row(|_, _| ()).is_none() && single.row().is_none());
+    }
+}
+
+fn model<B: AsRef<[u8]>>(naive: &naive::File, read: &Model<B>) {
+    let expected = naive.model.as_ref().expect("a model");
+    assert_eq!(expected.nodes.len(), read.node_count());
+    let image = read.input_shape();
+    assert_eq!(expected.image.map(usize::from), [image.channels, image.height, image.width]);
+    assert_eq!(expected.scale, read.input_quantization().scale.to_bits());
+    assert_eq!(expected.zero_point, read.input_quantization().zero_point);
+    let mut layers = naive.layers.iter();
+    for (index, node) in expected.nodes.iter().enumerate() {
+        assert_eq!(Some(naive.names[index].as_str()), read.name(index));
+        let found = read.node(index).expect("the node is there");
+        assert_eq!(node.output.map(usize::from), [found.output.channels, found.output.height, found.output.width]);
+        let inputs = match found.operation {
+            Operation::Convolution { input, window, weights: Weights::Sparse(view) } => {
+                layer(layers.next().expect("a layer"), view);
+                [input.0, 0].map(|input| (input, window.kernel))
+            }
+            Operation::Convolution { input, window, weights: Weights::Dense(weights) }
+            | Operation::Depthwise { input, window, weights } => {
+                assert_eq!(node.dense, weights);
+                [input.0, 0].map(|input| (input, window.kernel))
+            }
+            Operation::Add { left, right } => [left.0, right.0].map(|input| (input, [0, 0])),
+            Operation::AveragePool { input, window } | Operation::MaxPool { input, window } => {
+                [input.0, 0].map(|input| (input, window.kernel))
+            }
+        };
+        assert_eq!(inputs.map(|(input, _)| input), node.inputs);
+        assert_eq!(inputs[0].1, node.window[..2]);
+        for (level, expected) in read.levels().up_to().zip(&node.levels) {
+            let found = read.parameters(level, index).expect("the level is there");
+            let output = (found.output.scale.to_bits(), found.output.zero_point);
+            assert_eq!(output, (expected.scale, expected.zero_point));
+            assert_eq!((found.low, found.high), (expected.low, expected.high));
+            assert_eq!(found.input_weights, expected.operands);
+            assert_eq!(found.narrow, !expected.wide);
+            let rows: Vec<_> = found.rows.iter().map(|row| (row.multiplier.code(), row.bias)).collect();
+            assert_eq!(rows, expected.rows);
+            assert_eq!(found.rows.get(rows.len()).multiplier.code(), 0);
+        }
+    }
+    assert!(read.node(read.node_count()).is_none());
+    for (level, cost) in read.levels().up_to().zip(&expected.costs) {
+        assert_eq!(read.cost(level).unwrap_or(0), *cost);
+    }
+}
