@@ -102,6 +102,7 @@ impl Pixels<'_> {
 }
 
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
+#[inline(never)]
 pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
     let mut sink = Pixels(Writer::new(places, table.get_mut(HEAD - 1..)?));
     rows.next_row_into(&mut sink)?;
@@ -196,6 +197,7 @@ impl Channels<'_> {
 
 /// Decodes the next row for pairs of channels: entries `(two weights, step to this entry's place)`.
 /// With an `even` number of channels, every two columns are a pair.
+#[inline(never)]
 pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], even: bool, table: &mut [u32]) -> Option<Row> {
     let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?), even);
     rows.next_row_into(&mut sink)?;
