@@ -44,18 +44,18 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let pairing = pairing(weights, level, geometry);
+    let lines = lines(weights, level, geometry);
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
     match *weights {
         Weights::Sparse(matrix) => {
             let rows = || matrix.rows(level);
-            convolve_rows(pairing, rows, requantization, bounds, geometry, input, output, scratch)
+            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
         }
         Weights::Dense(weights) => {
             let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
             let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
-            convolve_rows(pairing, rows, requantization, bounds, geometry, input, output, scratch)
+            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
         }
     }
 }
@@ -69,32 +69,30 @@ pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) ->
     let mut most = Scratch::default();
     // A level chooses for itself how it pairs.
     for level in levels.up_to() {
-        let Scratch { minimum, preferred } = scratch_words(pairing(weights, level, geometry), geometry)?;
+        let Scratch { minimum, preferred } = scratch_words(lines(weights, level, geometry), geometry)?;
         most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
     }
     Ok(most)
 }
 
 /// Pairs of channels suit weights that come in pairs, and wide lines; pairs of pixels suit all others.
-fn pairing(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Pairing {
+fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
+    let channels = geometry.input.channels;
     let in_pairs = match weights {
-        Weights::Dense(_) => true,
+        // For 8 pixels, 13 instructions a pair of channels, or 8 a weight.
+        Weights::Dense(_) => 13 * channels.div_ceil(2) < 8 * channels,
         Weights::Sparse(matrix) => {
             let whole = matrix.shape().rows * matrix.shape().columns;
-            // 13 instructions a pair of channels for 8 pixels, 8 a single weight.
-            matrix.block() == Block::OneByTwo || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
+            let pairs = matrix.block() == Block::OneByTwo && channels % 2 == 0;
+            pairs || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
         }
     };
-    if in_pairs && Lines::new(geometry, Pairing::Channels).are_wide(geometry) {
-        Pairing::Channels
-    } else {
-        Pairing::Pixels
-    }
+    let by_channels = Lines::new(geometry, Pairing::Channels);
+    if in_pairs && by_channels.are_wide(geometry) { by_channels } else { Lines::new(geometry, Pairing::Pixels) }
 }
 
 /// Words of scratch for a band of one line, and for all.
-fn scratch_words(pairing: Pairing, geometry: &Geometry) -> Result<Scratch, KernelError> {
-    let lines = Lines::new(geometry, pairing);
+fn scratch_words(lines: Lines, geometry: &Geometry) -> Result<Scratch, KernelError> {
     let words = |count| Band::new(geometry, lines, count)?.words();
     let minimum = words(1).ok_or(KernelError::TooLarge)?;
     // A map that is too large for one band's offsets prefers the largest band that is not.
@@ -121,7 +119,7 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
 /// Convolves with rows from any source; `rows` starts anew from the first row.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
-    pairing: Pairing,
+    lines: Lines,
     rows: impl Fn() -> Result<R, E>,
     requantization: impl Fn(usize) -> Requantization,
     bounds: Bounds,
@@ -130,9 +128,8 @@ pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let lines = Lines::new(geometry, pairing);
     let given = scratch.len();
-    let needed = scratch_words(pairing, geometry)?.minimum;
+    let needed = scratch_words(lines, geometry)?.minimum;
     let too_short = || KernelError::ScratchTooShort { needed, given };
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
@@ -180,7 +177,7 @@ fn walk_rows(
             table: parts.table,
             entries: decoded.entries,
             segments: parts.segments,
-            start: decoded.start,
+            start: decoded.start + row as i32 * band.row_step(),
             multiplier: multiplier.m(),
             zero_point: bounds.zero_point.into(),
             outputs,
@@ -197,7 +194,7 @@ fn walk_rows(
     }
 }
 
-/// See [`crate::depthwise`], which has checked all lengths.
+/// See [`crate::depthwise`], which has checked all lengths: groups of channels, as many as the scratch holds.
 pub(crate) fn depthwise(
     weights: &[i8],
     parameters: &NodeParameters<'_>,
@@ -207,22 +204,39 @@ pub(crate) fn depthwise(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let taps = geometry.taps();
-    let mut one = *geometry;
-    (one.input.channels, one.output.channels) = (1, 1);
-    let channels = weights.chunks_exact(taps.max(1)).zip(input.chunks_exact(one.input.len().max(1)));
-    let outputs = output.chunks_exact_mut(one.output.len().max(1));
-    for (channel, ((weights, input), output)) in channels.zip(outputs).enumerate() {
+    let most = (1..=GROUP.min(geometry.input.channels)).rev();
+    let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
+    let count = most.clone().find(fits).unwrap_or(1);
+    let mut group = grouped(geometry, count);
+    let (in_plane, out_plane) = (group.input.len() / count, group.output.len() / count);
+    let inputs = input.chunks(in_plane * count).zip(weights.chunks(taps * count));
+    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(out_plane * count)).enumerate() {
+        group = grouped(geometry, input.len() / in_plane);
         let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
-        let requantization = |_| parameters.rows.get(channel);
+        let requantization = |row| parameters.rows.get(index * count + row);
         let bounds = Bounds::new(parameters);
-        convolve_rows(Pairing::Pixels, rows, requantization, bounds, &one, input, output, scratch)?;
+        convolve_rows(Lines::depthwise(&group), rows, requantization, bounds, &group, input, output, scratch)?;
     }
     Ok(())
 }
 
+/// Channels of a depthwise convolution that are packed together: enough to spread the cost of a band.
+const GROUP: usize = 16;
+
+fn grouped(geometry: &Geometry, channels: usize) -> Geometry {
+    let mut group = *geometry;
+    (group.input.channels, group.output.channels) = (channels, channels);
+    group
+}
+
+fn group_words(geometry: &Geometry, channels: usize) -> Result<Scratch, KernelError> {
+    let group = grouped(geometry, channels);
+    scratch_words(Lines::depthwise(&group), &group)
+}
+
 /// See [`crate::depthwise_scratch`].
 pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
-    let mut one = *geometry;
-    (one.input.channels, one.output.channels) = (1, 1);
-    scratch_words(Pairing::Pixels, &one)
+    let Scratch { minimum, .. } = group_words(geometry, 1)?;
+    let Scratch { preferred, .. } = group_words(geometry, GROUP.min(geometry.input.channels))?;
+    Ok(Scratch { minimum, preferred })
 }

@@ -10,6 +10,8 @@ use core::mem::take;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines {
     pub(super) pairing: Pairing,
+    /// Each output channel reads its own input channel only.
+    pub(super) depthwise: bool,
     /// A 1×1 kernel without stride or padding: the whole map is one line, and a band is a part of it.
     flat: bool,
     /// Lines, or words of the one flat line.
@@ -19,12 +21,18 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Of a convolution.
     pub(super) fn new(geometry: &Geometry, pairing: Pairing) -> Lines {
         let window = geometry.window;
         let flat = window.kernel == [1, 1] && window.stride == 1 && window.padding == Default::default();
         let whole = if flat { geometry.output.height * geometry.output.width } else { geometry.output.height };
         let extent = if pairing == Pairing::Pixels { whole.div_ceil(2) } else { whole };
-        Lines { pairing, flat, extent, shift: whole - extent }
+        Lines { pairing, depthwise: false, flat, extent, shift: whole - extent }
+    }
+
+    /// Of a depthwise convolution.
+    pub(super) fn depthwise(geometry: &Geometry) -> Lines {
+        Lines { depthwise: true, ..Lines::new(geometry, Pairing::Pixels) }
     }
 
     /// Whether no line is shorter than a block.
@@ -95,6 +103,16 @@ impl<'g> Band<'g> {
         }
     }
 
+    /// Input channels that a row of weights covers.
+    fn row_channels(&self) -> usize {
+        if self.lines.depthwise { 1 } else { self.geometry.input.channels }
+    }
+
+    /// From one output channel's place in the band to the next's, in bytes.
+    pub(super) fn row_step(&self) -> i32 {
+        if self.lines.depthwise { 4 * (self.rows * self.row.words()) as i32 } else { 0 }
+    }
+
     /// Whether a line is shorter than a block: the walk then writes to a strip, from which the outputs are copied.
     pub(super) fn narrow(&self) -> bool {
         self.width < self.lines.block()
@@ -102,7 +120,7 @@ impl<'g> Band<'g> {
 
     /// The lengths of [`Parts`].
     fn lengths(&self) -> [usize; 6] {
-        let columns = self.geometry.taps() * self.geometry.input.channels;
+        let columns = self.geometry.taps() * self.row_channels();
         let padding = if self.lines.flat { 0 } else { self.geometry.input.width.div_ceil(4) };
         let segments = 6 * self.walked + 1;
         let strip = if self.narrow() { self.walked * self.lines.block() * self.lines.lanes() / 4 } else { 0 };
@@ -138,7 +156,7 @@ impl<'g> Band<'g> {
         let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
         let pitch = self.row.words();
         let channel = 4 * (self.rows * pitch) as u32;
-        for (tap, places) in parts.places.chunks_exact_mut(self.geometry.input.channels).enumerate() {
+        for (tap, places) in parts.places.chunks_exact_mut(self.row_channels()).enumerate() {
             let (kh, kw) = (tap / kernel_width, tap % kernel_width);
             let mut place = 4 * (kh * pitch + self.row.position(kw)) as u32;
             match self.lines.pairing {

@@ -1,5 +1,5 @@
 //! The algorithm in plain Rust against the naive reference.
-use super::{Bounds, convolve_rows, pack::Pairing, scratch_words};
+use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
 use crate::{Geometry, KernelError, rows::RowSource, tests::naive};
 use nested_csr::{Multiplier, Padding, Requantization, TensorShape, Window};
 use proptest::prelude::*;
@@ -54,12 +54,13 @@ proptest! {
         let out = naive::Output { rows: std::vec![requantization; rows], zero_point: 5, low, high };
         let expected = naive::convolution(weights, &out, &geometry, input);
         let pairing = if pairs { Pairing::Channels } else { Pairing::Pixels };
-        let needed = scratch_words(pairing, &geometry).unwrap();
+        let lines = Lines::new(&geometry, pairing);
+        let needed = scratch_words(lines, &geometry).unwrap();
         let mut scratch: Vec<u32> = std::vec![0x55aa_55aa; needed.minimum + extra.min(needed.preferred - needed.minimum)];
         let mut output = std::vec![0x55i8; geometry.output.len()];
         let source = || Ok::<_, KernelError>(RingRows { rows: weights.chunks_exact(columns), rings });
         let bounds = Bounds { zero_point: 5, low, high };
-        convolve_rows(pairing, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
+        convolve_rows(lines, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
         prop_assert_eq!(output, expected);
     }
 }
