@@ -12,6 +12,7 @@ use walk::Walk;
 
 mod band;
 mod clamp;
+mod fully_connected;
 mod ops;
 mod pack;
 mod table;
@@ -48,6 +49,13 @@ pub(crate) fn convolution(
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
     match *weights {
+        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => {
+            fully_connected::run(matrix.rows(level)?, requantization, bounds, geometry, input, output, scratch)
+        }
+        Weights::Dense(weights) if fully_connected::is_it(geometry) => {
+            let rows = DenseRows::new(weights, weights.len() / geometry.output.channels);
+            fully_connected::run(rows, requantization, bounds, geometry, input, output, scratch)
+        }
         Weights::Sparse(matrix) => {
             let rows = || matrix.rows(level);
             convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
@@ -62,6 +70,9 @@ pub(crate) fn convolution(
 
 /// See [`crate::convolution_scratch`].
 pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    if fully_connected::is_it(geometry) {
+        return Ok(fully_connected::scratch(geometry));
+    }
     let levels = match weights {
         Weights::Dense(_) => Level::FIRST,
         Weights::Sparse(matrix) => matrix.levels(),

@@ -27,14 +27,39 @@ pub(super) struct Row {
 struct Writer<'t> {
     places: &'t [u32],
     table: &'t mut [[u32; 2]],
-    entries: usize,
-    place: u32,
-    sum: i32,
+    state: State,
 }
 
 impl<'t> Writer<'t> {
     fn new(places: &'t [u32], table: &'t mut [u32]) -> Self {
-        Writer { places, table: table.as_chunks_mut::<2>().0, entries: 0, place: 0, sum: 0 }
+        let table = table.as_chunks_mut::<2>().0;
+        let state = State::new(places, table);
+        Writer { places, table, state }
+    }
+
+    fn entries(&self) -> usize {
+        self.state.entries(self.table)
+    }
+
+    /// A whole run, as far as it can be taken.
+    #[inline(always)]
+    fn run<const WIDTH: usize, const CHANNELS: bool>(
+        &mut self,
+        gaps: &[u8],
+        weights: &[[u8; WIDTH]],
+    ) -> (usize, u32) {
+        let room = self.table.len() - self.entries();
+        self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
+    }
+
+    /// Writes the next entry.
+    #[inline(always)]
+    fn put(&mut self, entry: [u32; 2]) {
+        let entries = self.entries();
+        if let Some(slot) = self.table.get_mut(entries) {
+            *slot = entry;
+            self.state.written();
+        }
     }
 }
 
@@ -43,62 +68,51 @@ impl<'t> Writer<'t> {
 struct Pixels<'t>(Writer<'t>);
 
 impl Sink for Pixels<'_> {
+    #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
-        self.run([(column, weight)].into_iter());
+        let Some(&place) = self.0.places.get(column) else { return };
+        let weight = i32::from(weight);
+        self.0.put([place.wrapping_sub(self.0.state.place), (weight << 8) as u32]);
+        self.0.state.place = place;
+        self.0.state.sum += weight;
     }
 
     #[inline(never)]
     fn all(&mut self, weights: &[i8]) {
-        self.run(weights.iter().copied().enumerate());
+        let Writer { places, table, state } = &mut self.0;
+        let (mut before, mut sum) = (state.place, state.sum);
+        for ((slot, weight), place) in table.iter_mut().zip(weights).zip(places.iter()) {
+            let weight = i32::from(*weight);
+            *slot = [place.wrapping_sub(before), (weight << 8) as u32];
+            before = *place;
+            sum += weight;
+            state.written();
+        }
+        (state.place, state.sum) = (before, sum);
     }
 
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let Writer { places, table, entries, place, sum, .. } = &mut self.0;
-        let slots = table.get_mut(*entries..).unwrap_or_default();
-        #[cfg(nested_kernels_dsp)]
-        if WIDTH == 1 {
-            let done = assembly::run::<_, false>(gaps, weights, places, slots, *place);
-            (*entries, *place, *sum) = (*entries + done.blocks, done.place, *sum + done.sum);
-            return (done.blocks, done.next);
-        }
-        let (mut column, mut before, mut total, mut done) = (0usize, *place, *sum, 0usize);
-        for ((slots, gap), weights) in slots.as_chunks_mut::<WIDTH>().0.iter_mut().zip(gaps).zip(weights) {
-            if *gap == u8::MAX {
-                break;
-            }
-            column = column.wrapping_add(usize::from(*gap) * WIDTH);
-            for (slot, weight) in slots.iter_mut().zip(weights) {
-                let Some(&place) = places.get(column) else { break };
-                let weight = i32::from(weight.cast_signed());
-                *slot = [place.wrapping_sub(before), (weight << 8) as u32];
-                before = place;
-                total += weight;
-                column += 1;
-            }
-            done += 1;
-        }
-        (*entries, *place, *sum) = (*entries + done * WIDTH, before, total);
-        (done, (column / WIDTH) as u32)
+        if WIDTH == 1 { self.0.run::<WIDTH, false>(gaps, weights) } else { each_weight(self, gaps, weights) }
     }
 }
 
-impl Pixels<'_> {
-    #[inline(always)]
-    fn run(&mut self, weights: impl Iterator<Item = (usize, i8)>) {
-        let Writer { places, table, entries, place, sum, .. } = &mut self.0;
-        let slots = table.get_mut(*entries..).unwrap_or_default();
-        let (mut before, mut total, mut count) = (*place, *sum, *entries);
-        for (slot, (column, weight)) in slots.iter_mut().zip(weights) {
-            let Some(&place) = places.get(column) else { break };
-            let weight = i32::from(weight);
-            *slot = [place.wrapping_sub(before), (weight << 8) as u32];
-            before = place;
-            total += weight;
-            count += 1;
+/// The blocks of a run, weight by weight.
+#[inline(never)]
+fn each_weight<const WIDTH: usize>(sink: &mut impl Sink, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+    let (mut block, mut done) = (0usize, 0usize);
+    for (gap, weights) in gaps.iter().zip(weights) {
+        if *gap == u8::MAX {
+            break;
         }
-        (*entries, *place, *sum) = (count, before, total);
+        block += usize::from(*gap);
+        for (i, weight) in weights.iter().enumerate() {
+            sink.weight(block * WIDTH + i, weight.cast_signed());
+        }
+        block += 1;
+        done += 1;
     }
+    (done, block as u32)
 }
 
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
@@ -106,10 +120,10 @@ impl Pixels<'_> {
 pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32]) -> Option<Row> {
     let mut sink = Pixels(Writer::new(places, table.get_mut(HEAD - 1..)?));
     rows.next_row_into(&mut sink)?;
-    if sink.0.entries == 0 {
+    if sink.0.entries() == 0 {
         sink.weight(0, 0);
     }
-    let Writer { entries, place, sum, .. } = sink.0;
+    let (entries, State { place, sum, .. }) = (sink.0.entries(), sink.0.state);
     // The first entry's step came from 0.
     let first = *table.get(HEAD - 1)?;
     let last = first.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);
@@ -123,30 +137,26 @@ struct Channels<'t>(Writer<'t>, bool);
 impl Sink for Channels<'_> {
     #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
-        let Writer { places, table, entries, place, .. } = &mut self.0;
-        let Some(&at) = places.get(column) else { return };
+        let Some(&at) = self.0.places.get(column) else { return };
         let (offset, odd) = (at & !1, at & 1);
         let half = u32::from(i16::from(weight) as u16) << (16 * odd);
-        // The second channel of a pair joins the first.
-        if let Some([weights, _]) = entries.checked_sub(1).and_then(|last| table.get_mut(last))
+        let last = self.0.entries().checked_sub(1);
+        // The second channel of a pair joins the first. (The walk has moved on by 24 as it loaded.)
+        if let Some([weights, _]) = last.and_then(|last| self.0.table.get_mut(last))
             && odd == 1
-            && offset.wrapping_add(24) == *place
+            && offset.wrapping_add(24) == self.0.state.place
         {
             *weights |= half;
             return;
         }
-        if let Some(slot) = table.get_mut(*entries) {
-            *slot = [half, offset.wrapping_sub(*place)];
-            // The walk moves on by 24 as it loads.
-            *place = offset.wrapping_add(24);
-            *entries += 1;
-        }
+        self.0.put([half, offset.wrapping_sub(self.0.state.place)]);
+        self.0.state.place = offset.wrapping_add(24);
     }
 
     #[inline(never)]
     fn all(&mut self, weights: &[i8]) {
         if self.1 {
-            self.pairs(weights.as_chunks::<2>().0.iter().enumerate());
+            self.pairs(weights.as_chunks::<2>().0);
         } else {
             weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
         }
@@ -154,44 +164,21 @@ impl Sink for Channels<'_> {
 
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        #[cfg(nested_kernels_dsp)]
-        if WIDTH == 1 || self.1 {
-            let Writer { places, table, entries, place, .. } = &mut self.0;
-            let slots = table.get_mut(*entries..).unwrap_or_default();
-            let done = assembly::run::<_, true>(gaps, weights, places, slots, *place);
-            (*entries, *place) = (*entries + done.entries, done.place);
-            return (done.blocks, done.next);
-        }
-        let (mut block, mut done) = (0usize, 0usize);
-        for (gap, weights) in gaps.iter().zip(weights) {
-            if *gap == u8::MAX {
-                break;
-            }
-            block += usize::from(*gap);
-            for (i, weight) in weights.iter().enumerate() {
-                self.weight(block * WIDTH + i, weight.cast_signed());
-            }
-            block += 1;
-            done += 1;
-        }
-        (done, block as u32)
+        if WIDTH == 1 || self.1 { self.0.run::<WIDTH, true>(gaps, weights) } else { each_weight(self, gaps, weights) }
     }
 }
 
 impl Channels<'_> {
-    /// Pairs of columns that are pairs of channels, with their number.
-    #[inline(always)]
-    fn pairs<'w>(&mut self, pairs: impl Iterator<Item = (usize, &'w [i8; 2])>) {
-        let Writer { places, table, entries, place, .. } = &mut self.0;
-        let slots = table.get_mut(*entries..).unwrap_or_default();
-        let (mut before, mut count) = (*place, *entries);
-        for (slot, (pair, weights)) in slots.iter_mut().zip(pairs) {
-            let Some(&place) = places.get(2 * pair) else { break };
+    /// The weights of all pairs of columns, which are pairs of channels.
+    fn pairs(&mut self, pairs: &[[i8; 2]]) {
+        let mut before = self.0.state.place;
+        let Writer { places, table, state } = &mut self.0;
+        for ((slot, weights), [place, _]) in table.iter_mut().zip(pairs).zip(places.as_chunks::<2>().0) {
             *slot = [ops::halves(weights[0], weights[1]), place.wrapping_sub(before)];
             before = place + 24;
-            count += 1;
+            state.written();
         }
-        (*entries, *place) = (count, before);
+        self.0.state.place = before;
     }
 }
 
@@ -201,10 +188,10 @@ impl Channels<'_> {
 pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], even: bool, table: &mut [u32]) -> Option<Row> {
     let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?), even);
     rows.next_row_into(&mut sink)?;
-    if sink.0.entries == 0 {
+    if sink.0.entries() == 0 {
         sink.weight(0, 0);
     }
-    let Writer { entries, place, .. } = sink.0;
+    let (entries, State { place, .. }) = (sink.0.entries(), sink.0.state);
     // From one block to the next the walk goes 32 on, and 24 are gone.
     let start = place.wrapping_sub(32);
     let first = table.get_mut(HEAD + 1)?;
@@ -255,4 +242,45 @@ impl Row {
 }
 
 #[cfg(nested_kernels_dsp)]
+use assembly::State;
+#[cfg(not(nested_kernels_dsp))]
+use portable::State;
+
+#[cfg(nested_kernels_dsp)]
 mod assembly;
+
+/// What the assembly does, in Rust.
+#[cfg(not(nested_kernels_dsp))]
+mod portable {
+    /// How far the decoding of a row has come.
+    #[derive(Debug)]
+    pub(super) struct State {
+        entries: usize,
+        pub(super) place: u32,
+        pub(super) sum: i32,
+    }
+
+    impl State {
+        pub(super) fn new(_: &[u32], _: &mut [[u32; 2]]) -> State {
+            State { entries: 0, place: 0, sum: 0 }
+        }
+
+        pub(super) fn entries(&self, _: &[[u32; 2]]) -> usize {
+            self.entries
+        }
+
+        pub(super) fn written(&mut self) {
+            self.entries += 1;
+        }
+
+        /// Takes nothing: weights then come one by one.
+        pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
+            &mut self,
+            _: &[u8],
+            _: &[[u8; WIDTH]],
+            _: usize,
+        ) -> (usize, u32) {
+            (0, 0)
+        }
+    }
+}

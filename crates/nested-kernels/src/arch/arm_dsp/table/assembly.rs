@@ -1,75 +1,88 @@
 //! The decoding of a run in assembly: 14 instructions an entry.
 use core::arch::global_asm;
 
-/// A run, and where it stopped.
+/// How far the decoding of a row has come. The assembly fills in `gaps` and what follows it for a run.
 #[repr(C)]
-pub(super) struct Run {
+#[derive(Debug)]
+pub(super) struct State {
     gaps: *const u8,
     weights: *const u8,
     left: usize,
     places: *const u32,
     table: *mut [u32; 2],
     places_end: *const u32,
-    place: u32,
-    sum: i32,
-    /// Places, less 1; and the gaps' end.
+    pub(super) place: u32,
+    pub(super) sum: i32,
+    /// Places, less 1.
     most: usize,
     gaps_end: *const u8,
+    places_start: *const u32,
 }
 
 unsafe extern "C" {
-    fn nested_kernels_decode_pixels(run: &mut Run);
-    fn nested_kernels_decode_channels(run: &mut Run);
-    fn nested_kernels_decode_singles(run: &mut Run);
+    fn nested_kernels_decode_pixels(gaps: *const u8, weights: *const u8, count: usize, state: &mut State) -> usize;
+    fn nested_kernels_decode_channels(gaps: *const u8, weights: *const u8, count: usize, state: &mut State) -> usize;
+    fn nested_kernels_decode_singles(gaps: *const u8, weights: *const u8, count: usize, state: &mut State) -> usize;
 }
 
-/// What a run did: entries written, blocks taken, the number of the block behind them, the last place, the sum of the weights.
-pub(super) struct Done {
-    pub(super) entries: usize,
-    pub(super) blocks: usize,
-    pub(super) next: u32,
-    pub(super) place: u32,
-    pub(super) sum: i32,
-}
-
-/// Decodes blocks of `WIDTH` weights for pairs of pixels (`WIDTH` 1) or of channels (2, or 1 for single weights).
-#[inline(always)]
-pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
-    gaps: &[u8],
-    weights: &[[u8; WIDTH]],
-    places: &[u32],
-    table: &mut [[u32; 2]],
-    place: u32,
-) -> Done {
-    let count = gaps.len().min(weights.len()).min(table.len());
-    let places = places.get(..places.len() / WIDTH * WIDTH).unwrap_or_default();
-    let mut run = Run {
-        gaps: gaps.as_ptr(),
-        weights: weights.as_ptr().cast(),
-        left: count,
-        places: places.as_ptr(),
-        table: table.as_mut_ptr(),
-        places_end: places.as_ptr_range().end,
-        place,
-        sum: 0,
-        most: places.len().saturating_sub(1),
-        gaps_end: gaps.as_ptr().wrapping_add(count),
-    };
-    if count > 0 {
-        // SAFETY: a first single weight joins no entry: at offset 0 the last place would be 24, and it is 0 before the
-        // first entry. The assembly reads at most `count` gaps and blocks of weights and writes as many entries; it reads a
-        // place only below `places_end`, which is a whole number of blocks away from `places`.
-        unsafe {
-            match (WIDTH, CHANNELS) {
-                (_, false) => nested_kernels_decode_pixels(&mut run),
-                (1, true) => nested_kernels_decode_singles(&mut run),
-                (_, true) => nested_kernels_decode_channels(&mut run),
-            }
+impl State {
+    /// Before the first entry of a table.
+    pub(super) fn new(places: &[u32], table: &mut [[u32; 2]]) -> State {
+        let ends = places.as_ptr_range();
+        State {
+            gaps: core::ptr::null(),
+            weights: core::ptr::null(),
+            left: 0,
+            places: ends.start,
+            table: table.as_mut_ptr(),
+            places_end: ends.end,
+            place: 0,
+            sum: 0,
+            most: places.len().saturating_sub(1),
+            gaps_end: core::ptr::null(),
+            places_start: ends.start,
         }
     }
-    let passed = run.places.addr() - places.as_ptr().addr();
-    let written = (run.table.addr() - table.as_ptr().addr()) / 8;
-    Done { entries: written, blocks: count - run.left, next: (passed / (4 * WIDTH)) as u32, place: run.place, sum: run.sum }
+
+    /// Entries written to this table.
+    #[inline(always)]
+    pub(super) fn entries(&self, table: &[[u32; 2]]) -> usize {
+        (self.table.addr() - table.as_ptr().addr()) / 8
+    }
+
+    /// Says that an entry was written otherwise.
+    pub(super) fn written(&mut self) {
+        self.table = self.table.wrapping_add(1);
+    }
+
+    /// Decodes blocks of `WIDTH` weights for pairs of pixels (`WIDTH` 1) or of channels (2, or 1 for single weights).
+    /// `room`: entries that the table has left. Returns the blocks taken, and the number of the block behind them.
+    #[inline(always)]
+    pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
+        &mut self,
+        gaps: &[u8],
+        weights: &[[u8; WIDTH]],
+        room: usize,
+    ) -> (usize, u32) {
+        let count = gaps.len().min(weights.len()).min(room);
+        if count == 0 {
+            return (0, 0);
+        }
+        let (gaps, weights) = (gaps.as_ptr(), weights.as_ptr().cast());
+        // SAFETY: the assembly reads at most `count` gaps and blocks of weights and writes as many entries, for which
+        // there is room; it reads a place only below `places_end`, and with blocks of two the places are a whole number
+        // of blocks (the caller has checked that they are pairs). A first single weight joins no entry: at offset 0 the
+        // last place would be 24, and it is 0 before the first entry.
+        let left = unsafe {
+            match (WIDTH, CHANNELS) {
+                (_, false) => nested_kernels_decode_pixels(gaps, weights, count, self),
+                (1, true) => nested_kernels_decode_singles(gaps, weights, count, self),
+                (_, true) => nested_kernels_decode_channels(gaps, weights, count, self),
+            }
+        };
+        let passed = (self.places.addr() - self.places_start.addr()) / (4 * WIDTH);
+        (count - left, passed as u32)
+    }
 }
 
 // r0: gaps, r1: weights, r2: blocks left, r3: places, r4: table, r5: the places' end, r6 (and r8): the last place,
@@ -85,8 +98,12 @@ macro_rules! decode {
             ".thumb_func",
             concat!($name, ":"),
             "push {{r4-r11, lr}}",
-            "mov lr, r0",
-            "ldm lr, {{r0-r7}}",
+            "mov lr, r3",
+            "add r4, r0, r2",
+            "str r4, [lr, #36]",
+            "ldr r3, [lr, #40]",
+            "add r4, lr, #16",
+            "ldm r4, {{r4-r7}}",
             $start,
             "2:",
             $body,
@@ -97,6 +114,7 @@ macro_rules! decode {
             "mov r6, r8",
             "3:",
             "stm lr, {{r0-r7}}",
+            "mov r0, r2",
             "pop {{r4-r11, pc}}",
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
