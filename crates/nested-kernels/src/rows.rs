@@ -1,16 +1,27 @@
 //! Where a convolution's weights come from, row by row: the seam between the format and the kernels.
-use nested_csr::Rows;
+use nested_csr::{Rows, Sink};
 
 /// Weight rows in order, each decoded whole.
 pub(crate) trait RowSource {
     /// Calls `f(column, weight)` for each weight of the next row; columns are below the matrix's. `None` after the last row.
     fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()>;
+
+    /// As `next_row`, whole runs at a time where the sink takes them.
+    #[inline]
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
+        self.next_row(|column, weight| sink.weight(column, weight))
+    }
 }
 
 impl RowSource for Rows<'_> {
     #[inline]
     fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()> {
         Rows::next_row(self, f)
+    }
+
+    #[inline]
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
+        Rows::next_row_into(self, sink)
     }
 }
 
@@ -32,6 +43,12 @@ impl RowSource for DenseRows<'_> {
         for (column, weight) in self.rows.next()?.iter().enumerate() {
             f(column, *weight);
         }
+        Some(())
+    }
+
+    #[inline]
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
+        sink.all(self.rows.next()?);
         Some(())
     }
 }

@@ -1,11 +1,14 @@
 //! One runner for every backend that this machine can run, against one naive reference.
 mod errors;
 mod layers;
-mod naive;
+pub(crate) mod naive;
 mod networks;
 mod random;
 
-use crate::{Geometry, KernelError, Scratch, arch::portable};
+use crate::{
+    Geometry, KernelError, Scratch,
+    arch::{arm_dsp, portable},
+};
 use nested_csr::{Level, NodeParameters, Weights};
 use std::{vec, vec::Vec};
 
@@ -25,13 +28,23 @@ type Depthwise = fn(&[i8], &NodeParameters<'_>, &Geometry, &[i8], &mut [i8], &mu
 
 /// Every backend that this machine can run; one that it cannot is left out, not faked.
 pub(crate) fn backends() -> Vec<Backend> {
-    let mut backends = vec![Backend {
-        name: "portable",
-        convolution: portable::convolution,
-        convolution_scratch: portable::convolution_scratch,
-        depthwise: portable::depthwise,
-        depthwise_scratch: portable::depthwise_scratch,
-    }];
+    let mut backends = vec![
+        Backend {
+            name: "portable",
+            convolution: portable::convolution,
+            convolution_scratch: portable::convolution_scratch,
+            depthwise: portable::depthwise,
+            depthwise_scratch: portable::depthwise_scratch,
+        },
+        // Its algorithm, with plain Rust for its instructions; QEMU runs the instructions.
+        Backend {
+            name: "arm_dsp",
+            convolution: arm_dsp::convolution,
+            convolution_scratch: arm_dsp::convolution_scratch,
+            depthwise: arm_dsp::depthwise,
+            depthwise_scratch: arm_dsp::depthwise_scratch,
+        },
+    ];
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     backends.extend(vectors::backends());
     backends

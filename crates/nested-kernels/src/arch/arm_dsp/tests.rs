@@ -1,0 +1,66 @@
+//! The algorithm in plain Rust against the naive reference.
+use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
+use crate::{Geometry, KernelError, rows::RowSource, tests::naive};
+use nested_csr::{Multiplier, Padding, Requantization, TensorShape, Window};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+/// Non-zero weights in two rings: even columns, then odd ones; or all columns ascending.
+struct RingRows<'a> {
+    rows: std::slice::ChunksExact<'a, i8>,
+    rings: usize,
+}
+
+impl RowSource for RingRows<'_> {
+    fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+        let row = self.rows.next()?;
+        for ring in 0..self.rings {
+            let kept = row.iter().enumerate().filter(|(column, weight)| **weight != 0 && column % self.rings == ring);
+            kept.for_each(|(column, weight)| f(column, *weight));
+        }
+        Some(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_layer_is_the_naive_one(
+        channels in 1..9usize,
+        size in [1..24usize, 1..24usize],
+        rows in 1..4usize,
+        kernel in [1..6u8, 1..6u8],
+        stride in 1..4u8,
+        pad in [0..3u8, 0..3u8, 0..3u8, 0..3u8],
+        pairs: bool,
+        rings in 1..3usize,
+        bounds in any::<[i8; 3]>(),
+        bias in -9000..9000i32,
+        far in prop::bool::weighted(0.1),
+        code in 0x3000..0x7000u16,
+        extra in 0..3000usize,
+        data in prop::collection::vec(prop_oneof![any::<i8>(), Just(-128i8), Just(127i8)], 8 * 23 * 23),
+        weights in prop::collection::vec(prop_oneof![Just(0i8), any::<i8>(), Just(-128i8), Just(127i8)], 3 * 25 * 8),
+    ) {
+        let [top, left, bottom, right] = pad;
+        let window = Window { kernel, stride, padding: Padding { top, left, bottom, right } };
+        let shape = TensorShape { channels, height: size[0], width: size[1] };
+        let Ok(geometry) = Geometry::new(shape, window, rows, bounds[0]) else { return Ok(()) };
+        let columns = geometry.columns().unwrap();
+        let (input, weights) = (&data[..geometry.input.len()], &weights[..columns * rows]);
+        let bias = if far { bias << 12 } else { bias };
+        let requantization = Requantization { multiplier: Multiplier::from_code(code), bias };
+        let [low, high] = [bounds[1].min(bounds[2]), bounds[1].max(bounds[2])];
+        let (low, high) = if bounds[0] % 2 == 0 { (-128, 127) } else { (low, high) };
+        let out = naive::Output { rows: std::vec![requantization; rows], zero_point: 5, low, high };
+        let expected = naive::convolution(weights, &out, &geometry, input);
+        let pairing = if pairs { Pairing::Channels } else { Pairing::Pixels };
+        let lines = Lines::new(&geometry, pairing);
+        let needed = scratch_words(lines, &geometry).unwrap();
+        let mut scratch: Vec<u32> = std::vec![0x55aa_55aa; needed.minimum + extra.min(needed.preferred - needed.minimum)];
+        let mut output = std::vec![0x55i8; geometry.output.len()];
+        let source = || Ok::<_, KernelError>(RingRows { rows: weights.chunks_exact(columns), rings });
+        let bounds = Bounds { zero_point: 5, low, high };
+        convolve_rows(lines, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
+        prop_assert_eq!(output, expected);
+    }
+}
