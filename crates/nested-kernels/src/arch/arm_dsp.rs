@@ -23,7 +23,7 @@ mod tests;
 
 /// The bounds that all rows of a layer share.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+struct Bounds {
     pub(crate) zero_point: i8,
     pub(crate) low: i8,
     pub(crate) high: i8,
@@ -129,7 +129,7 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
 
 /// Convolves with rows from any source; `rows` starts anew from the first row.
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
+fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     lines: Lines,
     rows: impl Fn() -> Result<R, E>,
     requantization: impl Fn(usize) -> Requantization,

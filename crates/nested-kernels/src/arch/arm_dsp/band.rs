@@ -217,7 +217,8 @@ impl<'g> Band<'g> {
         for row in 0..self.rows {
             match self.lines.pairing {
                 Pairing::Pixels => {
-                    let lanes = [0, self.lines.shift].map(|shift| self.source(input, first + shift, row, plane, padding));
+                    let lanes =
+                        [0, self.lines.shift].map(|shift| self.source(input, first + shift, row, plane, padding));
                     let Some(words) = parts.packed.get_mut(row * row_words..) else { return };
                     self.pack_row(lanes, Channels { words, pitch, count: self.channels() });
                 }

@@ -43,11 +43,7 @@ impl<'t> Writer<'t> {
 
     /// A whole run, as far as it can be taken.
     #[inline(always)]
-    fn run<const WIDTH: usize, const CHANNELS: bool>(
-        &mut self,
-        gaps: &[u8],
-        weights: &[[u8; WIDTH]],
-    ) -> (usize, u32) {
+    fn run<const WIDTH: usize, const CHANNELS: bool>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
         let room = self.table.len() - self.entries();
         self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
     }
