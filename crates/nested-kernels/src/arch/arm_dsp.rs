@@ -94,7 +94,7 @@ fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
         Weights::Dense(_) => 13 * channels.div_ceil(2) < 8 * channels,
         Weights::Sparse(matrix) => {
             let whole = matrix.shape().rows * matrix.shape().columns;
-            let pairs = matrix.block() == Block::OneByTwo && channels % 2 == 0;
+            let pairs = matrix.block() == Block::OneByTwo && channels.is_multiple_of(2);
             pairs || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
         }
     };
@@ -173,7 +173,7 @@ fn walk_rows(
 ) {
     let outputs = band.outputs(first);
     let narrow = band.narrow();
-    let even = band.geometry.input.channels % 2 == 0;
+    let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
     for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
