@@ -27,10 +27,8 @@ pub const SPARSE: [Layer; 8] = [
 ];
 
 /// Fully connected layers: the kernel is the whole map.
-pub const FULLY_CONNECTED: [Layer; 2] = [
-    layer("K1", [1, 1, 64], Window::square(1, 1, 0), 10),
-    layer("K2", [1, 1, 256], Window::square(1, 1, 0), 100),
-];
+pub const FULLY_CONNECTED: [Layer; 2] =
+    [layer("K1", [1, 1, 64], Window::square(1, 1, 0), 10), layer("K2", [1, 1, 256], Window::square(1, 1, 0), 100)];
 
 /// The first layer of a network: dense.
 pub const FIRST: Layer = layer("J", [32, 32, 3], Window::square(3, 1, 1), 16);

@@ -10,8 +10,8 @@ mod layers;
 mod reference;
 mod trial;
 
-use cortex_m as _;
 use core::{mem::MaybeUninit, panic::PanicInfo};
+use cortex_m as _;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use counter::Counter;

@@ -44,9 +44,8 @@ impl Data {
         let kept = order.len() * block.width() / layer.rows;
         let root = (1..).find(|root: &usize| root * root >= kept.max(1)).unwrap_or(1);
         let multiplier = Multiplier::nearest(40.0 / (73.0 * 74.0 * root as f64)).expect("below a half");
-        let rows = (0..layer.rows)
-            .map(|_| Requantization { multiplier, bias: random.next_u32() as i32 >> 19 })
-            .collect();
+        let rows =
+            (0..layer.rows).map(|_| Requantization { multiplier, bias: random.next_u32() as i32 >> 19 }).collect();
         Data { input, weights, rings, rows }
     }
 

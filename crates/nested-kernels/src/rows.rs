@@ -3,22 +3,12 @@ use nested_csr::{Rows, Sink};
 
 /// Weight rows in order, each decoded whole.
 pub(crate) trait RowSource {
-    /// Calls `f(column, weight)` for each weight of the next row; columns are below the matrix's. `None` after the last row.
-    fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()>;
-
-    /// As `next_row`, whole runs at a time where the sink takes them.
-    #[inline]
-    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
-        self.next_row(|column, weight| sink.weight(column, weight))
-    }
+    /// Gives the sink each weight of the next row, whole runs at a time where it takes them; columns are below the
+    /// matrix's. `None` after the last row.
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()>;
 }
 
 impl RowSource for Rows<'_> {
-    #[inline]
-    fn next_row(&mut self, f: impl FnMut(usize, i8)) -> Option<()> {
-        Rows::next_row(self, f)
-    }
-
     #[inline]
     fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
         Rows::next_row_into(self, sink)
@@ -38,14 +28,6 @@ impl<'a> DenseRows<'a> {
 }
 
 impl RowSource for DenseRows<'_> {
-    #[inline]
-    fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
-        for (column, weight) in self.rows.next()?.iter().enumerate() {
-            f(column, *weight);
-        }
-        Some(())
-    }
-
     #[inline]
     fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
         sink.all(self.rows.next()?);

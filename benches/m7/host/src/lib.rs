@@ -26,7 +26,9 @@ pub enum Error {
         source: io::Error,
     },
     /// No way to compile for the board.
-    #[error("no compiler for {0}: install the target with `rustup target add {0}`, or Debian's rustc-web, cargo-web, rust-web-src and binutils-arm-none-eabi")]
+    #[error(
+        "no compiler for {0}: install the target with `rustup target add {0}`, or Debian's rustc-web, cargo-web, rust-web-src and binutils-arm-none-eabi"
+    )]
     NoTarget(&'static str),
     /// The firmware does not compile.
     #[error("the firmware does not compile:\n{0}")]
@@ -49,10 +51,8 @@ pub struct Board {
 }
 
 /// Cortex-M7 and Cortex-M4: one memory map, one firmware but for the compiler's flags.
-pub const BOARDS: [Board; 2] = [
-    Board { machine: "mps2-an500", cpu: "cortex-m7" },
-    Board { machine: "mps2-an386", cpu: "cortex-m4" },
-];
+pub const BOARDS: [Board; 2] =
+    [Board { machine: "mps2-an500", cpu: "cortex-m7" }, Board { machine: "mps2-an386", cpu: "cortex-m4" }];
 
 /// The kernels to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

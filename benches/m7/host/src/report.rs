@@ -112,9 +112,8 @@ const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
 
 impl Report {
     fn speedup(&self, layer: &str, block: &str, sparsity: usize) -> Option<&Layer> {
-        let fits = |row: &&Layer| {
-            row.layer == layer && row.block == block && row.sparsity == sparsity && !row.least_scratch
-        };
+        let fits =
+            |row: &&Layer| row.layer == layer && row.block == block && row.sparsity == sparsity && !row.least_scratch;
         self.layers.iter().find(fits)
     }
 }

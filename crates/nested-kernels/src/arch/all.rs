@@ -119,7 +119,7 @@ fn fully_connected(
         let finish = finish(row);
         let mut accumulator = finish.bias;
         let mut taps = Taps::new(channels);
-        let decoded = rows.next_row(|column, weight| {
+        let decoded = rows.next_row_into(&mut |column: usize, weight: i8| {
             let (tap, channel) = taps.split(column);
             if let Some(value) = input.get(channel * pixels + tap) {
                 accumulator = accumulator.wrapping_add(i32::from(weight) * i32::from(*value));

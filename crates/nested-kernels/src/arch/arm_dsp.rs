@@ -23,7 +23,7 @@ mod tests;
 
 /// The bounds that all rows of a layer share.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+struct Bounds {
     pub(crate) zero_point: i8,
     pub(crate) low: i8,
     pub(crate) high: i8,
@@ -94,7 +94,7 @@ fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
         Weights::Dense(_) => 13 * channels.div_ceil(2) < 8 * channels,
         Weights::Sparse(matrix) => {
             let whole = matrix.shape().rows * matrix.shape().columns;
-            let pairs = matrix.block() == Block::OneByTwo && channels % 2 == 0;
+            let pairs = matrix.block() == Block::OneByTwo && channels.is_multiple_of(2);
             pairs || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
         }
     };
@@ -129,7 +129,7 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
 
 /// Convolves with rows from any source; `rows` starts anew from the first row.
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn convolve_rows<R: RowSource, E: Into<KernelError>>(
+fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     lines: Lines,
     rows: impl Fn() -> Result<R, E>,
     requantization: impl Fn(usize) -> Requantization,
@@ -173,7 +173,7 @@ fn walk_rows(
 ) {
     let outputs = band.outputs(first);
     let narrow = band.narrow();
-    let even = band.geometry.input.channels % 2 == 0;
+    let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
     for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);

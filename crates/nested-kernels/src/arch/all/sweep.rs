@@ -48,7 +48,7 @@ impl<L: Lanes> Sweep<'_, L> {
         let (mut tap, mut offset) = (usize::MAX, 0);
         let mut filled = 0;
         let table = &mut *self.table;
-        rows.next_row(|column, weight| {
+        rows.next_row_into(&mut |column: usize, weight: i8| {
             let (now, channel) = taps.split(column);
             if now != tap {
                 tap = now;

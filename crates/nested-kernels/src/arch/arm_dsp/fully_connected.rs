@@ -70,7 +70,6 @@ impl Sink for Sum<'_> {
         self.sum = self.sum.wrapping_add(i32::from(weight) * i32::from(value));
     }
 
-    #[cfg(nested_kernels_backend = "dsp")]
     #[inline(always)]
     fn all(&mut self, weights: &[i8]) {
         let (fours, rest) = weights.as_chunks::<4>();
@@ -91,3 +90,16 @@ impl Sink for Sum<'_> {
 
 #[cfg(nested_kernels_backend = "dsp")]
 mod dot;
+
+/// What the assembly does, in Rust.
+#[cfg(not(nested_kernels_backend = "dsp"))]
+mod dot {
+    /// Adds the products of whole chunks of four to `sum`.
+    pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
+        let product = |weight: i8, half: u32| i32::from(weight) * i32::from(half as i16);
+        weights.iter().zip(halves).fold(sum, |sum, (w, [even, odd])| {
+            let four = [(w[0], *even), (w[1], *odd), (w[2], even >> 16), (w[3], odd >> 16)];
+            four.into_iter().fold(sum, |sum, (weight, half)| sum.wrapping_add(product(weight, half)))
+        })
+    }
+}

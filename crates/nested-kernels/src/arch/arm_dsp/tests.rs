@@ -1,7 +1,10 @@
 //! The algorithm in plain Rust against the naive reference.
 use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
-use crate::{Geometry, KernelError, rows::RowSource, tests::naive};
-use nested_csr::{Multiplier, Padding, Requantization, TensorShape, Window};
+use crate::{Geometry, KernelError, arch::portable, rows::RowSource, tests::naive};
+use nested_csr::{
+    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile,
+    Quantization, Requantization, Sink, TensorShape, Window,
+};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -12,11 +15,11 @@ struct RingRows<'a> {
 }
 
 impl RowSource for RingRows<'_> {
-    fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
         let row = self.rows.next()?;
         for ring in 0..self.rings {
             let kept = row.iter().enumerate().filter(|(column, weight)| **weight != 0 && column % self.rings == ring);
-            kept.for_each(|(column, weight)| f(column, *weight));
+            kept.for_each(|(column, weight)| sink.weight(column, *weight));
         }
         Some(())
     }
@@ -62,5 +65,73 @@ proptest! {
         let bounds = Bounds { zero_point: 5, low, high };
         convolve_rows(lines, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
         prop_assert_eq!(output, expected);
+    }
+}
+
+/// A model of one node whose input's zero point is 3.
+fn model(shape: TensorShape, rows: usize, add: impl FnOnce(&mut ModelBuilder, &[NodeLevel])) -> Model<Vec<u8>> {
+    let quantization = Quantization { scale: 1.0, zero_point: 3 };
+    let mut builder = ModelBuilder::new(Level::FIRST, shape, quantization).unwrap();
+    let row = Requantization { multiplier: Multiplier::nearest(0.003).unwrap(), bias: -77 };
+    let rows = (0..rows as i32).map(|i| Requantization { bias: row.bias * i, ..row }).collect();
+    let level = NodeLevel { output: quantization, low: -100, high: 127, input_weights: [0; 2], rows };
+    add(&mut builder, &[level]);
+    builder.finish(Profile::Speed).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn both_backends_agree_on_a_models_node(
+        channels in 1..20usize,
+        size in [1..12usize, 1..12usize],
+        rows in 1..20usize,
+        kind in 0..4usize,
+        least: bool,
+        data in prop::collection::vec(any::<i8>(), 19 * 11 * 11),
+        weights in prop::collection::vec(prop_oneof![3 => Just(0i8), 1 => -127..=127i8], 19 * 19 * 11 * 11),
+    ) {
+        let shape = TensorShape { channels, height: size[0], width: size[1] };
+        let whole = Window { kernel: [size[0] as u8, size[1] as u8], stride: 1, padding: Padding::default() };
+        let (window, rows) = match kind {
+            0 => (Window::square(3, 1, 1), channels),
+            1 => (Window::square(1, 1, 0), rows),
+            _ => (whole, rows),
+        };
+        let geometry = Geometry::new(shape, window, rows, 3).unwrap();
+        let weights = &weights[..geometry.taps() * rows * if kind == 0 { 1 } else { channels }];
+        let rings: Vec<u8> = weights.iter().map(|weight| u8::from(*weight != 0)).collect();
+        let model = model(shape, rows, |builder, levels| {
+            let input = builder.input();
+            let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights, rings: &rings };
+            let dense = ConvolutionWeights::Dense(weights);
+            match kind {
+                0 => builder.depthwise("", input, window, weights, levels),
+                3 => builder.convolution("", input, window, rows, dense, levels),
+                _ => builder.convolution("", input, window, rows, sparse, levels),
+            }
+            .unwrap();
+        });
+        let parameters = model.parameters(Level::FIRST, 0).unwrap();
+        let input = &data[..shape.len()];
+        let mut outputs = [0, 1].map(|_| std::vec![0x55i8; geometry.output.len()]);
+        let memory = |scratch: crate::Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
+        let [ours, theirs] = &mut outputs;
+        match model.node(0).unwrap().operation {
+            Operation::Depthwise { weights, .. } => {
+                let mut scratch = memory(super::depthwise_scratch(&geometry).unwrap());
+                super::depthwise(weights, &parameters, &geometry, input, ours, &mut scratch).unwrap();
+                let mut scratch = memory(portable::depthwise_scratch(&geometry).unwrap());
+                portable::depthwise(weights, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
+            }
+            Operation::Convolution { weights, .. } => {
+                let level = Level::FIRST;
+                let mut scratch = memory(super::convolution_scratch(&weights, &geometry).unwrap());
+                super::convolution(&weights, level, &parameters, &geometry, input, ours, &mut scratch).unwrap();
+                let mut scratch = memory(portable::convolution_scratch(&weights, &geometry).unwrap());
+                portable::convolution(&weights, level, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
+            }
+            _ => unreachable!(),
+        }
+        prop_assert_eq!(&outputs[0], &outputs[1]);
     }
 }

@@ -25,8 +25,6 @@ pub(super) const HEAD: usize = 8;
 /// Set in the last offset of a table. With pairs of pixels that offset is the last entry's, and the walk takes the mark
 /// off again; with pairs of channels it is in an entry behind the last.
 pub(super) const LAST: i32 = 1;
-/// Entries between two ends of the inner loop.
-pub(super) const UNROLL: usize = 32;
 
 impl Walk<'_> {
     /// Pairs of pixels: blocks of 4 words, 8 outputs.

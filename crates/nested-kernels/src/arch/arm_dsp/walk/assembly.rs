@@ -1,8 +1,11 @@
 //! The walks in assembly. Accumulators live in r0–r7, the place in the band in r8, the place in the table in r9; r10–r12
 //! and lr pass weights and activations; the rest of the state is on the stack:
 //! `sp[0..] = multiplier, multiplier >> 8, zero point, output, second output, end of the segment, segments, table, entry`.
-use super::{UNROLL, Walk};
+use super::Walk;
 use core::arch::global_asm;
+
+/// Entries between two ends of the inner loop; a power of 2.
+const UNROLL: usize = 32;
 
 /// What the assembly reads once.
 #[repr(C)]
