@@ -127,9 +127,8 @@ impl<'a> Rows<'a> {
         for (slot, level) in cursors.iter_mut().zip(level.up_to()) {
             *slot = view.ring(level).cursor(shape);
         }
-        let free = |cursor: &Cursor<'_>| matches!(cursor.code, IndexCode::FreeGaps { .. });
         Rows {
-            mapped: cursors.iter().take(level.number()).skip(1).any(free),
+            mapped: cursors.iter().take(level.number()).skip(1).any(Cursor::counts_free),
             cursors,
             level,
             block: view.block(),
@@ -172,7 +171,7 @@ impl<'a> Rows<'a> {
             // A copy, so that the loops keep the cursor in registers.
             let mut local = *cursor;
             let (mut start, mut met) = (0, 0u32);
-            if matches!(local.code, IndexCode::Bytes { .. }) {
+            if local.counts_rows() {
                 // An odd row's last block is alone: its weights do not come in whole blocks.
                 let (gaps, weights) = local.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
                 let (done, next) = if MAPPED {
@@ -232,10 +231,7 @@ impl<'a> Rows<'a> {
     fn enter(&mut self, ring: usize, free: u32) -> Option<Open> {
         let cursor = self.cursors.get_mut(ring).filter(|_| ring < self.level.number())?;
         cursor.start_row();
-        let span = match cursor.code {
-            IndexCode::FreeGaps { .. } => Span::free(&self.map, free),
-            _ => Span::new(0, self.blocks),
-        };
+        let span = if cursor.counts_free() { Span::free(&self.map, free) } else { Span::new(0, self.blocks) };
         Some(Open { ring, span, free, met: 0, second: None })
     }
 
