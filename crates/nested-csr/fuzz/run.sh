@@ -11,5 +11,6 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
 coverage+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
 coverage+=" -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="$coverage" cargo build --quiet --release --target "$host" --bin "$target"
-mkdir -p "corpus/$target" artifacts
-exec "target/$host/release/$target" "corpus/$target" ../tests/golden -artifact_prefix=artifacts/ -max_len=4096 "$@"
+# What is found goes to found/; the committed corpus is only read.
+mkdir -p "found/$target" artifacts
+exec "target/$host/release/$target" "found/$target" "corpus/$target" ../tests/golden -artifact_prefix=artifacts/ -max_len=4096 "$@"

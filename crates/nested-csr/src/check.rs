@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
         let mut empty = u32::try_from(most).unwrap_or(u32::MAX);
         for cursor in self.cursors.iter().flatten() {
             empty = match cursor.gap() {
-                _ if cursor.broken || matches!(cursor.code, IndexCode::Bytes { .. }) => 0,
+                _ if cursor.broken() || cursor.counts_rows() => 0,
                 Some(gap) if gap < self.blocks => 0,
                 Some(gap) => empty.min(gap.checked_div(self.blocks).unwrap_or(0)),
                 None => empty,
@@ -137,10 +137,10 @@ impl<'a> Walk<'a> {
         for (ring, ((cursor, (met, most)), ((count, lone), sums))) in rings.enumerate() {
             let Some(cursor) = cursor else { break };
             let (layer, level) = (self.layer, ring.wrapping_add(1));
-            if cursor.broken {
+            if cursor.broken() {
                 return Err(FormatError::IndexStream { layer, level, row });
             }
-            if matches!(cursor.code, IndexCode::Bytes { .. }) && cursor.pending() > 0 {
+            if cursor.counts_rows() && cursor.pending() > 0 {
                 return Err(FormatError::ColumnOutOfRange { layer, level, row });
             }
             *met = met.wrapping_add(*count);

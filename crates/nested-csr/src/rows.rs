@@ -173,9 +173,8 @@ impl<'a> Rows<'a> {
         for (slot, level) in cursors.iter_mut().zip(level.up_to()) {
             *slot = view.ring(level).cursor(shape);
         }
-        let free = |cursor: &Cursor<'_>| matches!(cursor.code, IndexCode::FreeGaps { .. });
         Rows {
-            mapped: cursors.iter().take(level.number()).skip(1).any(free),
+            mapped: cursors.iter().take(level.number()).skip(1).any(Cursor::counts_free),
             cursors,
             level,
             block: view.block(),
@@ -221,7 +220,7 @@ impl<'a> Rows<'a> {
         let mut free = blocks;
         for cursor in self.cursors.iter_mut().take(self.level.number()) {
             let (mut start, mut met) = (0, 0u32);
-            if matches!(cursor.code, IndexCode::Bytes { .. }) {
+            if cursor.counts_rows() {
                 let (gaps, weights) = cursor.begin_row::<WIDTH>(whole);
                 let (done, next) = if MAPPED {
                     Marked::<_, WIDTH> { map: &mut self.map, sink }.blocks(gaps, weights)
@@ -263,10 +262,7 @@ impl<'a> Rows<'a> {
     fn enter(&mut self, ring: usize, free: u32) -> Option<Open> {
         let cursor = self.cursors.get_mut(ring).filter(|_| ring < self.level.number())?;
         cursor.start_row();
-        let span = match cursor.code {
-            IndexCode::FreeGaps { .. } => Span::free(&self.map, free),
-            _ => Span::new(0, self.blocks),
-        };
+        let span = if cursor.counts_free() { Span::free(&self.map, free) } else { Span::new(0, self.blocks) };
         Some(Open { ring, span, free, met: 0, second: None })
     }
 

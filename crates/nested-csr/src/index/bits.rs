@@ -4,7 +4,7 @@ use crate::bytes::{array_at, u8_at};
 /// Bits of a window that are surely valid, whatever the position within a byte.
 pub(crate) const WINDOW: u32 = 25;
 
-/// A reader of bits. Bits past the end read as 0 and are noticed by [`Bits::overrun`].
+/// A reader of bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
@@ -16,20 +16,18 @@ impl<'a> Bits<'a> {
         Bits { bytes, at: 0 }
     }
 
-    /// The next bits, at least [`WINDOW`] of them, the first in bit 0.
+    /// The next bits, at least [`WINDOW`] of them, the first in bit 0; `None` close to the end.
     #[inline(always)]
-    pub(crate) fn peek(&self) -> u32 {
-        let byte = self.at >> 3;
-        let word = match self.bytes.get(byte..).and_then(|rest| rest.first_chunk::<4>()) {
-            Some(four) => u32::from_le_bytes(*four),
-            None => self.peek_tail(byte),
-        };
-        word >> (self.at & 7)
+    pub(crate) fn window(&self) -> Option<u32> {
+        let four = self.bytes.get(self.at >> 3..)?.first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*four) >> (self.at & 7))
     }
 
-    #[cold]
-    fn peek_tail(&self, byte: usize) -> u32 {
-        u32::from_le_bytes(core::array::from_fn(|i| u8_at(self.bytes, byte.saturating_add(i))))
+    /// As [`Bits::window`], with zeros behind the end.
+    pub(crate) fn tail(&self) -> u32 {
+        let byte = self.at >> 3;
+        let word = u32::from_le_bytes(core::array::from_fn(|i| u8_at(self.bytes, byte.saturating_add(i))));
+        word >> (self.at & 7)
     }
 
     /// Moves on by `count` bits.
@@ -39,7 +37,6 @@ impl<'a> Bits<'a> {
     }
 
     /// Whether more bits were taken than there are.
-    #[inline(always)]
     pub(crate) fn overrun(&self) -> bool {
         self.at > self.bytes.len().wrapping_mul(8)
     }

@@ -1,7 +1,7 @@
 //! A position in one ring's index stream. The same steps serve the reader and the checker, so that what was
 //! checked is what is read; a broken stream ends early and is marked, it never panics.
-use super::bits::Bits;
-use super::golomb::Golomb;
+use super::gaps::{ByteGaps, Gaps, NibbleGaps};
+use super::golomb::GolombGaps;
 use super::map::FreeWord;
 use super::{IndexCode, Map};
 use crate::bytes::{u8_at, u16_at, u32_at};
@@ -9,135 +9,175 @@ use crate::bytes::{u8_at, u16_at, u32_at};
 /// A stretch of a row within which a ring's blocks are sought: a whole row, or a part of a very wide one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
-    /// Positions not yet passed, counted as the ring's code counts them.
-    room: u32,
-    /// The next position that can be met, counted in the same way.
+    /// The next position that can be met, counted as the ring's code counts them.
     at: u32,
+    /// The position behind the last.
+    end: u32,
     /// For codes that count free positions: the free blocks of one word of the map.
     free: FreeWord,
 }
 
 impl Span {
-    /// A span of `room` positions from `start`.
+    /// A span of the positions `start..end`.
     #[inline(always)]
-    pub(crate) fn new(start: u32, room: u32) -> Span {
-        Span { room, at: start, free: FreeWord { index: 0, mask: 0, before: 0, count: 0 } }
+    pub(crate) fn new(start: u32, end: u32) -> Span {
+        Span { at: start.min(end), end, free: FreeWord { index: 0, mask: 0, before: 0, count: 0 } }
     }
 
     /// A span over the free positions of a row.
     #[inline(always)]
-    pub(crate) fn free(map: &Map, room: u32) -> Span {
-        Span { room, at: 0, free: FreeWord::new(map, 0, 0) }
+    pub(crate) fn free(map: &Map, free: u32) -> Span {
+        Span { at: 0, end: free, free: FreeWord::new(map, 0, 0) }
     }
 }
 
-/// Where a ring's decoding stands.
+/// Where a ring's decoding stands, whatever its code.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cursor<'a> {
-    /// How the ring is written.
-    pub code: IndexCode,
-    golomb: Golomb,
-    /// Row counts not yet read; only for [`IndexCode::Bytes`].
-    counts: &'a [u8],
-    bits: Bits<'a>,
-    /// Gap bytes not yet read; only for [`IndexCode::Bytes`].
-    gaps: &'a [u8],
-    /// Blocks to come: of the row for [`IndexCode::Bytes`], of the ring for others.
-    pending: u32,
+struct Run {
     /// Positions to pass before the next block.
     left: u32,
+    /// Blocks to come: of the row for [`IndexCode::Bytes`], of the ring for others.
+    pending: u32,
+    /// Whether the stream ended too early.
+    broken: bool,
+}
+
+impl Run {
+    /// The next position of the span that holds a block.
+    #[inline(always)]
+    fn meet(&mut self, gaps: &mut impl Gaps, span: &mut Span) -> Option<u32> {
+        if self.pending == 0 || self.left >= span.end.wrapping_sub(span.at) {
+            return None;
+        }
+        let place = span.at.wrapping_add(self.left);
+        span.at = place.wrapping_add(1);
+        self.pending = self.pending.wrapping_sub(1);
+        self.advance(gaps);
+        Some(place)
+    }
+
+    /// Reads the gap before the next block, when there is one.
+    #[inline(always)]
+    fn advance(&mut self, gaps: &mut impl Gaps) {
+        if self.pending == 0 {
+            return;
+        }
+        match gaps.next() {
+            Some(gap) => self.left = gap,
+            None => (self.broken, self.pending) = (true, 0),
+        }
+    }
+
+    /// Leaves a span after its last block: what is left of the gap carries over.
+    #[inline(always)]
+    fn end(&mut self, span: &Span) {
+        if self.pending > 0 {
+            self.left = self.left.wrapping_sub(span.end.wrapping_sub(span.at));
+        }
+    }
+
+    /// Calls `emit` with each place of the span that holds a block, and leaves the span.
+    #[inline(always)]
+    fn walk<G: Gaps>(&mut self, gaps: &mut G, mut span: Span, mut emit: impl FnMut(&mut Span, u32)) {
+        // Copies, so that the loop keeps them in registers.
+        let (mut run, mut local) = (*self, *gaps);
+        while let Some(place) = run.meet(&mut local, &mut span) {
+            emit(&mut span, place);
+        }
+        run.end(&span);
+        (*self, *gaps) = (run, local);
+    }
+}
+
+/// A ring's gaps.
+#[derive(Clone, Copy, Debug)]
+enum Stream<'a> {
+    Bytes { count_width: u8, counts: &'a [u8], gaps: ByteGaps<'a> },
+    Nibbles(NibbleGaps<'a>),
+    Gaps(GolombGaps<'a>),
+    FreeGaps(GolombGaps<'a>),
+}
+
+/// A position in one ring: its gaps and its weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a> {
+    stream: Stream<'a>,
+    run: Run,
     /// Weights not yet read.
     pub values: &'a [u8],
-    /// Whether the stream ended too early.
-    pub broken: bool,
 }
 
 impl<'a> Cursor<'a> {
     /// At the start of a ring of `blocks` blocks in `rows` rows.
     pub(crate) fn new(code: IndexCode, rows: u32, blocks: u32, index: &'a [u8], values: &'a [u8]) -> Cursor<'a> {
-        let mut cursor = Cursor {
-            code,
-            golomb: Golomb::new(1),
-            counts: &[],
-            bits: Bits::default(),
-            gaps: &[],
-            pending: 0,
-            left: 0,
-            values,
-            broken: false,
-        };
-        match code {
+        let mut run = Run { left: 0, pending: 0, broken: false };
+        let stream = match code {
             IndexCode::Bytes { count_width } => {
                 let counts = (rows as usize).checked_mul(usize::from(count_width));
-                match counts.and_then(|len| index.split_at_checked(len)) {
-                    Some((counts, gaps)) => {
-                        cursor.counts = counts;
-                        cursor.gaps = gaps;
-                    }
-                    None => cursor.broken = true,
+                let split = counts.and_then(|len| index.split_at_checked(len));
+                run.broken = split.is_none();
+                let (counts, gaps) = split.unwrap_or_default();
+                Stream::Bytes { count_width, counts, gaps: ByteGaps(gaps) }
+            }
+            _ => {
+                run.pending = blocks;
+                match code {
+                    IndexCode::Gaps { modulus } => Stream::Gaps(GolombGaps::new(modulus, index)),
+                    IndexCode::FreeGaps { modulus } => Stream::FreeGaps(GolombGaps::new(modulus, index)),
+                    _ => Stream::Nibbles(NibbleGaps::new(index)),
                 }
             }
-            IndexCode::Nibbles => cursor.start_run(index, blocks, Self::next_nibbles),
-            IndexCode::Gaps { modulus } | IndexCode::FreeGaps { modulus } => {
-                cursor.golomb = Golomb::new(modulus);
-                cursor.start_run(index, blocks, Self::next_golomb);
-            }
+        };
+        let mut cursor = Cursor { stream, run, values };
+        match &mut cursor.stream {
+            Stream::Bytes { .. } => {}
+            Stream::Nibbles(gaps) => cursor.run.advance(gaps),
+            Stream::Gaps(gaps) | Stream::FreeGaps(gaps) => cursor.run.advance(gaps),
         }
         cursor
     }
 
-    /// Starts a stream of `blocks` gaps that runs on over the ends of rows.
-    fn start_run(&mut self, index: &'a [u8], blocks: u32, next: impl FnOnce(&mut Self)) {
-        self.bits = Bits::new(index);
-        self.pending = blocks;
-        if blocks > 0 {
-            next(self);
-        }
+    /// Whether rows have counts.
+    #[inline(always)]
+    pub(crate) fn counts_rows(&self) -> bool {
+        matches!(self.stream, Stream::Bytes { .. })
+    }
+
+    /// Whether positions are counted among those that inner rings left free.
+    #[inline(always)]
+    pub(crate) fn counts_free(&self) -> bool {
+        matches!(self.stream, Stream::FreeGaps(_))
     }
 
     /// Enters a row: for [`IndexCode::Bytes`] reads its count and first gap, for others there is nothing to do.
     #[inline(always)]
     pub(crate) fn start_row(&mut self) {
-        if let IndexCode::Bytes { count_width } = self.code {
-            self.pending = self.read_count(count_width);
-            if self.pending > 0 {
-                self.next_byte_gap();
-            }
+        if let Stream::Bytes { count_width, counts, gaps } = &mut self.stream {
+            self.run.pending = take_count(counts, *count_width);
+            self.run.advance(gaps);
         }
-    }
-
-    #[inline(always)]
-    fn read_count(&mut self, count_width: u8) -> u32 {
-        let count = match count_width {
-            1 => u32::from(u8_at(self.counts, 0)),
-            2 => u32::from(u16_at(self.counts, 0)),
-            _ => u32_at(self.counts, 0),
-        };
-        self.counts = self.counts.get(usize::from(count_width)..).unwrap_or(&[]);
-        count
     }
 
     /// Enters a row of an [`IndexCode::Bytes`] ring and looks ahead: the bytes that its gaps are when all are short, and
     /// the weights of its blocks; nothing of it when blocks are not `whole`. [`Cursor::pass_blocks`] must follow.
     #[inline(always)]
     pub(crate) fn begin_row<const WIDTH: usize>(&mut self, whole: bool) -> (&'a [u8], &'a [[u8; WIDTH]]) {
-        let IndexCode::Bytes { count_width } = self.code else { return (&[], &[]) };
-        self.pending = self.read_count(count_width);
-        let count = if whole { self.pending as usize } else { 0 };
+        let Stream::Bytes { count_width, counts, gaps } = &mut self.stream else { return (&[], &[]) };
+        self.run.pending = take_count(counts, *count_width);
+        let count = if whole { self.run.pending as usize } else { 0 };
         let weights = self.values.get(..count.wrapping_mul(WIDTH)).unwrap_or(&[]);
-        (self.gaps.get(..count).unwrap_or(&[]), weights.as_chunks().0)
+        (gaps.0.get(..count).unwrap_or(&[]), weights.as_chunks().0)
     }
 
     /// Passes the first `blocks` blocks of a row, whose gaps were short.
     #[inline(always)]
     pub(crate) fn pass_blocks<const WIDTH: usize>(&mut self, blocks: usize) {
-        self.gaps = self.gaps.get(blocks..).unwrap_or(&[]);
+        let Stream::Bytes { gaps, .. } = &mut self.stream else { return };
+        gaps.0 = gaps.0.get(blocks..).unwrap_or(&[]);
         self.values = self.values.get(blocks.wrapping_mul(WIDTH)..).unwrap_or(&[]);
         let passed = u32::try_from(blocks).unwrap_or(u32::MAX);
-        self.pending = self.pending.saturating_sub(passed);
-        if self.pending > 0 {
-            self.next_byte_gap();
-        }
+        self.run.pending = self.run.pending.saturating_sub(passed);
+        self.run.advance(gaps);
     }
 
     /// Calls `emit` with each block of a row from block `start` on, and leaves the row, which has `blocks` blocks, of
@@ -154,95 +194,69 @@ impl<'a> Cursor<'a> {
         free: u32,
         mut emit: impl FnMut(&mut Map, u32),
     ) {
-        let mut span = Span::new(start, blocks.saturating_sub(start));
-        match self.code {
-            IndexCode::Bytes { .. } => {
-                while let Some(block) = self.meet(&mut span, Self::next_byte_gap) {
+        let all = Span::new(start, blocks);
+        match &mut self.stream {
+            Stream::Bytes { gaps, .. } => self.run.walk(gaps, all, |_, block| emit(map, block)),
+            Stream::Nibbles(gaps) => self.run.walk(gaps, all, |_, block| emit(map, block)),
+            Stream::Gaps(gaps) => self.run.walk(gaps, all, |_, block| emit(map, block)),
+            Stream::FreeGaps(gaps) if MAPPED => {
+                self.run.walk(gaps, Span::free(map, free), |span, place| {
+                    let block = span.free.block(place, map);
                     emit(map, block);
-                }
+                });
             }
-            IndexCode::Nibbles => {
-                while let Some(block) = self.meet(&mut span, Self::next_nibbles) {
-                    emit(map, block);
-                }
-            }
-            IndexCode::Gaps { .. } => {
-                while let Some(block) = self.meet(&mut span, Self::next_golomb) {
-                    emit(map, block);
-                }
-            }
-            IndexCode::FreeGaps { .. } => {
-                span = if MAPPED { Span::free(map, free) } else { Span::new(0, free) };
-                while let Some(place) = self.meet(&mut span, Self::next_golomb) {
-                    let block = if MAPPED { span.free.block(place, map) } else { place };
-                    emit(map, block);
-                }
-            }
+            Stream::FreeGaps(gaps) => self.run.walk(gaps, Span::new(0, free), |_, place| emit(map, place)),
         }
-        self.end_span(&span);
     }
 
     /// The next block of the span, whatever the code.
     pub(crate) fn step(&mut self, span: &mut Span, map: &Map) -> Option<u32> {
-        match self.code {
-            IndexCode::Bytes { .. } => self.meet(span, Self::next_byte_gap),
-            IndexCode::Nibbles => self.meet(span, Self::next_nibbles),
-            IndexCode::Gaps { .. } => self.meet(span, Self::next_golomb),
-            IndexCode::FreeGaps { .. } => {
-                let place = self.meet(span, Self::next_golomb)?;
+        match &mut self.stream {
+            Stream::Bytes { gaps, .. } => self.run.meet(gaps, span),
+            Stream::Nibbles(gaps) => self.run.meet(gaps, span),
+            Stream::Gaps(gaps) => self.run.meet(gaps, span),
+            Stream::FreeGaps(gaps) => {
+                let place = self.run.meet(gaps, span)?;
                 Some(span.free.block(place, map))
             }
         }
     }
 
-    #[inline(always)]
-    fn meet(&mut self, span: &mut Span, next: impl FnOnce(&mut Self)) -> Option<u32> {
-        if self.pending == 0 || self.left >= span.room {
-            return None;
-        }
-        let place = span.at.wrapping_add(self.left);
-        span.room = span.room.wrapping_sub(self.left).wrapping_sub(1);
-        span.at = place.wrapping_add(1);
-        self.pending = self.pending.wrapping_sub(1);
-        if self.pending > 0 {
-            next(self);
-        }
-        Some(place)
-    }
-
-    /// Leaves a span after its last step: what is left of the gap carries over.
-    #[inline(always)]
+    /// Leaves a span after its last step.
     pub(crate) fn end_span(&mut self, span: &Span) {
-        if self.pending > 0 {
-            self.left = self.left.wrapping_sub(span.room);
-        }
+        self.run.end(span);
     }
 
     /// Positions before the next block; `None` when there is none.
     pub(crate) fn gap(&self) -> Option<u32> {
-        (self.pending > 0).then_some(self.left)
+        (self.run.pending > 0).then_some(self.run.left)
     }
 
     /// Passes positions that hold no block of the ring: no more than [`Cursor::gap`].
     pub(crate) fn pass(&mut self, positions: u32) {
-        if self.pending > 0 {
-            self.left = self.left.wrapping_sub(positions);
+        if self.run.pending > 0 {
+            self.run.left = self.run.left.wrapping_sub(positions);
         }
+    }
+
+    /// Whether the stream ended too early.
+    pub(crate) fn broken(&self) -> bool {
+        self.run.broken
     }
 
     /// Blocks to come: of the row for [`IndexCode::Bytes`], of the ring for others.
     pub(crate) fn pending(&self) -> u32 {
-        self.pending
+        self.run.pending
     }
 
     /// Whether the whole stream was used, spare bits 0.
     pub(crate) fn finished(&self) -> bool {
-        !self.broken
-            && self.pending == 0
-            && self.values.is_empty()
-            && self.counts.is_empty()
-            && self.gaps.is_empty()
-            && self.bits.finished()
+        let used = match &self.stream {
+            Stream::Bytes { counts, gaps, .. } => counts.is_empty() && gaps.0.is_empty(),
+            Stream::Nibbles(gaps) => gaps.finished(),
+            Stream::Gaps(gaps) | Stream::FreeGaps(gaps) => gaps.finished(),
+        };
+        used && !self.run.broken && self.run.pending == 0 && self.values.is_empty()
     }
 
     /// Takes `count` weights.
@@ -252,63 +266,16 @@ impl<'a> Cursor<'a> {
         self.values = rest;
         Some(taken)
     }
+}
 
-    #[inline(always)]
-    fn next_golomb(&mut self) {
-        match self.golomb.next(&mut self.bits) {
-            Some(gap) => self.left = gap,
-            None => self.fail(),
-        }
-    }
-
-    /// A gap in steps of 4 bits: 15s that add up, ended by a smaller one.
-    #[inline(always)]
-    fn next_nibbles(&mut self) {
-        let mut gap = 0u32;
-        loop {
-            let nibble = self.bits.peek() & 15;
-            self.bits.skip(4);
-            gap = gap.saturating_add(nibble);
-            // Past the end all bits are 0, so this ends.
-            if nibble != 15 {
-                break;
-            }
-        }
-        self.left = gap;
-        if self.bits.overrun() {
-            self.fail();
-        }
-    }
-
-    #[inline(always)]
-    fn next_byte_gap(&mut self) {
-        match self.gaps.split_first() {
-            Some((&byte, rest)) if byte != u8::MAX => {
-                self.gaps = rest;
-                self.left = u32::from(byte);
-            }
-            _ => self.next_escaped_gap(),
-        }
-    }
-
-    /// A gap of 255 or more: bytes of 255 that add up, ended by a smaller one.
-    #[cold]
-    fn next_escaped_gap(&mut self) {
-        let mut gap = 0u32;
-        while let Some((&byte, rest)) = self.gaps.split_first() {
-            self.gaps = rest;
-            gap = gap.saturating_add(u32::from(byte));
-            if byte != u8::MAX {
-                self.left = gap;
-                return;
-            }
-        }
-        self.fail();
-    }
-
-    #[cold]
-    fn fail(&mut self) {
-        self.broken = true;
-        self.pending = 0;
-    }
+/// Takes a row's count.
+#[inline(always)]
+fn take_count(counts: &mut &[u8], width: u8) -> u32 {
+    let count = match width {
+        1 => u32::from(u8_at(counts, 0)),
+        2 => u32::from(u16_at(counts, 0)),
+        _ => u32_at(counts, 0),
+    };
+    *counts = counts.get(usize::from(width)..).unwrap_or(&[]);
+    count
 }

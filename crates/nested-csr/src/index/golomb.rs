@@ -3,6 +3,7 @@
 #[cfg(feature = "alloc")]
 use super::bits::BitWriter;
 use super::bits::{Bits, WINDOW};
+use super::gaps::Gaps;
 
 /// A Golomb code. `gap = quotient · modulus + remainder`; written are `quotient` zeros, a one, then the remainder:
 /// `short` bits `x`; when `x ≥ threshold`, one more bit `y`, and the remainder is `2x + y − threshold`.
@@ -25,27 +26,12 @@ impl Golomb {
         }
     }
 
-    /// The next gap; `None` when the bits end within it or it leaves 32 bits.
-    #[inline(always)]
-    pub(crate) fn next(self, bits: &mut Bits<'_>) -> Option<u32> {
-        let window = bits.peek();
-        let quotient = window.trailing_zeros();
-        let gap = if quotient.wrapping_add(self.short).wrapping_add(2) <= WINDOW {
-            let (remainder, used) = self.remainder(window >> quotient >> 1);
-            bits.skip(quotient.wrapping_add(1).wrapping_add(used));
-            quotient.wrapping_mul(self.modulus).wrapping_add(remainder)
-        } else {
-            self.next_long(bits)?
-        };
-        if bits.overrun() { None } else { Some(gap) }
-    }
-
-    /// A gap that may not fit the window.
+    /// The next gap, which may not fit a window or lie close to the end, and the bits behind it.
     #[cold]
-    fn next_long(self, bits: &mut Bits<'_>) -> Option<u32> {
+    fn next_slow(self, mut bits: Bits<'_>) -> Option<(u32, Bits<'_>)> {
         let mut quotient = 0u32;
         loop {
-            let window = bits.peek() & ((1 << WINDOW) - 1);
+            let window = bits.tail() & ((1 << WINDOW) - 1);
             let zeros = window.trailing_zeros().min(WINDOW);
             quotient = quotient.checked_add(zeros)?;
             bits.skip(zeros);
@@ -57,9 +43,10 @@ impl Golomb {
             }
         }
         bits.skip(1);
-        let (remainder, used) = self.remainder(bits.peek());
+        let (remainder, used) = self.remainder(bits.tail());
         bits.skip(used);
-        quotient.checked_mul(self.modulus)?.checked_add(remainder)
+        let gap = quotient.checked_mul(self.modulus)?.checked_add(remainder)?;
+        if bits.overrun() { None } else { Some((gap, bits)) }
     }
 
     /// The remainder at the start of `window`, and the bits it takes (at most 16).
@@ -70,6 +57,42 @@ impl Golomb {
         let y = (window >> self.short) & long;
         let remainder = (x << long).wrapping_add(y).wrapping_sub(self.threshold & 0u32.wrapping_sub(long));
         (remainder, self.short.wrapping_add(long))
+    }
+}
+
+/// Gaps in a Golomb code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GolombGaps<'a> {
+    code: Golomb,
+    bits: Bits<'a>,
+}
+
+impl<'a> GolombGaps<'a> {
+    pub(crate) fn new(modulus: u16, bytes: &'a [u8]) -> GolombGaps<'a> {
+        GolombGaps { code: Golomb::new(modulus), bits: Bits::new(bytes) }
+    }
+
+    /// Whether all bytes were used and the spare bits are 0.
+    pub(crate) fn finished(&self) -> bool {
+        self.bits.finished()
+    }
+}
+
+impl Gaps for GolombGaps<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Option<u32> {
+        let code = self.code;
+        if let Some(window) = self.bits.window() {
+            let quotient = window.trailing_zeros();
+            if quotient.wrapping_add(code.short).wrapping_add(2) <= WINDOW {
+                let (remainder, used) = code.remainder(window >> quotient >> 1);
+                self.bits.skip(quotient.wrapping_add(1).wrapping_add(used));
+                return Some(quotient.wrapping_mul(code.modulus).wrapping_add(remainder));
+            }
+        }
+        let (gap, bits) = code.next_slow(self.bits)?;
+        self.bits = bits;
+        Some(gap)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Index codes: how a ring says which blocks of the matrix it holds.
 mod bits;
 mod cursor;
+mod gaps;
 mod golomb;
 mod map;
 
