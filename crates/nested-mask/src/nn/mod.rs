@@ -12,4 +12,4 @@ pub use network::{Activation, Affine, Finish, Network, NetworkBuilder, NetworkEr
 pub use parameters::{EPSILON, Gradient, Layer, LayerGradient, Norm, Parameters};
 pub use passes::{Loss, Passes, Statistics};
 pub use vector::Scalar;
-pub use zoo::resnet8;
+pub use zoo::{ds_cnn, mobilenet_v1, resnet8, resnet9};
