@@ -346,15 +346,6 @@ impl NetworkBuilder {
         self.push(name, Operation::MaxPool { input, window }, output)
     }
 
-    /// The greatest of the whole map; maps of up to 255 × 255.
-    ///
-    /// # Errors
-    /// [`NetworkError`].
-    pub fn global_max_pool(&mut self, name: &str, input: TensorId) -> Result<TensorId, NetworkError> {
-        let window = self.whole_map(name, input)?;
-        self.max_pool(name, input, window)
-    }
-
     /// A dense fully connected layer with bias: a convolution whose kernel is the whole map.
     ///
     /// # Errors

@@ -1,8 +1,5 @@
 //! The networks that the experiments use.
-use super::{
-    Activation::{self, Identity, Relu, Relu6},
-    Finish, Network, NetworkBuilder, NetworkError,
-};
+use super::{Activation, Activation::Relu, Activation::Relu6, Finish, Network, NetworkBuilder, NetworkError};
 use nested_csr::{Padding, TensorId, TensorShape, Window};
 
 /// Channels of a layer in a network scaled by `width`: at least 1.
@@ -59,58 +56,47 @@ fn residual(
     b.add(&format!("{name}.add"), y, shortcut, Relu)
 }
 
-/// ResNet-9: 3×3-64; 3×3-128 + pool; residual pair 128; 3×3-256 + pool; 3×3-256 + pool; residual pair 256; pool; fully
-/// connected. Channels are scaled by `width`. Every 3×3 but the first is sparse.
+/// A sparse 3×3 with normalisation and ReLU.
+fn sparse3x3(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -> Result<TensorId, NetworkError> {
+    b.convolution(name, x, Window::square(3, 1, 1), rows, Finish::NORM.then(Relu).sparse())
+}
+
+/// ResNet-9: 3×3-64; 3×3-128 and a pool; a residual pair; 3×3-256 and a pool, twice; a residual pair; average pool; fully
+/// connected. `width` scales the channels. All 3×3 but the first are sparse.
 ///
 /// # Errors
-/// [`NetworkError`] when the image is smaller than 16×16 or there is no class.
-///
-/// ```
-/// use nested_csr::TensorShape;
-/// let network = nested_mask::nn::resnet9(TensorShape { channels: 3, height: 32, width: 32 }, 0.25, 100)?;
-/// assert_eq!(network.classes(), 100);
-/// # Ok::<(), nested_mask::nn::NetworkError>(())
-/// ```
+/// [`NetworkError`] when the image is below 8×8 or there is no class.
 pub fn resnet9(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
-    const SAME: Window = Window::square(3, 1, 1);
-    const HALVE: Window = Window::square(2, 2, 0);
-    let (dense, sparse) = (Finish::NORM.then(Relu), Finish::NORM.then(Relu).sparse());
-    let mut b = NetworkBuilder::new(shape);
-    let pair = |b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize| {
-        let y = b.convolution(&format!("{name}.conv1"), x, SAME, rows, sparse)?;
-        let y = b.convolution(&format!("{name}.conv2"), y, SAME, rows, sparse)?;
-        b.add(&format!("{name}.add"), y, x, Identity)
-    };
     let [narrow, middle, wide] = [64, 128, 256].map(|channels| scaled(channels, width));
+    let halve = Window::square(2, 2, 0);
+    let mut b = NetworkBuilder::new(shape);
     let input = b.input();
-    let x = b.convolution("conv1", input, SAME, narrow, dense)?;
-    let x = b.convolution("conv2", x, SAME, middle, sparse)?;
-    let x = b.max_pool("pool2", x, HALVE)?;
-    let x = pair(&mut b, "pair1", x, middle)?;
-    let x = b.convolution("conv3", x, SAME, wide, sparse)?;
-    let x = b.max_pool("pool3", x, HALVE)?;
-    let x = b.convolution("conv4", x, SAME, wide, sparse)?;
-    let x = b.max_pool("pool4", x, HALVE)?;
-    let x = pair(&mut b, "pair2", x, wide)?;
-    let x = b.global_max_pool("pool", x)?;
+    let x = b.convolution("conv1", input, Window::square(3, 1, 1), narrow, Finish::NORM.then(Relu))?;
+    let x = sparse3x3(&mut b, "conv2", x, middle)?;
+    let x = b.max_pool("pool2", x, halve)?;
+    let x = residual_pair(&mut b, "pair1", x, middle)?;
+    let x = sparse3x3(&mut b, "conv3", x, wide)?;
+    let x = b.max_pool("pool3", x, halve)?;
+    let x = sparse3x3(&mut b, "conv4", x, wide)?;
+    let x = b.max_pool("pool4", x, halve)?;
+    let x = residual_pair(&mut b, "pair2", x, wide)?;
+    let x = b.global_average_pool("pool", x)?;
     b.fully_connected("logits", x, classes)?;
     b.finish()
 }
 
-/// MobileNetV1 for small images: 3×3-32 of stride 1, thirteen depthwise-separable blocks, average pool, fully connected;
-/// ReLU6. Channels are scaled by `width`. The pointwise convolutions are sparse.
-///
-/// Source: A. G. Howard et al., "MobileNets", arXiv 1704.04861, with the first stride 1 for 32×32 images.
+/// `x + conv(conv(x))`, each convolution with its ReLU.
+fn residual_pair(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -> Result<TensorId, NetworkError> {
+    let y = sparse3x3(b, &format!("{name}.conv1"), x, rows)?;
+    let y = sparse3x3(b, &format!("{name}.conv2"), y, rows)?;
+    b.add(&format!("{name}.add"), x, y, Activation::Identity)
+}
+
+/// MobileNetV1 for small images: 3×3-32 with stride 1, then thirteen depthwise-separable blocks, average pool, fully
+/// connected; ReLU6. `width` scales the channels. The pointwise convolutions are sparse. Source: Howard et al. (2017).
 ///
 /// # Errors
 /// [`NetworkError`] when there is no class.
-///
-/// ```
-/// use nested_csr::TensorShape;
-/// let network = nested_mask::nn::mobilenet_v1(TensorShape { channels: 3, height: 32, width: 32 }, 1.0, 10)?;
-/// assert_eq!(network.nodes().len(), 1 + 2 * 13 + 2);
-/// # Ok::<(), nested_mask::nn::NetworkError>(())
-/// ```
 pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     const BLOCKS: [(usize, u8); 13] = [
         (64, 1),
@@ -129,49 +115,78 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
     ];
     let mut b = NetworkBuilder::new(shape);
     let input = b.input();
-    let x = b.convolution("conv1", input, Window::square(3, 1, 1), scaled(32, width), Finish::NORM.then(Relu6))?;
-    separable(b, x, &BLOCKS, width, Relu6, classes)
-}
-
-/// DS-CNN (MLPerf Tiny's keyword spotting network): 10×4-64 of stride 2, four depthwise-separable blocks of 64 channels,
-/// average pool, fully connected; ReLU. Channels are scaled by `width`. The pointwise convolutions are sparse.
-///
-/// Source: Y. Zhang et al., "Hello Edge", arXiv 1711.07128.
-///
-/// # Errors
-/// [`NetworkError`] when the image is too small or there is no class.
-///
-/// ```
-/// use nested_csr::TensorShape;
-/// let network = nested_mask::nn::ds_cnn(TensorShape { channels: 1, height: 49, width: 10 }, 1.0, 12)?;
-/// assert_eq!(network.nodes()[0].output, TensorShape { channels: 64, height: 25, width: 5 });
-/// # Ok::<(), nested_mask::nn::NetworkError>(())
-/// ```
-pub fn ds_cnn(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
-    let mut b = NetworkBuilder::new(shape);
-    let input = b.input();
-    let window = Window { kernel: [10, 4], stride: 2, padding: Padding { top: 4, left: 1, bottom: 5, right: 1 } };
-    let x = b.convolution("conv1", input, window, scaled(64, width), Finish::NORM.then(Relu))?;
-    separable(b, x, &[(64, 1); 4], width, Relu, classes)
-}
-
-/// Blocks of a 3×3 depthwise and a sparse pointwise convolution, given as (channels, stride); then the classifier.
-fn separable(
-    mut b: NetworkBuilder,
-    mut x: TensorId,
-    blocks: &[(usize, u8)],
-    width: f64,
-    activation: Activation,
-    classes: usize,
-) -> Result<Network, NetworkError> {
-    let finish = Finish::NORM.then(activation);
-    for (index, &(channels, stride)) in blocks.iter().enumerate() {
-        let name = format!("block{}", index + 1);
-        x = b.depthwise(&format!("{name}.depthwise"), x, Window::square(3, stride, 1), finish)?;
-        let rows = scaled(channels, width);
-        x = b.convolution(&format!("{name}.pointwise"), x, Window::square(1, 1, 0), rows, finish.sparse())?;
+    let finish = Finish::NORM.then(Relu6);
+    let mut x = b.convolution("conv1", input, Window::square(3, 1, 1), scaled(32, width), finish)?;
+    for (index, (rows, stride)) in BLOCKS.into_iter().enumerate() {
+        x = separable(&mut b, index + 1, x, stride, scaled(rows, width), finish)?;
     }
     let x = b.global_average_pool("pool", x)?;
     b.fully_connected("logits", x, classes)?;
     b.finish()
+}
+
+/// DS-CNN (MLPerf Tiny's keyword spotter): a 10×4 convolution of 64 channels and stride 2, four depthwise-separable blocks,
+/// average pool, fully connected; ReLU. `width` scales the channels. The pointwise convolutions are sparse.
+///
+/// # Errors
+/// [`NetworkError`] when the input is too small or there is no class.
+pub fn ds_cnn(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
+    let padding = Padding { top: 4, left: 1, bottom: 5, right: 1 };
+    let first = Window { kernel: [10, 4], stride: 2, padding };
+    let rows = scaled(64, width);
+    let mut b = NetworkBuilder::new(shape);
+    let input = b.input();
+    let finish = Finish::NORM.then(Relu);
+    let mut x = b.convolution("conv1", input, first, rows, finish)?;
+    for index in 1..=4 {
+        x = separable(&mut b, index, x, 1, rows, finish)?;
+    }
+    let x = b.global_average_pool("pool", x)?;
+    b.fully_connected("logits", x, classes)?;
+    b.finish()
+}
+
+/// A 3×3 depthwise convolution, then a sparse pointwise one.
+fn separable(
+    b: &mut NetworkBuilder,
+    number: usize,
+    x: TensorId,
+    stride: u8,
+    rows: usize,
+    finish: Finish,
+) -> Result<TensorId, NetworkError> {
+    let x = b.depthwise(&format!("block{number}.depthwise"), x, Window::square(3, stride, 1), finish)?;
+    b.convolution(&format!("block{number}.pointwise"), x, Window::square(1, 1, 0), rows, finish.sparse())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dense MACs and weights.
+    fn size(network: &Network) -> (usize, usize) {
+        let nodes = network.nodes().iter().enumerate();
+        let sizes = nodes.filter_map(|(index, node)| {
+            let weights = network.weights(index)?;
+            let weights = weights.rows * weights.columns;
+            Some((weights * node.output.height * node.output.width, weights))
+        });
+        sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    }
+
+    #[test]
+    fn networks_have_the_sizes_they_are_known_for() {
+        let cifar = TensorShape { channels: 3, height: 32, width: 32 };
+        let fashion = TensorShape { channels: 1, height: 28, width: 28 };
+        let speech = TensorShape { channels: 1, height: 49, width: 10 };
+        let about = |found: (usize, usize), macs: f64, weights: f64| {
+            assert!((found.0 as f64 / macs - 1.0).abs() < 0.01, "{found:?}");
+            assert!((found.1 as f64 / weights - 1.0).abs() < 0.02, "{found:?}");
+        };
+        about(size(&resnet8(cifar, 1.0, 10).unwrap()), 12.5e6, 77.4e3);
+        about(size(&resnet8(fashion, 0.5, 10).unwrap()), 2.36e6, 19.3e3);
+        about(size(&mobilenet_v1(cifar, 1.0, 10).unwrap()), 46.4e6, 3.2e6);
+        about(size(&resnet9(cifar, 1.0, 10).unwrap()), 285e6, 2.4e6);
+        about(size(&ds_cnn(speech, 1.0, 12).unwrap()), 2.66e6, 22.0e3);
+    }
 }

@@ -53,12 +53,19 @@ impl Range {
         (self.high - self.low).max(f32::MIN_POSITIVE)
     }
 
-    /// The scale and zero point of the least error; 0 is always a whole count.
+    /// The scale and zero point of the least error, the greatest side clipped first; 0 is always a whole count.
     pub(super) fn quantization(&self) -> Quantization {
-        let tried = SHARES.map(|share| quantization_of(self.low, self.high, share as f32 / *SHARES.end() as f32));
-        let errors = tried.map(|quantization| (self.error(quantization), quantization));
-        let least = errors.reduce(|best, next| if next.0 <= best.0 { next } else { best });
-        least.map_or(Quantization { scale: 1.0, zero_point: 0 }, |(_, quantization)| quantization)
+        let clip = |high: bool, other: f32| {
+            let shares = SHARES.rev().map(|share| share as f32 / *SHARES.end() as f32);
+            let errors = shares.map(|share| {
+                let (low, high) = if high { (other, share) } else { (share, other) };
+                (self.error(quantization_of(self.low * low, self.high * high)), share)
+            });
+            errors.reduce(|best, next| if next.0 < best.0 { next } else { best }).map_or(1.0, |best| best.1)
+        };
+        let high = clip(true, 1.0);
+        let low = clip(false, high);
+        quantization_of(self.low * low, self.high * high)
     }
 
     /// Sum of squared errors over the counts.
@@ -74,9 +81,8 @@ impl Range {
     }
 }
 
-/// The int8 grid over a share of `[low, high]`, with 0 on a count.
-fn quantization_of(low: f32, high: f32, share: f32) -> Quantization {
-    let (low, high) = (low * share, high * share);
+/// The int8 grid over `[low, high]`, with 0 on a count.
+fn quantization_of(low: f32, high: f32) -> Quantization {
     let width = high - low;
     if width <= f32::MIN_POSITIVE * 256.0 {
         return Quantization { scale: 1.0, zero_point: -128 };
@@ -106,10 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn one_outlier_is_clipped() {
+    fn an_outlier_is_clipped_when_that_pays() {
         let mut values: Vec<f32> = (0..100_000).map(|i| (i % 1000) as f32 / 1000.0 - 0.5).collect();
-        values.push(3.0);
-        assert!(range(&values).quantization().scale < 3.0 / 255.0);
+        values.push(1.0);
+        assert!(range(&values).quantization().scale < 1.4 / 255.0);
+        *values.last_mut().unwrap() = 3.0;
+        assert!(range(&values).quantization().scale > 3.0 / 255.0);
     }
 
     #[test]

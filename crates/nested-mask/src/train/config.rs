@@ -61,7 +61,7 @@ impl Default for Config {
             label_smoothing: 0.0,
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,
-            augmentation: Augmentation { shift: 1, flip: true },
+            augmentation: Augmentation { shift: 1, flip: false },
         }
     }
 }

@@ -52,11 +52,11 @@ pub enum TrainError {
         /// Batch.
         batch: usize,
     },
-    /// The loss is not a number or infinite.
-    #[error("the loss is {loss} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite")]
+    /// The loss, or a weight that is to be ranked, is not a number or infinite.
+    #[error("{what} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite")]
     NotFinite {
-        /// The loss.
-        loss: String,
+        /// What was found.
+        what: String,
         /// The first layer with a value that is not finite; empty when only the loss is.
         layer: String,
         /// From 1.

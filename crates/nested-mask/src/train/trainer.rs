@@ -5,7 +5,7 @@ use super::{
     optimizer::{Optimizer, Rates},
 };
 use crate::{
-    NestedMask, RoutingMatrix,
+    MaskError, NestedMask, RoutingMatrix,
     nn::{Gradient, Loss, Network, Parameters, Passes, Statistics},
     schedule::cosine,
 };
@@ -151,7 +151,7 @@ impl Trainer {
             let done = self.epoch * steps + step;
             let share = done as f64 / (self.config.epochs * steps) as f64;
             if self.ranks_at(done, self.config.epochs * steps) {
-                self.rank(share)?;
+                self.rank(share).map_err(|error| at_step(error, self.epoch, step))?;
             }
             let change = || Change::draw(self.config.augmentation, &mut changes);
             let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
@@ -317,7 +317,7 @@ impl Trainer {
     fn not_finite(&self, loss: f64, step: usize) -> TrainError {
         let node = self.passes.first_not_finite();
         let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
-        TrainError::NotFinite { loss: loss.to_string(), layer, epoch: self.epoch + 1, step: step + 1 }
+        TrainError::NotFinite { what: format!("the loss is {loss}"), layer, epoch: self.epoch + 1, step: step + 1 }
     }
 
     /// Whether weights are ranked before step `done` (from 0) of `all`: now and then while sparsity grows, and a last time
@@ -346,6 +346,17 @@ impl Trainer {
             layer.mask = Some(mask.map_err(|error| TrainError::Mask { layer: name(), error })?);
         }
         Ok(())
+    }
+}
+
+/// The place in the training of a weight that could not be ranked.
+fn at_step(error: TrainError, epoch: usize, step: usize) -> TrainError {
+    match error {
+        TrainError::Mask { layer, error: MaskError::NotANumber { index } } => {
+            let what = format!("weight {index} is not a number");
+            TrainError::NotFinite { what, layer, epoch: epoch + 1, step: step + 1 }
+        }
+        other => other,
     }
 }
 

@@ -1,0 +1,59 @@
+//! Masks and gradient masking in a training loop of one's own, without this crate's layers: a linear classifier that nests
+//! two sparse ones, trained by plain gradient descent on `ndarray`.
+use ndarray::{Array1, Array2, Axis};
+use nested_mask::{Block, Ladder, Level, NestedMask, Routing, schedule::Ramp};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const INPUTS: usize = 40;
+const STEPS: usize = 300;
+
+/// Class probabilities of each row of logits.
+fn softmax(mut logits: Array2<f64>) -> Array2<f64> {
+    for mut row in logits.rows_mut() {
+        let greatest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+        row.mapv_inplace(|value| (value - greatest).exp());
+        let sum = row.sum();
+        row /= sum;
+    }
+    logits
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    // Only the first eight inputs say anything of the class.
+    let images = Array2::from_shape_simple_fn((256, INPUTS), || random.random_range(-1.0..1.0f64));
+    let labels: Array1<f64> =
+        images.rows().into_iter().map(|x| f64::from(x.iter().take(8).sum::<f64>() > 0.0)).collect();
+    let wanted = ndarray::stack![Axis(1), labels.mapv(|label| 1.0 - label), labels];
+
+    let ladder = Ladder::new([0.9, 0.7])?;
+    let ramp = Ramp { start: 0.1, end: 0.6 };
+    let mut weights = Array2::from_shape_simple_fn((2, INPUTS), || random.random_range(-0.1..0.1f64));
+    let mut mask = NestedMask::by_magnitude(weights.view(), &Ladder::dense(), Block::OneByOne)?;
+    for step in 0..STEPS {
+        let progress = step as f64 / STEPS as f64;
+        if progress <= ramp.end && ramp.factor(progress) > 0.0 {
+            let now: Vec<f64> = ladder.sparsities().iter().map(|s| s * ramp.factor(progress)).collect();
+            mask = NestedMask::by_magnitude(weights.view(), &Ladder::new(now)?, Block::OneByOne)?;
+        }
+        // Each level's loss, with the weights that the level uses.
+        let gradients: Vec<Array2<f64>> = (mask.levels().up_to())
+            .map(|level| {
+                let used = mask.apply(level, weights.view())?;
+                let error = softmax(images.dot(&used.t())) - &wanted;
+                Ok(error.t().dot(&images) / images.nrows() as f64)
+            })
+            .collect::<Result<_, nested_mask::MaskError>>()?;
+        let views: Vec<_> = gradients.iter().map(|gradient| gradient.view()).collect();
+        weights.scaled_add(-1.0, &Routing::Normalised.route(&views, &mask)?);
+    }
+    for level in mask.levels().up_to() {
+        let logits = images.dot(&mask.apply(level, weights.view())?.t());
+        let right = logits.rows().into_iter().zip(&labels).filter(|(row, label)| (row[1] > row[0]) == (**label > 0.5));
+        let share = right.count() as f64 / images.nrows() as f64;
+        println!("level {}: sparsity {:.2}, right {:.3}", level.number(), mask.sparsity(level), share);
+        assert!(level == Level::FIRST || share > 0.95);
+    }
+    Ok(())
+}
