@@ -15,6 +15,8 @@ use nested_csr::{
 };
 use rows::QuantizedLayer;
 
+pub use rows::quantize_row;
+
 /// What can go wrong in quantisation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -3,6 +3,20 @@ use super::{QuantError, fraction, multiplier};
 use crate::nn::Layer;
 use nested_csr::{Level, Quantization, Requantization};
 
+/// Symmetric int8 weights of one row, in −127..=127, and the real step of one count: `max |w| / 127`, or 1 for a row of
+/// zeros. Values must be finite: what is not becomes 0 or an extreme.
+///
+/// ```
+/// let (integers, step) = nested_mask::quant::quantize_row(&[0.0, -0.5, 1.27]);
+/// assert_eq!(integers, [0, -50, 127]);
+/// assert_eq!(step, 1.27 / 127.0);
+/// ```
+pub fn quantize_row(values: &[f32]) -> (Vec<i8>, f32) {
+    let greatest = values.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
+    let step = if greatest > 0.0 { greatest / 127.0 } else { 1.0 };
+    (values.iter().map(|value| (value / step).round().clamp(-127.0, 127.0) as i8).collect(), step)
+}
+
 /// Int8 weights of one layer: one scale a row, for all levels.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct QuantizedLayer {
@@ -23,11 +37,10 @@ impl QuantizedLayer {
         for (row, values) in layer.weights.rows().into_iter().enumerate() {
             let kept = |column: usize| rings.as_ref().is_none_or(|rings| rings[row * columns + column] != 0);
             let values: Vec<f32> = (0..columns).map(|column| if kept(column) { values[column] } else { 0.0 }).collect();
-            let greatest = values.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
-            let step = if greatest > 0.0 { greatest / 127.0 } else { 1.0 };
-            let scale = step * sign(name, layer, row)?;
-            weights.extend(values.iter().map(|value| (value / scale).round().clamp(-127.0, 127.0) as i8));
-            scales.push(scale);
+            let (integers, step) = quantize_row(&values);
+            let sign = sign(name, layer, row)?;
+            weights.extend(integers.iter().map(|&integer| if sign < 0.0 { -integer } else { integer }));
+            scales.push(step * sign);
         }
         Ok(QuantizedLayer { weights, rings, scales })
     }
