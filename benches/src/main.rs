@@ -1,2 +1,76 @@
-//! Command line.
-fn main() {}
+//! Experiments, benchmarks and the end-to-end pipeline. `nested-bench help` lists the commands.
+#![forbid(unsafe_code)]
+mod commands;
+mod data;
+mod deployed;
+mod error;
+mod files;
+mod interrupt;
+mod options;
+mod plot;
+mod progress;
+mod random;
+mod report;
+mod storage;
+mod table;
+mod training;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use std::process::ExitCode;
+
+/// Building blocks of nested sparse ConvNets: experiments and benchmarks
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Pipeline(commands::pipeline::Options),
+    Evaluate(commands::evaluate::Options),
+    CheckReport(commands::check_report::Options),
+    Storage(commands::storage::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match &cli.command {
+        Command::Pipeline(options) => commands::pipeline::run(options),
+        Command::Evaluate(options) => commands::evaluate::run(options),
+        Command::CheckReport(options) => commands::check_report::run(options),
+        Command::Storage(options) => commands::storage::run(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help in full and an error as one line: clap's first paragraph, without its advice.
+fn usage(error: &clap::Error) -> ExitCode {
+    const USAGE: u8 = 2;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print!("{error}");
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            ExitCode::from(USAGE)
+        }
+        _ => {
+            let text = error.to_string();
+            let paragraph: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            eprintln!("{}", paragraph.join(" "));
+            ExitCode::from(USAGE)
+        }
+    }
+}

@@ -119,6 +119,52 @@ struct Open {
     second: Option<(usize, i8)>,
 }
 
+/// What is left of a row: blocks from `start` on, of a row of `blocks` blocks and `columns` columns, of which `free`
+/// blocks were free before the ring.
+struct Stretch {
+    start: u32,
+    blocks: u32,
+    free: u32,
+    columns: usize,
+}
+
+impl Stretch {
+    /// Decodes it a block at a time; returns how many there were. Not inlined: the loop over rings stays small.
+    #[inline(never)]
+    fn walk<S: Sink, const WIDTH: usize, const MAPPED: bool>(
+        &self,
+        cursor: &mut Cursor<'_>,
+        map: &mut Map,
+        sink: &mut S,
+    ) -> u32 {
+        // A copy, so that the loops keep the cursor in registers.
+        let mut local = *cursor;
+        let mut values = local.values.iter();
+        let mut met = 0u32;
+        // For bytes: what a long gap or a lone block left.
+        local.walk::<MAPPED>(map, self.start, self.blocks, self.free, |map, block| {
+            if MAPPED {
+                map.take(block);
+            }
+            met = met.wrapping_add(1);
+            let column = (block as usize).wrapping_mul(WIDTH);
+            if let Some(weight) = values.next() {
+                sink.weight(column, weight.cast_signed());
+            }
+            let column = column.wrapping_add(1);
+            if WIDTH == 2
+                && column < self.columns
+                && let Some(weight) = values.next()
+            {
+                sink.weight(column, weight.cast_signed());
+            }
+        });
+        local.values = values.as_slice();
+        *cursor = local;
+        met
+    }
+}
+
 impl<'a> Rows<'a> {
     pub(crate) fn new(view: &MatrixView<'a>, level: Level) -> Rows<'a> {
         let shape = view.shape();
@@ -151,7 +197,9 @@ impl<'a> Rows<'a> {
     /// As [`Rows::next_row`], into a [`Sink`].
     #[inline]
     pub fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
-        self.finish_row();
+        if self.open.is_some() {
+            self.finish_row();
+        }
         self.rows_left = self.rows_left.checked_sub(1)?;
         match (self.mapped, self.block) {
             (false, Block::OneByOne) => self.whole_row::<_, 1, false>(sink),
@@ -166,43 +214,26 @@ impl<'a> Rows<'a> {
         if MAPPED {
             self.map.clear(self.blocks);
         }
-        let mut free = self.blocks;
+        // An odd row's last block is alone: its weights do not come in whole blocks.
+        let whole = self.columns.is_multiple_of(WIDTH);
+        let (columns, blocks) = (self.columns, self.blocks);
+        let mut free = blocks;
         for cursor in self.cursors.iter_mut().take(self.level.number()) {
-            // A copy, so that the loops keep the cursor in registers.
-            let mut local = *cursor;
             let (mut start, mut met) = (0, 0u32);
-            if local.counts_rows() {
-                // An odd row's last block is alone: its weights do not come in whole blocks.
-                let (gaps, weights) = local.begin_row::<WIDTH>(self.columns.is_multiple_of(WIDTH));
+            if cursor.counts_rows() {
+                let (gaps, weights) = cursor.begin_row::<WIDTH>(whole);
                 let (done, next) = if MAPPED {
                     Marked::<_, WIDTH> { map: &mut self.map, sink }.blocks(gaps, weights)
                 } else {
                     sink.blocks(gaps, weights)
                 };
-                local.pass_blocks::<WIDTH>(done);
+                cursor.pass_blocks::<WIDTH>(done);
                 (start, met) = (next, u32::try_from(done).unwrap_or(u32::MAX));
             }
-            let mut values = local.values.iter();
-            // For bytes: what a long gap or a lone block left.
-            local.walk::<MAPPED>(&mut self.map, start, self.blocks, free, |map, block| {
-                if MAPPED {
-                    map.take(block);
-                }
-                met = met.wrapping_add(1);
-                let column = (block as usize).wrapping_mul(WIDTH);
-                if let Some(weight) = values.next() {
-                    sink.weight(column, weight.cast_signed());
-                }
-                let column = column.wrapping_add(1);
-                if WIDTH == 2
-                    && column < self.columns
-                    && let Some(weight) = values.next()
-                {
-                    sink.weight(column, weight.cast_signed());
-                }
-            });
-            local.values = values.as_slice();
-            *cursor = local;
+            if cursor.pending() > 0 {
+                let stretch = Stretch { start, blocks, free, columns };
+                met = met.wrapping_add(stretch.walk::<S, WIDTH, MAPPED>(cursor, &mut self.map, sink));
+            }
             free = free.wrapping_sub(met);
         }
     }

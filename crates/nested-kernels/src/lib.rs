@@ -1,2 +1,33 @@
-//! Integer kernels.
+#![doc = include_str!("../README.md")]
 #![no_std]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod add;
+mod arch;
+mod conv;
+mod depthwise;
+mod error;
+mod geometry;
+mod governor;
+mod network;
+mod plan;
+mod pool;
+mod requant;
+mod rows;
+mod softmax;
+#[cfg(test)]
+mod tests;
+
+pub use add::{add, add_in_place};
+pub use conv::{Scratch, convolution, convolution_scratch};
+pub use depthwise::{depthwise, depthwise_scratch};
+pub use error::{KernelError, NodeFault};
+pub use geometry::Geometry;
+pub use governor::Governor;
+pub use network::Network;
+pub use plan::MAX_NODES;
+pub use pool::{average_pool, max_pool};
+pub use softmax::Softmax;

@@ -1,1 +1,15 @@
-//! Masks and training of nested sparse ConvNets.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod ladder;
+pub mod mask;
+pub mod nn;
+pub mod quant;
+pub mod routing;
+pub mod schedule;
+pub mod train;
+
+pub use ladder::{Ladder, LadderError};
+pub use mask::{MaskError, NestedMask};
+pub use nested_csr::{Block, Level};
+pub use routing::{Routing, RoutingError, RoutingMatrix};

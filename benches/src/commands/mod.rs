@@ -1,0 +1,5 @@
+//! The commands, one file each.
+pub mod check_report;
+pub mod evaluate;
+pub mod pipeline;
+pub mod storage;

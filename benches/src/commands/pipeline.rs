@@ -1,0 +1,188 @@
+//! `pipeline`: images in, a compressed nested network and its figures out.
+use crate::{
+    deployed::{self, Deployed},
+    error::Error,
+    files, interrupt,
+    options::{self, BlockOption, DataOptions, LadderOption},
+    plot,
+    report::{Entry, Report},
+    training::Run,
+};
+use clap::Args;
+use nested_csr::Level;
+use nested_mask::{
+    Ladder, nn, quant,
+    schedule::Ramp,
+    train::{Config, Dataset, Trainer},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Train, compress, read back and run a nested network at each of its levels
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    data: DataOptions,
+    /// Sparsities of the levels in per cent, falling
+    #[arg(long, default_value = "90,80,70", value_name = "PERCENTS")]
+    ladder: LadderOption,
+    /// Weights that share one index
+    #[arg(long, default_value_t = BlockOption::OneByOne)]
+    block: BlockOption,
+    /// Factor of the channels 16/32/64
+    #[arg(long, default_value = "0.5", value_parser = options::width)]
+    width: f64,
+    /// Times that each training image is seen
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    epochs: Option<u32>,
+    /// Images a training step
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    batch: u32,
+    /// Seed of all that is random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder to write into
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    out: PathBuf,
+    /// Go on from the checkpoint in the folder
+    #[arg(long)]
+    resume: bool,
+    /// Measure on a fifth of the training images instead of the test images, to choose settings
+    #[arg(long)]
+    validation: bool,
+    /// A short training, to see that all works
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Files in the folder.
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const DENSE_CHECKPOINT: &str = "checkpoint-dense.safetensors";
+const MODEL: &str = "model.ncsr";
+const DENSE_MODEL: &str = "dense.ncsr";
+const PICTURE: &str = "accuracy_latency.png";
+const REPORT: &str = "report.json";
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    files::prepare_folder(&options.out)?;
+    let mut images = options.data.source().load()?;
+    if options.validation {
+        images = images.validation();
+    }
+    let checkpoint = options.out.join(CHECKPOINT);
+    if !options.resume {
+        files::remove(&checkpoint)?;
+        files::remove(&options.out.join(DENSE_CHECKPOINT))?;
+    }
+    interrupt::end_with(format!("go on with --resume; the epochs done are in {}", checkpoint.display()))?;
+
+    let (nested, train_seconds) = options.train("nested", options.ladder.0.clone(), CHECKPOINT, &images.train)?;
+    let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
+    let mut nested = Subject::deploy(nested, &images.train, &options.out.join(MODEL))?;
+    let mut dense = Subject::deploy(dense, &images.train, &options.out.join(DENSE_MODEL))?;
+
+    let levels = nested.file.levels();
+    let candidates: Vec<_> =
+        levels.up_to().map(|level| (&nested.file, level)).chain([(&dense.file, Level::FIRST)]).collect();
+    let host_ms = deployed::milliseconds(&candidates, &images.test)?;
+    let entry_of_level = |(level, &ms): (Level, &f64)| nested.entry(level, &images.test, ms);
+    let report = Report {
+        levels: levels.up_to().zip(&host_ms).map(entry_of_level).collect::<Result<_, _>>()?,
+        dense: Entry { level: None, ..dense.entry(Level::FIRST, &images.test, host_ms[levels.number()])? },
+        train_images: images.train.len(),
+        test_images: images.test.len(),
+        dataset: images.name,
+        network: format!("resnet8, width {}", options.width),
+        block: options.block.to_string(),
+        seed: options.seed,
+        epochs: options.epochs(),
+        train_seconds: train_seconds.as_secs_f64(),
+    };
+    publish(&report, &options.out)
+}
+
+/// Prints the table and writes picture and report; the report comes last, so that one that is there is complete.
+fn publish(report: &Report, folder: &Path) -> Result<(), Error> {
+    plot::accuracy_latency(&folder.join(PICTURE), report)?;
+    report.write(&folder.join(REPORT))?;
+    print!("{}", report.table());
+    Ok(())
+}
+
+impl Options {
+    fn epochs(&self) -> usize {
+        const EPOCHS: u32 = 120;
+        const QUICK_EPOCHS: u32 = 3;
+        self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
+    }
+
+    /// How both networks are trained; what the options leave open was chosen with `--validation`.
+    fn config(&self, ladder: Ladder) -> Config {
+        Config {
+            ladder,
+            block: self.block.into(),
+            epochs: self.epochs(),
+            batch: self.batch as usize,
+            seed: self.seed,
+            learning_rate: 0.2,
+            weight_decay: 5e-4,
+            ramp: Ramp { start: 0.0, end: 0.3 },
+            ..Config::default()
+        }
+    }
+
+    /// Trains one network with these options.
+    fn train(
+        &self,
+        name: &'static str,
+        ladder: Ladder,
+        checkpoint: &str,
+        images: &Dataset,
+    ) -> Result<(Trainer, Duration), Error> {
+        let checkpoint = self.out.join(checkpoint);
+        let run = Run {
+            name,
+            network: nn::resnet8(images.shape, self.width, images.classes)?,
+            config: self.config(ladder),
+            checkpoint,
+        };
+        // The second of the two trainings may not have begun when the first was interrupted.
+        let resume = self.resume && (name == "nested" || run.checkpoint.exists());
+        run.train(resume, images)
+    }
+}
+
+/// A trained network, and the file made of it as it was read back.
+struct Subject {
+    trainer: Trainer,
+    file: Deployed,
+}
+
+impl Subject {
+    /// Quantises, writes the file and reads it back.
+    fn deploy(trainer: Trainer, images: &Dataset, path: &Path) -> Result<Subject, Error> {
+        /// Training images from which the ranges of the activations are taken.
+        const CALIBRATION: usize = 1_024;
+        let calibration = images.subset(&(0..CALIBRATION).collect::<Vec<_>>());
+        let model = quant::quantize(trainer.trained(), &calibration)?;
+        files::write(path, model.as_bytes())?;
+        Ok(Subject { trainer, file: Deployed::read(path)? })
+    }
+
+    /// What a level is worth.
+    fn entry(&mut self, level: Level, test: &Dataset, host_ms: f64) -> Result<Entry, Error> {
+        Ok(Entry {
+            level: Some(level.number()),
+            sparsity: 100.0 * self.trainer.sparsity(level),
+            stored: self.file.stored(level)?,
+            top1_float: 100.0 * self.trainer.evaluate(level, test)?,
+            top1_int8: self.file.top1(level, test)?,
+            nonzero_macs: self.file.nonzero_macs(level)?,
+            file_bytes: self.file.file_bytes(level)?,
+            host_ms,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! The binary batches of CIFAR-10: records of one label byte and 32×32 pixels of red, then green, then blue.
+use super::{
+    Dataset, Split,
+    error::{DataError, Problem},
+    stream::Stream,
+};
+use nested_csr::TensorShape;
+use std::path::Path;
+
+const SHAPE: TensorShape = TensorShape { channels: 3, height: 32, width: 32 };
+const CLASSES: usize = 10;
+const BATCHES: usize = 5;
+
+/// Reads `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin` of a folder.
+pub fn load(folder: &Path) -> Result<Split, DataError> {
+    let mut train = Dataset { shape: SHAPE, classes: CLASSES, pixels: Vec::new(), labels: Vec::new() };
+    let mut test = train.clone();
+    let first = append(open(folder, "data_batch_1.bin")?, None, &mut train)?;
+    for batch in 2..=BATCHES {
+        append(open(folder, &format!("data_batch_{batch}.bin"))?, Some(first), &mut train)?;
+    }
+    append(open(folder, "test_batch.bin")?, Some(first), &mut test)?;
+    Ok(Split { name: folder.display().to_string(), train, test })
+}
+
+fn open(folder: &Path, name: &str) -> Result<Stream<'static>, DataError> {
+    let path = folder.join(name);
+    if !path.exists() {
+        return Err(DataError::Missing { folder: folder.to_owned(), name: name.to_owned() });
+    }
+    Stream::open(&path)
+}
+
+/// Appends the records of a batch and says how many there were.
+///
+/// A batch has no header; that all hold equally many records is what shows one that was cut between two records.
+fn append(mut stream: Stream<'_>, expected: Option<usize>, dataset: &mut Dataset) -> Result<usize, DataError> {
+    let before = dataset.labels.len();
+    while dataset.labels.is_empty() || !stream.at_end()? {
+        let label = stream.bytes(1, "a record")?[0];
+        if usize::from(label) >= CLASSES {
+            return Err(stream.wrong_before(1, Problem::Label { label, classes: CLASSES }));
+        }
+        dataset.labels.push(label);
+        stream.append(SHAPE.len(), &mut dataset.pixels, "a record")?;
+    }
+    let records = dataset.labels.len() - before;
+    match expected {
+        Some(expected) if records != expected => {
+            let (found, expected) = (records as u64, expected as u64);
+            let other = "data_batch_1.bin".to_owned();
+            Err(stream.wrong(Problem::Mismatch { what: "the number of records", found, expected, other }))
+        }
+        _ => Ok(records),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const RECORD: usize = 1 + 3 * 32 * 32;
+
+    /// Two records a batch; the label is the batch's number and then 9, each pixel byte its own position, modulo 251.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for batch in 0..=BATCHES {
+            let name = if batch == 0 { "test_batch.bin".to_owned() } else { format!("data_batch_{batch}.bin") };
+            let record = |label| [label].into_iter().chain((0..SHAPE.len()).map(|at| (at % 251) as u8));
+            let bytes: Vec<u8> = record(batch as u8).chain(record(9)).collect();
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+
+    fn message(folder: &tempfile::TempDir) -> String {
+        let message = load(folder.path()).expect_err("accepted").to_string();
+        message.replace(&format!("{}", folder.path().display()), "DIR")
+    }
+
+    #[test]
+    fn batches_follow_each_other() {
+        let split = load(folder().path()).unwrap();
+        assert_eq!(split.train.labels, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
+        assert_eq!(split.test.labels, [0, 9]);
+        assert_eq!(split.train.pixels.len(), 10 * SHAPE.len());
+        assert_eq!(split.train.pixels[SHAPE.len() + 1024], (1024 % 251) as u8);
+    }
+
+    #[test]
+    fn a_cut_batch_is_an_error_with_its_byte() {
+        for (length, expected) in [
+            (0, "byte 0: the number of records is 0, but data_batch_1.bin says 2"),
+            (RECORD, "byte 3073: the number of records is 1, but data_batch_1.bin says 2"),
+            (RECORD + 10, "byte 3083: the file ends here, 3063 bytes short of a record"),
+        ] {
+            let folder = folder();
+            let path = folder.path().join("data_batch_3.bin");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert_eq!(message(&folder), format!("DIR/data_batch_3.bin: {expected}"));
+        }
+    }
+
+    #[test]
+    fn empty_files_missing_files_and_labels_out_of_range_are_errors() {
+        let empty = folder();
+        fs::write(empty.path().join("data_batch_1.bin"), []).unwrap();
+        assert_eq!(message(&empty), "DIR/data_batch_1.bin: byte 0: the file ends here, 1 bytes short of a record");
+
+        let missing = folder();
+        fs::remove_file(missing.path().join("test_batch.bin")).unwrap();
+        assert_eq!(message(&missing), "DIR: no file test_batch.bin");
+
+        let label = folder();
+        let path = label.path().join("data_batch_2.bin");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[RECORD] = 10;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(message(&label), "DIR/data_batch_2.bin: byte 3073: label 10, but the classes are 0..=9");
+    }
+}

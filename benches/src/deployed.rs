@@ -1,0 +1,168 @@
+//! A model as a device would have it: read from a file and run with integers.
+use crate::{error::Error, files};
+use nested_csr::{Level, Model, Operation, Weights};
+use nested_kernels::Network;
+use nested_mask::train::Dataset;
+use rayon::prelude::*;
+use std::{
+    hint::black_box,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// A model file, checked and ready to run.
+pub struct Deployed {
+    path: PathBuf,
+    network: Network<Vec<u8>>,
+}
+
+impl Deployed {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// A file that is not a model, or a model that this build cannot run.
+    pub fn read(path: &Path) -> Result<Deployed, Error> {
+        let model =
+            Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })?;
+        let network = Network::new(model).map_err(|source| Error::Kernel { path: path.to_owned(), source })?;
+        Ok(Deployed { path: path.to_owned(), network })
+    }
+
+    /// Checks that the images have the size that the model reads.
+    pub fn check_images(&self, images: &Dataset) -> Result<(), Error> {
+        let model = self.network.model().input_shape();
+        if model != images.shape {
+            return Err(Error::Images { path: self.path.clone(), model, images: images.shape });
+        }
+        Ok(())
+    }
+
+    /// The densest level.
+    pub fn levels(&self) -> Level {
+        self.network.model().levels()
+    }
+
+    /// Per cent of the images whose greatest output is their label's (of equal ones the first counts).
+    pub fn top1(&self, level: Level, images: &Dataset) -> Result<f64, Error> {
+        let right = (0..images.len())
+            .into_par_iter()
+            .map_init(
+                || self.session(),
+                |session, index| {
+                    let class = session.classify(level, images.image(index))?;
+                    Ok(usize::from(class == usize::from(images.labels[index])))
+                },
+            )
+            .sum::<Result<usize, Error>>()?;
+        Ok(100.0 * right as f64 / images.len() as f64)
+    }
+
+    /// Multiplications with a stored weight for one image, over all layers; padding counts as pixels.
+    pub fn nonzero_macs(&self, level: Level) -> Result<u64, Error> {
+        self.sum_over_nodes(|operation, pixels| {
+            Ok(match operation {
+                Operation::Convolution { weights: Weights::Sparse(matrix), .. } => {
+                    pixels * matrix.stored(level)? as u64
+                }
+                Operation::Convolution { weights: Weights::Dense(weights), .. } => pixels * weights.len() as u64,
+                Operation::Depthwise { weights, .. } => pixels * weights.len() as u64,
+                _ => 0,
+            })
+        })
+    }
+
+    /// Per cent of the sparse layers' weights that the file stores at a level; 100 when it has no sparse layer.
+    pub fn stored(&self, level: Level) -> Result<f64, Error> {
+        let of_sparse = |count: &dyn Fn(nested_csr::MatrixView<'_>) -> Result<usize, nested_csr::FormatError>| {
+            self.sum_over_nodes(|operation, _| match operation {
+                Operation::Convolution { weights: Weights::Sparse(matrix), .. } => Ok(count(matrix)? as u64),
+                _ => Ok(0),
+            })
+        };
+        let all = of_sparse(&|matrix| Ok(matrix.shape().rows * matrix.shape().columns))?;
+        let stored = of_sparse(&|matrix| matrix.stored(level))?;
+        Ok(if all == 0 { 100.0 } else { 100.0 * stored as f64 / all as f64 })
+    }
+
+    /// Bytes of the shortest prefix that serves a level.
+    pub fn file_bytes(&self, level: Level) -> Result<usize, Error> {
+        self.network.model().prefix(level).map(<[u8]>::len).map_err(|source| self.format_error(source))
+    }
+
+    /// Sums over the nodes, given each one's operation and the pixels of its output.
+    fn sum_over_nodes(
+        &self,
+        of_node: impl Fn(Operation<'_>, u64) -> Result<u64, nested_csr::FormatError>,
+    ) -> Result<u64, Error> {
+        let model = self.network.model();
+        (0..model.node_count())
+            .filter_map(|index| model.node(index))
+            .map(|node| of_node(node.operation, (node.output.height * node.output.width) as u64))
+            .sum::<Result<u64, _>>()
+            .map_err(|source| self.format_error(source))
+    }
+
+    fn format_error(&self, source: nested_csr::FormatError) -> Error {
+        Error::Model { path: self.path.clone(), source }
+    }
+
+    /// Memory to run in.
+    fn session(&self) -> Session<'_> {
+        let model = self.network.model();
+        Session {
+            deployed: self,
+            input: vec![0; model.input_shape().len()],
+            arena: vec![0; self.network.preferred_arena_len()],
+            output: vec![0; model.output_shape().len()],
+        }
+    }
+}
+
+/// A model with the memory that one thread runs it in.
+struct Session<'a> {
+    deployed: &'a Deployed,
+    input: Vec<i8>,
+    arena: Vec<u8>,
+    output: Vec<i8>,
+}
+
+impl Session<'_> {
+    /// The class of an image of 8-bit pixels.
+    fn classify(&mut self, level: Level, pixels: &[u8]) -> Result<usize, Error> {
+        self.input.clear();
+        self.input.extend(pixels.iter().map(|&pixel| pixel.wrapping_sub(128) as i8));
+        let network = &self.deployed.network;
+        network
+            .run(level, &self.input, &mut self.arena, &mut self.output)
+            .map_err(|source| Error::Kernel { path: self.deployed.path.clone(), source })?;
+        let first_greatest = (0..self.output.len()).rev().max_by_key(|&class| self.output[class]);
+        Ok(first_greatest.unwrap_or(0))
+    }
+}
+
+/// Milliseconds an image on one thread, of each model at its level: the median of many rounds, in each of which all of
+/// them run, so that what else the machine does meets all alike.
+pub fn milliseconds(candidates: &[(&Deployed, Level)], images: &Dataset) -> Result<Vec<f64>, Error> {
+    const ROUNDS: usize = 31;
+    const IMAGES_A_ROUND: usize = 32;
+    let mut times = vec![Vec::with_capacity(ROUNDS); candidates.len()];
+    let mut sessions: Vec<_> = candidates.iter().map(|(deployed, _)| deployed.session()).collect();
+    // The first round warms the caches and is not counted.
+    for round in 0..=ROUNDS {
+        for (index, &(_, level)) in candidates.iter().enumerate() {
+            let start = Instant::now();
+            for image in 0..IMAGES_A_ROUND {
+                black_box(sessions[index].classify(level, images.image(image % images.len()))?);
+            }
+            if round > 0 {
+                times[index].push(start.elapsed().as_secs_f64() * 1e3 / IMAGES_A_ROUND as f64);
+            }
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

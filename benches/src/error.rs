@@ -1,0 +1,42 @@
+//! All that can end a command.
+use crate::data::DataError;
+use nested_csr::TensorShape;
+use std::{io, path::PathBuf};
+
+/// Why a command failed; its message is one line that names the thing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{}: cannot be drawn: {problem}", path.display())]
+    Picture { path: PathBuf, problem: String },
+    #[error("{}: {source}", path.display())]
+    Model { path: PathBuf, source: nested_csr::FormatError },
+    #[error("{}: {source}", path.display())]
+    Kernel { path: PathBuf, source: nested_kernels::KernelError },
+    #[error("{}: reads images of {}, but these are {}", path.display(), size(.model), size(.images))]
+    Images { path: PathBuf, model: TensorShape, images: TensorShape },
+    #[error(transparent)]
+    Format(#[from] nested_csr::FormatError),
+    #[error(transparent)]
+    Ladder(#[from] nested_mask::LadderError),
+    #[error(transparent)]
+    Network(#[from] nested_mask::nn::NetworkError),
+    #[error(transparent)]
+    Training(#[from] nested_mask::train::TrainError),
+    #[error(transparent)]
+    Quantization(#[from] nested_mask::quant::QuantError),
+    #[error("Ctrl-C cannot be handled: {0}")]
+    Interrupt(#[from] ctrlc::Error),
+    #[error("{}: {problem}", path.display())]
+    Report { path: PathBuf, problem: String },
+}
+
+fn size(shape: &TensorShape) -> String {
+    format!("{}×{}×{}", shape.height, shape.width, shape.channels)
+}

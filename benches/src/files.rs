@@ -1,0 +1,120 @@
+//! Writing files so that none is ever half there.
+use crate::error::Error;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Held while a file is written; whoever holds it may end the program without leaving a temporary file behind.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Waits until no file is being written, and keeps it so.
+pub fn hold_writes() -> MutexGuard<'static, ()> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the folder, and checks that files can be written there.
+pub fn prepare_folder(folder: &Path) -> Result<(), Error> {
+    let probe = folder.join(".writable.tmp");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&probe, []))
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|source| Error::Write { path: folder.to_owned(), source })
+}
+
+/// Lets `write` make the file under a temporary name in the same folder, then renames it: at any moment the file is the
+/// old one or the new one, whole.
+pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let _writing = hold_writes();
+    let temporary = temporary(path);
+    let result = write(&temporary).and_then(|()| {
+        fs::File::open(&temporary)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&temporary, path))
+            .map_err(|source| Error::Write { path: path.to_owned(), source }.into())
+    });
+    if result.is_err() {
+        // The error to report is the one of the writing, not of the tidying up after it.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+/// Writes `bytes`, whole or not at all.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    replace(path, |temporary| {
+        fs::write(temporary, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+    })
+}
+
+/// Writes `value` as JSON for machines, indented for people.
+///
+/// # Errors
+/// A file that cannot be written, a number that JSON does not have.
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Error> {
+    let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
+    let mut text = serde_json::to_string_pretty(value).map_err(wrong)?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+/// The trained models that the repository holds, by name.
+pub fn committed_models() -> Result<Vec<PathBuf>, Error> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let wrong = |source| Error::Read { path: folder.clone(), source };
+    let mut models = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(wrong)? {
+        models.push(entry.map_err(wrong)?.path());
+    }
+    models.retain(|path| path.extension().is_some_and(|extension| extension == "ncsr"));
+    models.sort();
+    Ok(models)
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+/// Removes a file if it is there.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Write { path: path.to_owned(), source }),
+        _ => Ok(()),
+    }
+}
+
+/// The same folder and extension (writers choose the file's kind by it), another name.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".tmp-{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, b"old").unwrap();
+        let failed = replace(&path, |temporary| {
+            fs::write(temporary, "half").unwrap();
+            Err(Error::Read { path: temporary.to_owned(), source: io::ErrorKind::Other.into() })
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_replaces_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+    }
+}

@@ -1,0 +1,125 @@
+//! Options that several commands share, and the checks of their values.
+use crate::data::Source;
+use clap::{Args, ValueEnum};
+use nested_csr::MAX_LEVELS;
+use nested_mask::{Block, Ladder};
+use std::path::PathBuf;
+
+/// Which images.
+#[derive(Args, Clone, Debug)]
+pub struct DataOptions {
+    /// Folder with the four IDX files of an MNIST-like set, plain or .gz [default: the built-in images]
+    #[arg(long, value_name = "DIR", conflicts_with = "cifar10")]
+    data: Option<PathBuf>,
+    /// Folder with the binary batches of CIFAR-10
+    #[arg(long, value_name = "DIR")]
+    cifar10: Option<PathBuf>,
+}
+
+impl DataOptions {
+    /// The source that the options name.
+    pub fn source(&self) -> Source {
+        match (&self.data, &self.cifar10) {
+            (Some(folder), _) => Source::Idx(folder.clone()),
+            (None, Some(folder)) => Source::Cifar10(folder.clone()),
+            (None, None) => Source::Builtin,
+        }
+    }
+}
+
+/// The positions that share one index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BlockOption {
+    #[value(name = "1x1")]
+    OneByOne,
+    #[value(name = "1x2")]
+    OneByTwo,
+}
+
+impl From<BlockOption> for Block {
+    fn from(option: BlockOption) -> Block {
+        match option {
+            BlockOption::OneByOne => Block::OneByOne,
+            BlockOption::OneByTwo => Block::OneByTwo,
+        }
+    }
+}
+
+impl From<Block> for BlockOption {
+    fn from(block: Block) -> BlockOption {
+        match block {
+            Block::OneByOne => BlockOption::OneByOne,
+            Block::OneByTwo => BlockOption::OneByTwo,
+        }
+    }
+}
+
+impl std::fmt::Display for BlockOption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            BlockOption::OneByOne => "1x1",
+            BlockOption::OneByTwo => "1x2",
+        })
+    }
+}
+
+/// A ladder, written as per cents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LadderOption(pub Ladder);
+
+impl std::str::FromStr for LadderOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LadderOption, String> {
+        let number = |part: &str| match part.trim().parse::<f64>() {
+            Ok(sparsity) if sparsity > 0.0 && sparsity < 100.0 => Ok(sparsity),
+            Ok(sparsity) => Err(format!("sparsity {sparsity} is not between 0 and 100 per cent")),
+            Err(_) => Err(format!("`{part}` is not a number")),
+        };
+        let sparsities = text.split(',').map(number).collect::<Result<Vec<_>, _>>()?;
+        if sparsities.len() > MAX_LEVELS {
+            return Err(format!("{} levels, but at most {MAX_LEVELS} are possible", sparsities.len()));
+        }
+        match sparsities.windows(2).find(|pair| pair[0] <= pair[1]) {
+            Some(pair) => Err(format!("{} does not come below {}: sparsities must fall", pair[1], pair[0])),
+            None => {
+                let fractions: Vec<f64> = sparsities.iter().map(|per_cent| per_cent / 100.0).collect();
+                Ladder::new(fractions).map(LadderOption).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+/// A network's width: a factor of its channels.
+pub fn width(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(width) if (1.0 / 16.0..=8.0).contains(&width) => Ok(width),
+        Ok(width) => Err(format!("{width} is not between 0.0625 and 8")),
+        Err(_) => Err("not a number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_falls_strictly_within_0_and_100() {
+        assert_eq!("90,80,70".parse(), Ok(LadderOption(Ladder::new([0.9, 0.8, 0.7]).unwrap())));
+        assert_eq!("99.5".parse(), Ok(LadderOption(Ladder::new([0.995]).unwrap())));
+        for (text, expected) in [
+            ("", "`` is not a number"),
+            ("90,x", "`x` is not a number"),
+            ("90,,70", "`` is not a number"),
+            ("90,NaN", "sparsity NaN is not between 0 and 100 per cent"),
+            ("100,90", "sparsity 100 is not between 0 and 100 per cent"),
+            ("90,0", "sparsity 0 is not between 0 and 100 per cent"),
+            ("90,-5", "sparsity -5 is not between 0 and 100 per cent"),
+            ("70,80", "80 does not come below 70: sparsities must fall"),
+            ("90,80,80", "80 does not come below 80: sparsities must fall"),
+            ("9,8,7,6,5,4,3,2,1", "9 levels, but at most 8 are possible"),
+        ] {
+            assert_eq!(text.parse::<LadderOption>(), Err(expected.to_owned()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Pictures. Fonts come with the program, so that they look the same everywhere and need nothing installed.
+use crate::{
+    error::Error,
+    files,
+    report::{Entry, Report},
+};
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::{
+        FontStyle, register_font,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+use std::{ops::Range, path::Path, sync::Once};
+
+const FONT: &str = "sans-serif";
+const SIZE: (u32, u32) = (1280, 800);
+/// Colours that people who cannot tell red from green tell apart (Okabe and Ito), and greys for what is not data.
+const NESTED: RGBColor = RGBColor(0, 114, 178);
+const DENSE: RGBColor = RGBColor(213, 94, 0);
+const INK: RGBColor = RGBColor(40, 40, 40);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type DrawingResult = Result<(), DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>>;
+
+/// Accuracy against time an image: the levels of the nested network as a line, the dense network as a point.
+pub fn accuracy_latency(path: &Path, report: &Report) -> Result<(), Error> {
+    register_fonts();
+    files::replace(path, |temporary| {
+        let area = BitMapBackend::new(temporary, SIZE).into_drawing_area();
+        draw(&area, report)
+            .and_then(|()| area.present())
+            .map_err(|error| Error::Picture { path: path.to_owned(), problem: error.to_string() })
+    })
+}
+
+fn register_fonts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let registered = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
+        assert!(registered.is_ok(), "the font is part of the program");
+    });
+}
+
+fn draw(area: &Area<'_>, report: &Report) -> DrawingResult {
+    area.fill(&WHITE)?;
+    let text = |size: i32| (FONT, size).into_font().color(&INK);
+    area.draw(&Text::new("Accuracy against time, one network at each of its levels", (40, 22), text(32)))?;
+    let subtitle = format!("{}, {} blocks; {}; int8, one host thread", report.network, report.block, report.dataset);
+    area.draw(&Text::new(subtitle, (40, 64), text(23)))?;
+
+    let (time, accuracy) = ranges(report);
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(110)
+        .margin_right(40)
+        .margin_left(20)
+        .margin_bottom(15)
+        .x_label_area_size(70)
+        .y_label_area_size(90)
+        .build_cartesian_2d(time, accuracy)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(text(22))
+        .axis_desc_style(text(24))
+        .x_desc("milliseconds an image")
+        .y_desc("top-1 accuracy, per cent")
+        .x_labels(8)
+        .y_labels(8)
+        .x_label_formatter(&|ms| format!("{ms:.2}"))
+        .y_label_formatter(&|top1| format!("{top1:.1}"))
+        .draw()?;
+
+    let points = || report.levels.iter().map(|entry| (entry.host_ms, entry.top1_int8));
+    chart.draw_series(LineSeries::new(points(), NESTED.stroke_width(3)))?;
+    chart.draw_series(points().map(|point| Circle::new(point, 9, NESTED.filled())))?;
+    let dense = (report.dense.host_ms, report.dense.top1_int8);
+    chart.draw_series([TriangleMarker::new(dense, 13, DENSE.filled())])?;
+
+    // Below the points: the line rises to the right, so there it meets no text.
+    let label = |entry: &Entry, heading: &str, colour: &'static RGBColor| {
+        let style = text(20).color(colour).pos(Pos::new(HPos::Center, VPos::Top));
+        let lines = [heading.to_owned(), format!("{:.0} % sparse", entry.sparsity), kilobytes(entry.file_bytes)];
+        let [first, second, third] = lines.map(|line| (line, style.clone()));
+        EmptyElement::at((entry.host_ms, entry.top1_int8))
+            + Text::new(first.0, (0, 16), first.1)
+            + Text::new(second.0, (0, 39), second.1)
+            + Text::new(third.0, (0, 62), third.1)
+    };
+    chart.draw_series(report.levels.iter().map(|entry| label(entry, &entry.name(), &NESTED)))?;
+    chart.draw_series([label(&report.dense, "dense network", &DENSE)])?;
+    Ok(())
+}
+
+fn kilobytes(bytes: usize) -> String {
+    format!("{:.1} kB", bytes as f64 / 1000.0)
+}
+
+fn span(values: impl Iterator<Item = f64>) -> Range<f64> {
+    values.fold(f64::INFINITY..f64::NEG_INFINITY, |range, value| range.start.min(value)..range.end.max(value))
+}
+
+/// The axes: time from 0, because its ratios matter; accuracy around the points, because its differences do.
+fn ranges(report: &Report) -> (Range<f64>, Range<f64>) {
+    let time = span(report.entries().map(|entry| entry.host_ms));
+    let accuracy = span(report.entries().map(|entry| entry.top1_int8));
+    let room = ((accuracy.end - accuracy.start) * 0.3).max(0.5);
+    (0.0..time.end * 1.12, accuracy.start - room..(accuracy.end + room).min(100.0 + room / 4.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report;
+
+    #[test]
+    fn the_picture_is_a_png_with_text_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.png");
+        accuracy_latency(&path, &report::tests::sample()).unwrap();
+        let bytes = files::read(&path).unwrap();
+        assert!(bytes.starts_with(b"\x89PNG"));
+    }
+}

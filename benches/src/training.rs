@@ -1,0 +1,49 @@
+//! Training a network to its end, with a checkpoint after each epoch.
+use crate::{error::Error, files, progress::Progress};
+use nested_mask::{
+    nn::Network,
+    train::{Config, Dataset, Trainer},
+};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// One training run.
+pub struct Run {
+    /// What the progress calls it.
+    pub name: &'static str,
+    pub network: Network,
+    pub config: Config,
+    /// Written after each epoch.
+    pub checkpoint: PathBuf,
+}
+
+impl Run {
+    /// Trains from the start, or on from the checkpoint, until all epochs are done; then measures each level's
+    /// batch-norm statistics anew. Says how long the epochs of this call took.
+    pub fn train(self, resume: bool, images: &Dataset) -> Result<(Trainer, Duration), Error> {
+        let epochs = self.config.epochs;
+        let mut trainer = if resume {
+            Trainer::resume(&self.checkpoint, self.network, self.config)?
+        } else {
+            Trainer::new(self.network, self.config)?
+        };
+        let progress = Progress::new(self.name, epochs, images.len(), trainer.epoch());
+        let mut total = Duration::ZERO;
+        while trainer.epoch() < epochs {
+            let done = trainer.epoch();
+            let start = Instant::now();
+            let report = trainer.train_epoch(images, &mut |step| {
+                progress.step(done, images.len() * step.step / step.steps.max(1), step.loss);
+            })?;
+            total += start.elapsed();
+            progress.epoch(report.epoch, report.loss, start.elapsed());
+            let _writing = files::hold_writes();
+            trainer.save(&self.checkpoint)?;
+        }
+        progress.finish();
+        trainer.recalibrate(images)?;
+        Ok((trainer, total))
+    }
+}

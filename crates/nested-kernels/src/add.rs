@@ -1,0 +1,50 @@
+//! Residual addition: `acc = bias + w₀ · left + w₁ · right`, element by element, one requantisation for all.
+use crate::{KernelError, geometry::check_length, requant::Finish};
+use nested_csr::NodeParameters;
+
+/// Adds two maps of one shape into a third.
+///
+/// # Errors
+/// Maps of different lengths, parameters without a requantisation.
+pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
+    check_length(output.len(), left.len(), |needed, given| KernelError::InputLength { needed, given })?;
+    let sum = Sum::new(parameters, output.len(), right.len())?;
+    for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
+        *output = sum.of(*left, *right);
+    }
+    Ok(())
+}
+
+/// Adds `right` to `left`, in place.
+///
+/// # Errors
+/// Those of [`add`].
+pub fn add_in_place(parameters: &NodeParameters<'_>, left: &mut [i8], right: &[i8]) -> Result<(), KernelError> {
+    let sum = Sum::new(parameters, left.len(), right.len())?;
+    for (left, right) in left.iter_mut().zip(right) {
+        *left = sum.of(*left, *right);
+    }
+    Ok(())
+}
+
+struct Sum {
+    weights: [i32; 2],
+    finish: Finish,
+}
+
+impl Sum {
+    fn new(parameters: &NodeParameters<'_>, needed: usize, given: usize) -> Result<Self, KernelError> {
+        check_length(needed, given, |needed, given| KernelError::InputLength { needed, given })?;
+        check_length(1, parameters.rows.len(), |needed, given| KernelError::Requantizations { needed, given })?;
+        Ok(Sum {
+            weights: parameters.input_weights.map(i32::from),
+            finish: Finish::new(parameters.rows.get(0), parameters),
+        })
+    }
+
+    #[inline(always)]
+    fn of(&self, left: i8, right: i8) -> i8 {
+        let products = self.weights[0] * i32::from(left) + self.weights[1] * i32::from(right);
+        self.finish.apply(self.finish.bias.wrapping_add(products))
+    }
+}

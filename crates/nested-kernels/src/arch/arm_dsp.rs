@@ -1,0 +1,253 @@
+//! The backend for Cortex-M cores with the DSP extension: a packed copy of a band of the input, two activations a word;
+//! a weight row decoded once into a table of steps through it; and a walk of that table for each block of 8 outputs, two
+//! multiplications an instruction.
+use crate::{
+    Geometry, KernelError, Scratch,
+    rows::{DenseRows, RowSource},
+};
+use band::{Band, Lines, Parts};
+use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
+use pack::Pairing;
+use walk::Walk;
+
+mod band;
+mod clamp;
+mod fully_connected;
+mod ops;
+mod pack;
+mod table;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+/// The bounds that all rows of a layer share.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    pub(crate) zero_point: i8,
+    pub(crate) low: i8,
+    pub(crate) high: i8,
+}
+
+impl Bounds {
+    fn new(parameters: &NodeParameters<'_>) -> Self {
+        Bounds { zero_point: parameters.output.zero_point, low: parameters.low, high: parameters.high }
+    }
+}
+
+/// See [`crate::convolution`], which has checked all lengths.
+pub(crate) fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let lines = lines(weights, level, geometry);
+    let requantization = |row| parameters.rows.get(row);
+    let bounds = Bounds::new(parameters);
+    match *weights {
+        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => {
+            fully_connected::run(matrix.rows(level)?, requantization, bounds, geometry, input, output, scratch)
+        }
+        Weights::Dense(weights) if fully_connected::is_it(geometry) => {
+            let rows = DenseRows::new(weights, weights.len() / geometry.output.channels);
+            fully_connected::run(rows, requantization, bounds, geometry, input, output, scratch)
+        }
+        Weights::Sparse(matrix) => {
+            let rows = || matrix.rows(level);
+            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+        }
+        Weights::Dense(weights) => {
+            let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
+            let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
+            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+        }
+    }
+}
+
+/// See [`crate::convolution_scratch`].
+pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    if fully_connected::is_it(geometry) {
+        return Ok(fully_connected::scratch(geometry));
+    }
+    let levels = match weights {
+        Weights::Dense(_) => Level::FIRST,
+        Weights::Sparse(matrix) => matrix.levels(),
+    };
+    let mut most = Scratch::default();
+    // A level chooses for itself how it pairs.
+    for level in levels.up_to() {
+        let Scratch { minimum, preferred } = scratch_words(lines(weights, level, geometry), geometry)?;
+        most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
+    }
+    Ok(most)
+}
+
+/// Pairs of channels suit weights that come in pairs, and wide lines; pairs of pixels suit all others.
+fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
+    let channels = geometry.input.channels;
+    let in_pairs = match weights {
+        // For 8 pixels, 13 instructions a pair of channels, or 8 a weight.
+        Weights::Dense(_) => 13 * channels.div_ceil(2) < 8 * channels,
+        Weights::Sparse(matrix) => {
+            let whole = matrix.shape().rows * matrix.shape().columns;
+            let pairs = matrix.block() == Block::OneByTwo && channels.is_multiple_of(2);
+            pairs || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
+        }
+    };
+    let by_channels = Lines::new(geometry, Pairing::Channels);
+    if in_pairs && by_channels.are_wide(geometry) { by_channels } else { Lines::new(geometry, Pairing::Pixels) }
+}
+
+/// Words of scratch for a band of one line, and for all.
+fn scratch_words(lines: Lines, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    let words = |count| Band::new(geometry, lines, count)?.words();
+    let minimum = words(1).ok_or(KernelError::TooLarge)?;
+    // A map that is too large for one band's offsets prefers the largest band that is not.
+    let mut count = lines.extent;
+    while count > 1 && words(count).is_none() {
+        count /= 2;
+    }
+    Ok(Scratch { minimum, preferred: words(count).unwrap_or(minimum).max(minimum) })
+}
+
+/// The largest band that fits a scratch, one of several of nearly equal size.
+fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Band<'_>, usize)> {
+    let fits = |count| Band::new(geometry, lines, count).filter(|band| band.words().is_some_and(|w| w <= scratch));
+    let (mut fitting, mut too_many) = (1, lines.extent + 1);
+    fits(1)?;
+    while too_many - fitting > 1 {
+        let middle = fitting.midpoint(too_many);
+        if fits(middle).is_some() { fitting = middle } else { too_many = middle }
+    }
+    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting));
+    Some((fits(count)?, count))
+}
+
+/// Convolves with rows from any source; `rows` starts anew from the first row.
+#[allow(clippy::too_many_arguments)]
+fn convolve_rows<R: RowSource, E: Into<KernelError>>(
+    lines: Lines,
+    rows: impl Fn() -> Result<R, E>,
+    requantization: impl Fn(usize) -> Requantization,
+    bounds: Bounds,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let given = scratch.len();
+    let needed = scratch_words(lines, geometry)?.minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    band.prepare(&mut parts);
+    let mut first = 0;
+    loop {
+        // The last band overlaps the one before it rather than being smaller.
+        first = usize::min(first, lines.extent - count);
+        band.pack(first, input, &mut parts);
+        let rows = rows().map_err(Into::into)?;
+        walk_rows(&band, first, rows, &requantization, bounds, &mut parts, output);
+        first += count;
+        if first >= lines.extent {
+            break;
+        }
+    }
+    clamp::clamp(output, bounds);
+    Ok(())
+}
+
+/// Every row's outputs in a band.
+fn walk_rows(
+    band: &Band<'_>,
+    first: usize,
+    mut rows: impl RowSource,
+    requantization: &impl Fn(usize) -> Requantization,
+    bounds: Bounds,
+    parts: &mut Parts<'_>,
+    output: &mut [i8],
+) {
+    let outputs = band.outputs(first);
+    let narrow = band.narrow();
+    let even = band.geometry.input.channels.is_multiple_of(2);
+    let plane = band.geometry.output.height * band.geometry.output.width;
+    for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
+        let Requantization { multiplier, bias } = requantization(row);
+        let decoded = match band.lines.pairing {
+            Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
+            Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
+        };
+        let Some(decoded) = decoded else { return };
+        decoded.write_head(band.lines.pairing, bias, parts.table);
+        let walk = || Walk {
+            packed: parts.packed,
+            table: parts.table,
+            entries: decoded.entries,
+            segments: parts.segments,
+            start: decoded.start + row as i32 * band.row_step(),
+            multiplier: multiplier.m(),
+            zero_point: bounds.zero_point.into(),
+            outputs,
+        };
+        let target = if narrow { &mut *parts.strip } else { &mut *plane };
+        match band.lines.pairing {
+            Pairing::Channels => walk().channels(target),
+            Pairing::Pixels if multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table) => walk().pixels(target),
+            Pairing::Pixels => walk().pixels_exact(decoded.biases(bias), target),
+        }
+        if narrow {
+            band.copy_strip(first, parts.strip, plane);
+        }
+    }
+}
+
+/// See [`crate::depthwise`], which has checked all lengths: groups of channels, as many as the scratch holds.
+pub(crate) fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let taps = geometry.taps();
+    let most = (1..=GROUP.min(geometry.input.channels)).rev();
+    let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
+    let count = most.clone().find(fits).unwrap_or(1);
+    let mut group = grouped(geometry, count);
+    let (in_plane, out_plane) = (group.input.len() / count, group.output.len() / count);
+    let inputs = input.chunks(in_plane * count).zip(weights.chunks(taps * count));
+    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(out_plane * count)).enumerate() {
+        group = grouped(geometry, input.len() / in_plane);
+        let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
+        let requantization = |row| parameters.rows.get(index * count + row);
+        let bounds = Bounds::new(parameters);
+        convolve_rows(Lines::depthwise(&group), rows, requantization, bounds, &group, input, output, scratch)?;
+    }
+    Ok(())
+}
+
+/// Channels of a depthwise convolution that are packed together: enough to spread the cost of a band.
+const GROUP: usize = 16;
+
+fn grouped(geometry: &Geometry, channels: usize) -> Geometry {
+    let mut group = *geometry;
+    (group.input.channels, group.output.channels) = (channels, channels);
+    group
+}
+
+fn group_words(geometry: &Geometry, channels: usize) -> Result<Scratch, KernelError> {
+    let group = grouped(geometry, channels);
+    scratch_words(Lines::depthwise(&group), &group)
+}
+
+/// See [`crate::depthwise_scratch`].
+pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    let Scratch { minimum, .. } = group_words(geometry, 1)?;
+    let Scratch { preferred, .. } = group_words(geometry, GROUP.min(geometry.input.channels))?;
+    Ok(Scratch { minimum, preferred })
+}

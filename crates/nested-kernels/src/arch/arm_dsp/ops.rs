@@ -1,0 +1,47 @@
+//! One function an instruction: inline assembly on a core with the DSP extension, the same arithmetic in Rust elsewhere,
+//! so that the algorithm above them is tested on a host.
+
+macro_rules! instruction {
+    ($(#[$doc:meta])* $name:ident($($arg:ident),*) $text:literal, $portable:expr) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(super) fn $name($($arg: u32),*) -> u32 {
+            #[cfg(nested_kernels_backend = "dsp")]
+            {
+                let out: u32;
+                // SAFETY: one instruction that reads and writes registers only (a saturation sets the sticky Q flag,
+                // which compiled code does not read).
+                unsafe {
+                    core::arch::asm!($text, out = lateout(reg) out, $($arg = in(reg) $arg,)* options(pure, nomem, nostack, preserves_flags));
+                }
+                out
+            }
+            #[cfg(not(nested_kernels_backend = "dsp"))]
+            {
+                $portable
+            }
+        }
+    };
+}
+
+instruction!(
+    /// The bottom half of `a` below the bottom half of `b`.
+    bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
+instruction!(
+    /// Bytes added as signed with saturation.
+    qadd8(a, b) "qadd8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_add));
+instruction!(
+    /// Bytes subtracted as signed with saturation.
+    qsub8(a, b) "qsub8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_sub));
+
+/// Two weights, 16 bits each.
+#[inline(always)]
+pub(super) fn halves(low: i8, high: i8) -> u32 {
+    bottoms(i32::from(low) as u32, i32::from(high) as u32)
+}
+
+#[cfg(not(nested_kernels_backend = "dsp"))]
+fn each_byte(a: u32, b: u32, f: impl Fn(i8, i8) -> i8) -> u32 {
+    let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
+    u32::from_le_bytes(core::array::from_fn(|i| f(a[i] as i8, b[i] as i8) as u8))
+}

@@ -1,0 +1,127 @@
+//! The packed copy of a band of the input: two activations a word.
+use core::ops::Range;
+
+/// What a word holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pairing {
+    /// Two far pixels of one channel: `(a0 ⊕ 0x80) + (a1 << 24)`. A 64-bit product with a weight adds to both sums.
+    Pixels,
+    /// One pixel of two neighbouring channels, 16 bits each: a dual 16-bit product adds both to one sum.
+    Channels,
+}
+
+impl Pairing {
+    /// The word of one pair.
+    pub(super) fn word(self, a: i8, b: i8) -> u32 {
+        match self {
+            Pairing::Pixels => u32::from(a as u8 ^ 0x80) | u32::from(b as u8) << 24,
+            Pairing::Channels => u32::from(a as u16) | u32::from(b as u16) << 16,
+        }
+    }
+}
+
+/// One packed row: `columns` padded input columns, column `j` at word `start(j % stride) + j / stride`, so that the
+/// columns that one tap meets are neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowLayout {
+    stride: usize,
+    columns: usize,
+    left: usize,
+}
+
+/// A lane's pixels in one packed row of all channels: `step` pixels from a channel to the next, 0 when all are the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lane<'i> {
+    pub(super) pixels: &'i [i8],
+    pub(super) step: usize,
+}
+
+impl<'i> Lane<'i> {
+    fn channel(&self, channel: usize, width: usize) -> &'i [i8] {
+        self.pixels.get(channel * self.step..).and_then(|rest| rest.get(..width)).unwrap_or_default()
+    }
+}
+
+/// One packed row of `count` channels, `pitch` words from a channel to the next.
+#[derive(Debug)]
+pub(super) struct Channels<'p> {
+    pub(super) words: &'p mut [u32],
+    pub(super) pitch: usize,
+    pub(super) count: usize,
+}
+
+impl RowLayout {
+    pub(super) fn new(stride: usize, columns: usize, left: usize) -> Self {
+        RowLayout { stride, columns, left }
+    }
+
+    /// Words of a packed row.
+    pub(super) fn words(&self) -> usize {
+        self.columns
+    }
+
+    /// Where padded column `j` is.
+    pub(super) fn position(&self, j: usize) -> usize {
+        if self.stride == 1 {
+            return j;
+        }
+        let (plane, index) = (j % self.stride, j / self.stride);
+        // Plane `p` has ⌈(columns − p) / stride⌉ columns.
+        let (each, more) = (self.columns / self.stride, self.columns % self.stride);
+        plane * each + plane.min(more) + index
+    }
+
+    /// Packs `width` pixels of each channel; what is padding stays as it is.
+    #[inline(always)]
+    pub(super) fn pack(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], mut channels: Channels<'_>) {
+        let kept = width.min(self.columns.saturating_sub(self.left));
+        let whole = if self.stride <= 2 { kept / 4 * 4 } else { 0 };
+        if whole > 0 {
+            let starts = [self.position(self.left), self.position(self.left + 1)];
+            four::pack(pairing, self.stride, whole / 4, starts, lanes, &mut channels);
+        }
+        if whole < kept {
+            self.pack_rest(pairing, whole..kept, lanes, channels);
+        }
+    }
+
+    /// A column at a time.
+    #[inline(never)]
+    fn pack_rest(&self, pairing: Pairing, columns: Range<usize>, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
+        for (channel, words) in channels.words.chunks_mut(channels.pitch.max(1)).take(channels.count).enumerate() {
+            let [a, b] = lanes.map(|lane| lane.channel(channel, columns.end));
+            for (x, (a, b)) in a.iter().zip(b).enumerate().skip(columns.start) {
+                if let Some(word) = words.get_mut(self.position(x + self.left)) {
+                    *word = pairing.word(*a, *b);
+                }
+            }
+        }
+    }
+}
+
+/// Four pixels of each lane at a time.
+#[cfg(not(nested_kernels_backend = "dsp"))]
+mod four {
+    use super::{Channels, Lane, Pairing};
+
+    /// Packs `chunks` times four pixels of each channel, even ones from word `starts[0]` on, odd ones from `starts[1]`.
+    pub(super) fn pack(
+        pairing: Pairing,
+        stride: usize,
+        chunks: usize,
+        starts: [usize; 2],
+        lanes: [Lane<'_>; 2],
+        channels: &mut Channels<'_>,
+    ) {
+        for (channel, words) in channels.words.chunks_mut(channels.pitch).take(channels.count).enumerate() {
+            let [a, b] = lanes.map(|lane| lane.channel(channel, 4 * chunks));
+            for (x, (a, b)) in a.iter().zip(b).enumerate() {
+                let at = if stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
+                words[at] = pairing.word(*a, *b);
+            }
+        }
+    }
+}
+
+#[cfg(nested_kernels_backend = "dsp")]
+mod four;

@@ -1,0 +1,156 @@
+//! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
+use super::{Channels, Lane, Pairing};
+use core::arch::global_asm;
+
+/// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
+#[repr(C)]
+struct Rows {
+    a: *const i8,
+    b: *const i8,
+    even: *mut u32,
+    odd: *mut u32,
+    /// Plus 1: half of it counts turns of two chunks, the first of which may be a half one.
+    chunks: usize,
+    rows: usize,
+    a_step: isize,
+    b_step: isize,
+    step: isize,
+}
+
+unsafe extern "C" {
+    fn nested_kernels_pack_pixels_1(rows: &Rows);
+    fn nested_kernels_pack_pixels_2(rows: &Rows);
+    fn nested_kernels_pack_channels_1(rows: &Rows);
+    fn nested_kernels_pack_channels_2(rows: &Rows);
+}
+
+/// Packs `chunks` times four pixels of each channel, even ones from word `starts[0]` on, odd ones from `starts[1]`.
+pub(super) fn pack(
+    pairing: Pairing,
+    stride: usize,
+    chunks: usize,
+    starts: [usize; 2],
+    lanes: [Lane<'_>; 2],
+    channels: &mut Channels<'_>,
+) {
+    let pixels = 4 * chunks;
+    let more = channels.count.saturating_sub(1);
+    let words = if stride == 1 { pixels } else { pixels / 2 };
+    let read = |lane: &Lane<'_>| more * lane.step + pixels <= lane.pixels.len();
+    let written = more * channels.pitch + starts[0].max(starts[1]) + words <= channels.words.len() + 1;
+    if channels.count == 0 || !lanes.iter().all(read) || !written {
+        return;
+    }
+    let back = |step: usize| step as isize - pixels as isize;
+    let args = Rows {
+        a: lanes[0].pixels.as_ptr(),
+        b: lanes[1].pixels.as_ptr(),
+        even: channels.words.as_mut_ptr().wrapping_add(starts[0]),
+        odd: channels.words.as_mut_ptr().wrapping_add(starts[1]),
+        chunks: chunks + 1,
+        rows: channels.count,
+        a_step: back(lanes[0].step),
+        b_step: back(lanes[1].step),
+        step: 4 * (channels.pitch as isize - words as isize),
+    };
+    // SAFETY: the lanes hold what is read, checked above. What is written ends before the last channel's row does:
+    // `RowLayout::pack` has cut the pixels so that the last of them, at column `left + pixels − 1`, is inside a row,
+    // and `Band::pack` hands out words that hold a whole row of the last channel. The assembly keeps the registers that
+    // the C ABI asks for.
+    unsafe {
+        match (pairing, stride) {
+            (Pairing::Pixels, 1) => nested_kernels_pack_pixels_1(&args),
+            (Pairing::Pixels, _) => nested_kernels_pack_pixels_2(&args),
+            (Pairing::Channels, 1) => nested_kernels_pack_channels_1(&args),
+            (Pairing::Channels, _) => nested_kernels_pack_channels_2(&args),
+        }
+    }
+}
+
+// r0, r1: the lanes; r2, r3: where even and odd pixels go; r4–r9: a chunk; r10: chunks left; r11: rows left;
+// r12: 0xff00ff00; lr: the arguments.
+macro_rules! pack {
+    ($name:literal, $pair:literal, $store:literal) => {
+        global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
+            ".syntax unified",
+            ".p2align 2",
+            concat!(".global ", $name),
+            concat!(".type ", $name, ",%function"),
+            ".thumb_func",
+            concat!($name, ":"),
+            "push {{r4-r11, lr}}",
+            "mov lr, r0",
+            "ldr r11, [lr, #20]",
+            "ldm lr, {{r0-r3}}",
+            "mov r12, #0xff00ff00",
+            "2:",
+            "ldr r10, [lr, #16]",
+            "lsrs r10, r10, #1",
+            "bcc 4f",
+            "3:",
+            $pair,
+            $store,
+            "4:",
+            $pair,
+            $store,
+            "subs r10, #1",
+            "bne 3b",
+            "add r4, lr, #24",
+            "ldm r4, {{r4-r6}}",
+            "add r0, r4",
+            "add r1, r5",
+            "add r2, r6",
+            "add r3, r6",
+            "subs r11, #1",
+            "bne 2b",
+            "pop {{r4-r11, pc}}",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+        );
+    };
+}
+
+macro_rules! pack_pixels {
+    ($name:literal, $store:literal) => {
+        pack!(
+            $name,
+            "ldr r4, [r0], #4
+             ldr r5, [r1], #4
+             eor r4, r4, #0x80808080
+             and r8, r12, r5, lsl #8
+             uxtb16 r6, r4
+             uxtb16 r7, r4, ror #8
+             and r9, r5, r12
+             pkhbt r4, r6, r8, lsl #16
+             pkhbt r5, r7, r9, lsl #16
+             pkhtb r6, r8, r6, asr #16
+             pkhtb r7, r9, r7, asr #16",
+            $store
+        );
+    };
+}
+
+macro_rules! pack_channels {
+    ($name:literal, $store:literal) => {
+        pack!(
+            $name,
+            "ldr r4, [r0], #4
+             ldr r5, [r1], #4
+             sxtb16 r6, r4
+             sxtb16 r8, r5
+             sxtb16 r7, r4, ror #8
+             sxtb16 r9, r5, ror #8
+             pkhbt r4, r6, r8, lsl #16
+             pkhbt r5, r7, r9, lsl #16
+             pkhtb r6, r8, r6, asr #16
+             pkhtb r7, r9, r7, asr #16",
+            $store
+        );
+    };
+}
+
+pack_pixels!("nested_kernels_pack_pixels_1", "stm r2!, {{r4-r7}}");
+pack_pixels!("nested_kernels_pack_pixels_2", "strd r4, r6, [r2], #8\n strd r5, r7, [r3], #8");
+pack_channels!("nested_kernels_pack_channels_1", "stm r2!, {{r4-r7}}");
+pack_channels!("nested_kernels_pack_channels_2", "strd r4, r6, [r2], #8\n strd r5, r7, [r3], #8");

@@ -1,0 +1,222 @@
+//! The walks in assembly. Accumulators live in r0–r7, the place in the band in r8, the place in the table in r9; r10–r12
+//! and lr pass weights and activations; the rest of the state is on the stack:
+//! `sp[0..] = multiplier, multiplier >> 8, zero point, output, second output, end of the segment, segments, table, entry`.
+use super::Walk;
+use core::arch::global_asm;
+
+/// Entries between two ends of the inner loop; a power of 2.
+const UNROLL: usize = 32;
+
+/// What the assembly reads once.
+#[repr(C)]
+struct Start {
+    multiplier: i32,
+    multiplier_low: i32,
+    zero_point: i32,
+    outputs: [*mut i8; 2],
+    segments: *const i32,
+    table: *const u32,
+    entries: usize,
+    place: usize,
+}
+
+unsafe extern "C" {
+    fn nested_kernels_walk_pixels(start: &Start);
+    fn nested_kernels_walk_channels(start: &Start);
+}
+
+impl Start {
+    fn new(walk: &Walk<'_>, output: &mut [i8]) -> Start {
+        let place = |at: usize| output.as_ptr().cast_mut().wrapping_add(at);
+        Start {
+            multiplier: walk.multiplier,
+            multiplier_low: walk.multiplier >> 8,
+            zero_point: walk.zero_point,
+            outputs: walk.outputs.map(place),
+            segments: walk.segments.as_ptr(),
+            table: walk.table.as_ptr(),
+            entries: walk.entries,
+            place: walk.packed.as_ptr().addr().wrapping_add_signed(walk.start as isize),
+        }
+    }
+}
+
+pub(super) fn pixels(walk: &Walk<'_>, output: &mut [i8]) {
+    let start = Start::new(walk, output);
+    // SAFETY: the assembly reads `table` up to its last entry (at least one: `Table::finish` sees to it), `segments`
+    // up to their 0, and four words of `packed` at each place that a segment and the table lead to, and writes four
+    // bytes at each of the two outputs of a block: `Band` makes segments that stay in the output's lines, and its
+    // offsets stay in the band because every column is below the matrix's. It keeps the registers that the C ABI asks for.
+    unsafe { nested_kernels_walk_pixels(&start) }
+}
+
+pub(super) fn channels(walk: &Walk<'_>, output: &mut [i8]) {
+    let start = Start::new(walk, output);
+    // SAFETY: as above, with eight words and eight bytes a block and one output; the table ends with its mark.
+    unsafe { nested_kernels_walk_channels(&start) }
+}
+
+macro_rules! walk {
+    ($name:literal, $body:literal, $size:literal, $loop_end:literal, $epilogue:literal) => {
+        global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
+            ".syntax unified",
+            ".p2align 3",
+            concat!(".global ", $name),
+            concat!(".type ", $name, ",%function"),
+            ".thumb_func",
+            concat!($name, ":"),
+            "push {{r4-r11, lr}}",
+            "sub sp, #44",
+            "ldm r0, {{r1-r9}}",
+            // The loop is entered so that the last entry is the last before its end.
+            "subs r8, #1",
+            "and r8, r8, #{unroll} - 1",
+            "add r8, r8, #1",
+            "movs r0, #{size}",
+            "mul r8, r8, r0",
+            "adr.w r10, 2f",
+            "sub r8, r10, r8",
+            "orr r8, r8, #1",
+            "ldr r10, [r6], #4",
+            "add r10, r10, r4",
+            "stm sp, {{r1-r5, r10}}",
+            "add r10, sp, #24",
+            "stm r10, {{r6-r8}}",
+            "mov r8, r9",
+            "b 4f",
+            ".p2align 3",
+            "4:",
+            "ldr r9, [sp, #28]",
+            "ldm r9!, {{r0-r7}}",
+            "ldr pc, [sp, #32]",
+            ".p2align 3",
+            "3:",
+            ".rept {unroll}",
+            $body,
+            ".endr",
+            "2:",
+            $loop_end,
+            $epilogue,
+            "5:",
+            "ldr r1, [sp, #24]",
+            "ldm r1!, {{r2-r4}}",
+            "str r1, [sp, #24]",
+            "add r8, r2",
+            "add r12, r3",
+            "add lr, r3",
+            "strd r12, lr, [sp, #12]",
+            "add r1, r4, r12",
+            "str r1, [sp, #20]",
+            "cmp r4, #0",
+            "bne 4b",
+            "add sp, #44",
+            "pop {{r4-r11, pc}}",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+            unroll = const UNROLL,
+            size = const $size,
+        );
+    };
+}
+
+walk!(
+    "nested_kernels_walk_pixels",
+    "ldrd r10, r11, [r9], #8
+     ldrd r12, lr, [r8]
+     smlal r0, r1, r10, r12
+     smlal r2, r3, r10, lr
+     ldrd r12, lr, [r8, #8]
+     add.w r8, r8, r11
+     smlal r4, r5, r10, r12
+     smlal r6, r7, r10, lr",
+    32,
+    "tst r8, #1
+     beq 3b",
+    "ldm sp, {{r9-r12, lr}}
+     eor r0, r0, #0x80000000
+     eor r2, r2, #0x80000000
+     eor r4, r4, #0x80000000
+     eor r6, r6, #0x80000000
+     smmlar r0, r0, r10, r11
+     smmlar r2, r2, r10, r11
+     smmlar r4, r4, r10, r11
+     smmlar r6, r6, r10, r11
+     smmlar r1, r1, r9, r11
+     smmlar r3, r3, r9, r11
+     smmlar r5, r5, r9, r11
+     smmlar r7, r7, r9, r11
+     ssat r0, #8, r0
+     ssat r2, #8, r2
+     ssat r4, #8, r4
+     ssat r6, #8, r6
+     ssat r1, #8, r1
+     ssat r3, #8, r3
+     ssat r5, #8, r5
+     ssat r7, #8, r7
+     strb r2, [r12, #1]
+     strb r4, [r12, #2]
+     strb r6, [r12, #3]
+     strb r0, [r12], #4
+     strb r3, [lr, #1]
+     strb r5, [lr, #2]
+     strb r7, [lr, #3]
+     strb r1, [lr], #4
+     ldr r0, [sp, #20]
+     sub r8, r8, #1
+     strd r12, lr, [sp, #12]
+     cmp r12, r0
+     bne 4b"
+);
+
+walk!(
+    "nested_kernels_walk_channels",
+    "ldrd r10, r11, [r9], #8
+     add.w r8, r8, r11
+     ldm r8!, {{r11, r12, lr}}
+     smlad r0, r10, r11, r0
+     smlad r1, r10, r12, r1
+     smlad r2, r10, lr, r2
+     ldm r8!, {{r11, r12, lr}}
+     smlad r3, r10, r11, r3
+     smlad r4, r10, r12, r4
+     smlad r5, r10, lr, r5
+     ldrd r11, r12, [r8]
+     smlad r6, r10, r11, r6
+     smlad r7, r10, r12, r7",
+    52,
+    "ldr r11, [r9, #4]
+     tst r11, #1
+     beq 3b",
+    "ldr r9, [sp]
+     ldr r10, [sp, #8]
+     ldr r12, [sp, #12]
+     ldr r11, [sp, #20]
+     smmlar r0, r0, r9, r10
+     smmlar r1, r1, r9, r10
+     smmlar r2, r2, r9, r10
+     smmlar r3, r3, r9, r10
+     smmlar r4, r4, r9, r10
+     smmlar r5, r5, r9, r10
+     smmlar r6, r6, r9, r10
+     smmlar r7, r7, r9, r10
+     ssat r0, #8, r0
+     ssat r1, #8, r1
+     ssat r2, #8, r2
+     ssat r3, #8, r3
+     ssat r4, #8, r4
+     ssat r5, #8, r5
+     ssat r6, #8, r6
+     ssat r7, #8, r7
+     strb r1, [r12, #1]
+     strb r2, [r12, #2]
+     strb r3, [r12, #3]
+     strb r4, [r12, #4]
+     strb r5, [r12, #5]
+     strb r6, [r12, #6]
+     strb r7, [r12, #7]
+     strb r0, [r12], #8
+     str r12, [sp, #12]
+     cmp r12, r11
+     bne 4b"
+);

@@ -1,0 +1,42 @@
+//! The entry points of the backend: the fastest instructions that this processor has.
+use super::*;
+
+impl Instructions {
+    /// The fastest that there are.
+    fn detect() -> Self {
+        #[cfg(feature = "std")]
+        if let Some(lanes) = Avx512::detect() {
+            return Instructions::Avx512(lanes);
+        }
+        #[cfg(feature = "std")]
+        if let Some(lanes) = Avx2::detect() {
+            return Instructions::Avx2(lanes);
+        }
+        Instructions::Sse2(Sse2)
+    }
+}
+
+/// See [`crate::convolution`], which has checked all lengths.
+pub(crate) fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    Instructions::detect().convolution(weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::depthwise`], which has checked all lengths.
+pub(crate) fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    Instructions::detect().depthwise(weights, parameters, geometry, input, output, scratch)
+}

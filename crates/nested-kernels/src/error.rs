@@ -1,0 +1,113 @@
+//! What can be wrong before a network or a kernel runs.
+use nested_csr::FormatError;
+
+/// Why nothing was run. No kernel has touched its output when one of these is returned.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// The model has more nodes than a memory plan holds.
+    #[error("the model has {nodes} nodes, a network holds at most {most}")]
+    TooManyNodes {
+        /// Nodes of the model.
+        nodes: usize,
+        /// See [`crate::MAX_NODES`].
+        most: usize,
+    },
+    /// The model does not hold this level.
+    #[error("no level {level}: the model holds levels 1..={levels}")]
+    NoSuchLevel {
+        /// The level asked for.
+        level: usize,
+        /// The densest level held.
+        levels: usize,
+    },
+    /// The arena is too short for this model.
+    #[error("the arena is too short: {needed} bytes needed, {given} given")]
+    ArenaTooShort {
+        /// Bytes needed: see [`crate::Network::arena_len`].
+        needed: usize,
+        /// Bytes given.
+        given: usize,
+    },
+    /// A kernel's scratch is too short.
+    #[error("the scratch is too short: {needed} words needed, {given} given")]
+    ScratchTooShort {
+        /// Words needed.
+        needed: usize,
+        /// Words given.
+        given: usize,
+    },
+    /// The input has the wrong length.
+    #[error("the input has {given} elements, {needed} needed")]
+    InputLength {
+        /// Elements needed.
+        needed: usize,
+        /// Elements given.
+        given: usize,
+    },
+    /// The output has the wrong length.
+    #[error("the output has {given} elements, {needed} needed")]
+    OutputLength {
+        /// Elements needed.
+        needed: usize,
+        /// Elements given.
+        given: usize,
+    },
+    /// The weights do not fit the geometry.
+    #[error("weights of {given} elements, the geometry needs {needed}")]
+    WeightsLength {
+        /// Weights that the geometry needs.
+        needed: usize,
+        /// Weights given.
+        given: usize,
+    },
+    /// Not one requantisation a row.
+    #[error("{given} requantisations, {needed} needed")]
+    Requantizations {
+        /// Requantisations needed.
+        needed: usize,
+        /// Requantisations given.
+        given: usize,
+    },
+    /// Input, window and output do not belong together.
+    #[error("the output's shape is not what the window makes of the input's")]
+    Geometry,
+    /// The layer is larger than this build can address.
+    #[error("the layer is too large for this build")]
+    TooLarge,
+    /// A node of a model cannot run.
+    #[error("node {node}: {fault}")]
+    Node {
+        /// The node's index.
+        node: usize,
+        /// What is wrong with it.
+        fault: NodeFault,
+    },
+    /// The model's bytes say something impossible.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeFault {
+    /// It is not in the model, or has no parameters at some level.
+    #[error("missing from the model")]
+    Missing,
+    /// It reads a tensor that is not made before it.
+    #[error("reads a tensor that is not made before it")]
+    Order,
+    /// Its shapes do not belong together.
+    #[error("shapes that do not belong together")]
+    Shape,
+    /// Its weights do not fit its window.
+    #[error("weights that do not fit its window")]
+    Weights,
+    /// Not the right number of requantisations.
+    #[error("the wrong number of requantisations")]
+    Requantizations,
+    /// It is too large to be addressed.
+    #[error("too large to be addressed")]
+    TooLarge,
+}

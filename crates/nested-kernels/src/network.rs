@@ -1,0 +1,328 @@
+//! The executor: a checked model, and the plan of the memory that it runs in.
+use crate::{
+    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool,
+    conv::check_weights,
+    convolution, convolution_scratch, depthwise,
+    depthwise::check_depthwise,
+    depthwise_scratch,
+    geometry::check_length,
+    max_pool,
+    plan::{Plan, Step},
+    pool::check_pool,
+};
+use core::ops::Range;
+use nested_csr::{Level, Model, Node, NodeParameters, Operation, TensorId, TensorShape, Window};
+
+/// Bytes that aligning the arena to words may cost.
+const ALIGNMENT: usize = 3;
+
+/// A model that is ready to run at any of its levels, in memory that the caller lends.
+///
+/// Making one checks the whole graph, so that a run cannot fail half-way; it holds no weights, only the model (a `Vec`,
+/// a memory map or a `static`) and a plan of about 1 kB. Choosing another level on the next call costs nothing.
+#[derive(Clone, Debug)]
+pub struct Network<B> {
+    model: Model<B>,
+    plan: Plan,
+    arena: Scratch,
+}
+
+impl<B: AsRef<[u8]>> Network<B> {
+    /// Checks that every node of `model` can run at every level, and plans the memory.
+    ///
+    /// # Errors
+    /// [`KernelError::TooManyNodes`], or [`KernelError::Node`] for a node whose shapes, weights or parameters do not
+    /// belong together.
+    pub fn new(model: Model<B>) -> Result<Self, KernelError> {
+        let nodes = model.node_count();
+        if nodes > MAX_NODES {
+            return Err(KernelError::TooManyNodes { nodes, most: MAX_NODES });
+        }
+        let mut steps = [Step::default(); MAX_NODES];
+        for (index, step) in steps.iter_mut().enumerate().take(nodes) {
+            let fault = |fault| KernelError::Node { node: index, fault };
+            let node = model.node(index).ok_or(fault(NodeFault::Missing))?;
+            check_node(&model, &node).map_err(fault)?;
+            let in_place = matches!(node.operation, Operation::Add { .. });
+            *step = Step::new(inputs(&node.operation), in_place, node.output.len());
+        }
+        let too_large = KernelError::TooLarge;
+        let plan = steps.get(..nodes).and_then(Plan::new).ok_or(too_large.clone())?;
+        let mut arena = Scratch::default();
+        for index in 0..nodes {
+            let fault = |fault| KernelError::Node { node: index, fault };
+            let node = model.node(index).ok_or(fault(NodeFault::Missing))?;
+            let scratch = scratch(&model, &node).map_err(|_| fault(NodeFault::TooLarge))?;
+            let bytes = |words: usize| words.checked_mul(4)?.checked_add(plan.top(index))?.checked_add(ALIGNMENT);
+            arena.minimum = arena.minimum.max(bytes(scratch.minimum).ok_or(too_large.clone())?);
+            arena.preferred = arena.preferred.max(bytes(scratch.preferred).ok_or(too_large.clone())?);
+        }
+        Ok(Network { model, plan, arena })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<B> {
+        &self.model
+    }
+
+    /// The least bytes of arena that [`Network::run`] accepts, at any level and any alignment.
+    pub fn arena_len(&self) -> usize {
+        self.arena.minimum
+    }
+
+    /// The bytes of arena with which a run is fastest; more is of no use.
+    pub fn preferred_arena_len(&self) -> usize {
+        self.arena.preferred
+    }
+
+    /// The bytes of flash that a level needs: the length of the prefix that serves levels `1..=level`.
+    ///
+    /// # Errors
+    /// [`KernelError::Format`] for a level that the model does not hold.
+    pub fn flash_len(&self, level: Level) -> Result<usize, KernelError> {
+        Ok(self.model.prefix(level)?.len())
+    }
+
+    /// Runs one image at `level`: `input` and `output` are channel-major, in the model's quantisation.
+    ///
+    /// The result does not depend on the arena's length, alignment or content.
+    ///
+    /// # Errors
+    /// Before the first layer runs: [`KernelError::NoSuchLevel`], [`KernelError::InputLength`],
+    /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`].
+    pub fn run(&self, level: Level, input: &[i8], arena: &mut [u8], output: &mut [i8]) -> Result<(), KernelError> {
+        let levels = self.model.levels();
+        if level > levels {
+            return Err(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() });
+        }
+        let (image, result) = (self.model.input_shape().len(), self.model.output_shape().len());
+        check_length(image, input.len(), |needed, given| KernelError::InputLength { needed, given })?;
+        check_length(result, output.len(), |needed, given| KernelError::OutputLength { needed, given })?;
+        if arena.len() < self.arena.minimum {
+            return Err(KernelError::ArenaTooShort { needed: self.arena.minimum, given: arena.len() });
+        }
+        let (_, arena, _) = bytemuck::pod_align_to_mut::<u8, u32>(arena);
+        for index in 0..self.model.node_count() {
+            self.run_node(level, index, input, arena, output)?;
+        }
+        Ok(())
+    }
+
+    /// Runs one node.
+    fn run_node(
+        &self,
+        level: Level,
+        index: usize,
+        image: &[i8],
+        arena: &mut [u32],
+        result: &mut [i8],
+    ) -> Result<(), KernelError> {
+        let fault = |fault| KernelError::Node { node: index, fault };
+        let node = self.model.node(index).ok_or(fault(NodeFault::Missing))?;
+        let top = self.plan.top(index) / 4;
+        let (tensors, scratch) = arena.split_at_mut_checked(top).ok_or(fault(NodeFault::Order))?;
+        let tensors: &mut [i8] = bytemuck::cast_slice_mut(tensors);
+        let operands = self.operands(&node, image, tensors, result).ok_or(fault(NodeFault::Order))?;
+        let geometry = |window| self.geometry(level, &node, window).ok_or(fault(NodeFault::Missing));
+        let parameters = || self.model.parameters(level, index).ok_or(fault(NodeFault::Missing));
+        match (node.operation, operands) {
+            (Operation::Convolution { window, weights, .. }, Operands::Apart { left, output, .. }) => {
+                convolution(&weights, level, &parameters()?, &geometry(window)?, left, output, scratch)
+            }
+            (Operation::Depthwise { window, weights, .. }, Operands::Apart { left, output, .. }) => {
+                depthwise(weights, &parameters()?, &geometry(window)?, left, output, scratch)
+            }
+            (Operation::Add { .. }, Operands::Apart { left, right, output }) => {
+                add(&parameters()?, left, right, output)
+            }
+            (Operation::Add { .. }, Operands::OnLeft { sum, right }) => add_in_place(&parameters()?, sum, right),
+            (Operation::Add { .. }, Operands::OnRight { left, sum }) => {
+                add_in_place(&swapped(parameters()?), sum, left)
+            }
+            (Operation::AveragePool { window, .. }, Operands::Apart { left, output, .. }) => {
+                average_pool(&parameters()?, &geometry(window)?, left, output)
+            }
+            (Operation::MaxPool { window, .. }, Operands::Apart { left, output, .. }) => {
+                max_pool(&geometry(window)?, left, output)
+            }
+            // Only sums are planned in place.
+            (_, Operands::OnLeft { .. } | Operands::OnRight { .. }) => Err(fault(NodeFault::Order)),
+        }
+    }
+
+    /// A node's tensors, taken from the arena or from the caller's slices; `None` when the plan has them overlap.
+    fn operands<'a>(
+        &self,
+        node: &Node<'_>,
+        image: &'a [i8],
+        tensors: &'a mut [i8],
+        result: &'a mut [i8],
+    ) -> Option<Operands<'a>> {
+        let [left, right] = inputs(&node.operation);
+        let places = [self.place(left)?, self.place(right)?];
+        let made = self.place(TensorId(u16::try_from(node.index + 1).ok()?))?;
+        let in_arena = !made.is_empty();
+        let of = |tensor, slice: &'a mut [i8]| if tensor == TensorId(0) { image } else { &*slice };
+        match places {
+            [on_left, other] if in_arena && on_left == made => {
+                let [sum, other] = tensors.get_disjoint_mut([made, other]).ok()?;
+                Some(Operands::OnLeft { sum, right: of(right, other) })
+            }
+            [other, on_right] if in_arena && on_right == made => {
+                let [other, sum] = tensors.get_disjoint_mut([other, made]).ok()?;
+                Some(Operands::OnRight { left: of(left, other), sum })
+            }
+            [one, _] if left == right => {
+                let [input, made] = tensors.get_disjoint_mut([one, made]).ok()?;
+                let left = of(left, input);
+                Some(Operands::Apart { left, right: left, output: if in_arena { made } else { result } })
+            }
+            [one, other] => {
+                let [one, other, made] = tensors.get_disjoint_mut([one, other, made]).ok()?;
+                let output = if in_arena { made } else { result };
+                Some(Operands::Apart { left: of(left, one), right: of(right, other), output })
+            }
+        }
+    }
+
+    /// Where a tensor lies in the arena; nowhere when it is one of the caller's slices.
+    fn place(&self, tensor: TensorId) -> Option<Range<usize>> {
+        let tensor = usize::from(tensor.0);
+        match tensor.checked_sub(1) {
+            None => Some(0..0),
+            Some(_) if tensor == self.model.node_count() => Some(0..0),
+            Some(maker) => {
+                let start = self.plan.offset(maker);
+                Some(start..start + self.model.node(maker)?.output.len())
+            }
+        }
+    }
+
+    /// The geometry of a node at a level.
+    fn geometry(&self, level: Level, node: &Node<'_>, window: Window) -> Option<Geometry> {
+        let [input, _] = inputs(&node.operation);
+        let zero_point = zero_point(&self.model, level, input)?;
+        Some(Geometry { input: shape(&self.model, input)?, output: node.output, window, zero_point })
+    }
+}
+
+/// What a node reads and writes.
+enum Operands<'a> {
+    Apart {
+        left: &'a [i8],
+        right: &'a [i8],
+        output: &'a mut [i8],
+    },
+    /// The sum takes the left operand's place.
+    OnLeft {
+        sum: &'a mut [i8],
+        right: &'a [i8],
+    },
+    /// The sum takes the right operand's place.
+    OnRight {
+        left: &'a [i8],
+        sum: &'a mut [i8],
+    },
+}
+
+/// The tensors that an operation reads; one that it reads alone is given twice.
+fn inputs(operation: &Operation<'_>) -> [TensorId; 2] {
+    match *operation {
+        Operation::Add { left, right } => [left, right],
+        Operation::Convolution { input, .. }
+        | Operation::Depthwise { input, .. }
+        | Operation::AveragePool { input, .. }
+        | Operation::MaxPool { input, .. } => [input, input],
+    }
+}
+
+/// The same sum with its operands exchanged.
+fn swapped(mut parameters: NodeParameters<'_>) -> NodeParameters<'_> {
+    parameters.input_weights.reverse();
+    parameters
+}
+
+/// Shape of a tensor.
+fn shape<B: AsRef<[u8]>>(model: &Model<B>, tensor: TensorId) -> Option<TensorShape> {
+    match usize::from(tensor.0).checked_sub(1) {
+        None => Some(model.input_shape()),
+        Some(maker) => Some(model.node(maker)?.output),
+    }
+}
+
+/// Zero point of a tensor at a level; a max pool keeps its input's.
+fn zero_point<B: AsRef<[u8]>>(model: &Model<B>, level: Level, mut tensor: TensorId) -> Option<i8> {
+    while let Some(maker) = usize::from(tensor.0).checked_sub(1) {
+        match model.node(maker)?.operation {
+            Operation::MaxPool { input, .. } if input < tensor => tensor = input,
+            _ => return Some(model.parameters(level, maker)?.output.zero_point),
+        }
+    }
+    Some(model.input_quantization().zero_point)
+}
+
+/// Words of scratch of a node.
+fn scratch<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<Scratch, KernelError> {
+    let [input, _] = inputs(&node.operation);
+    let input = shape(model, input).ok_or(KernelError::Geometry)?;
+    let geometry = |window| Geometry { input, output: node.output, window, zero_point: 0 };
+    match &node.operation {
+        Operation::Convolution { window, weights, .. } => convolution_scratch(weights, &geometry(*window)),
+        Operation::Depthwise { window, .. } => depthwise_scratch(&geometry(*window)),
+        Operation::Add { .. } | Operation::AveragePool { .. } | Operation::MaxPool { .. } => Ok(Scratch::default()),
+    }
+}
+
+/// Whether a node can run at every level.
+fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), NodeFault> {
+    let reads = inputs(&node.operation);
+    if reads.iter().any(|tensor| usize::from(tensor.0) > node.index) {
+        return Err(NodeFault::Order);
+    }
+    let [left, right] = reads.map(|tensor| shape(model, tensor));
+    let (left, right) = (left.ok_or(NodeFault::Missing)?, right.ok_or(NodeFault::Missing)?);
+    let geometry = |window| Geometry { input: left, output: node.output, window, zero_point: 0 };
+    let fault = |error| match error {
+        KernelError::WeightsLength { .. } => NodeFault::Weights,
+        KernelError::TooLarge => NodeFault::TooLarge,
+        _ => NodeFault::Shape,
+    };
+    let rows = match &node.operation {
+        Operation::Convolution { window, weights, .. } => {
+            let geometry = geometry(*window);
+            geometry.check().and_then(|()| check_weights(weights, &geometry)).map_err(fault)?;
+            if let nested_csr::Weights::Sparse(matrix) = weights
+                && matrix.levels() < model.levels()
+            {
+                return Err(NodeFault::Missing);
+            }
+            node.output.channels
+        }
+        Operation::Depthwise { window, weights, .. } => {
+            let geometry = geometry(*window);
+            geometry.check().and_then(|()| check_depthwise(weights.len(), &geometry)).map_err(fault)?;
+            node.output.channels
+        }
+        Operation::Add { .. } if left == right && left == node.output => 1,
+        Operation::Add { .. } => return Err(NodeFault::Shape),
+        Operation::AveragePool { window, .. } => {
+            let geometry = geometry(*window);
+            geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault)?;
+            if window.padding != nested_csr::Padding::default() {
+                return Err(NodeFault::Shape);
+            }
+            1
+        }
+        Operation::MaxPool { window, .. } => {
+            let geometry = geometry(*window);
+            return geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault);
+        }
+    };
+    for level in model.levels().up_to() {
+        let parameters = model.parameters(level, node.index).ok_or(NodeFault::Missing)?;
+        if parameters.rows.len() != rows {
+            return Err(NodeFault::Requantizations);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Average and max pool, channel by channel.
+use crate::{Geometry, KernelError, geometry::check_length, requant::Finish};
+use nested_csr::NodeParameters;
+
+/// Averages each window: `acc = bias + w · Σ_window a`, one requantisation for all; the window takes no padding.
+///
+/// # Errors
+/// A length that does not fit the geometry, a window with padding, parameters without a requantisation.
+pub fn average_pool(
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+) -> Result<(), KernelError> {
+    check_pool(geometry)?;
+    if geometry.window.padding != nested_csr::Padding::default() {
+        return Err(KernelError::Geometry);
+    }
+    geometry.check_lengths(input.len(), output.len())?;
+    check_length(1, parameters.rows.len(), |needed, given| KernelError::Requantizations { needed, given })?;
+    let finish = Finish::new(parameters.rows.get(0), parameters);
+    let weight = i32::from(parameters.input_weights[0]);
+    pool(
+        geometry,
+        input,
+        output,
+        0i32,
+        |sum, value| sum.wrapping_add(value.into()),
+        |sum| finish.apply(finish.bias.wrapping_add(weight.wrapping_mul(sum))),
+    );
+    Ok(())
+}
+
+/// The greatest real element of each window; a window of padding alone gives −128.
+///
+/// # Errors
+/// A length that does not fit the geometry.
+pub fn max_pool(geometry: &Geometry, input: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
+    check_pool(geometry)?;
+    geometry.check_lengths(input.len(), output.len())?;
+    pool(geometry, input, output, i8::MIN, i8::max, |most| most);
+    Ok(())
+}
+
+/// A pool keeps the channels.
+pub(crate) fn check_pool(geometry: &Geometry) -> Result<(), KernelError> {
+    if geometry.input.channels != geometry.output.channels {
+        return Err(KernelError::Geometry);
+    }
+    Ok(())
+}
+
+/// Folds the real elements of each window.
+fn pool<T: Copy>(
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    initial: T,
+    fold: impl Fn(T, i8) -> T,
+    finish: impl Fn(T) -> i8,
+) {
+    let (padding, [kernel_height, kernel_width]) = (geometry.window.padding, geometry.window.kernel);
+    let stride = usize::from(geometry.window.stride);
+    let size = geometry.input;
+    // The part of a window that lies in the image: it starts `before` pixels early.
+    let real = |index: usize, before: u8, kernel: u8, size: usize| {
+        let end = (index * stride + usize::from(kernel)).saturating_sub(before.into()).min(size);
+        (index * stride).saturating_sub(before.into()).min(end)..end
+    };
+    let maps = input.chunks_exact((size.height * size.width).max(1));
+    for (input, output) in maps.zip(output.chunks_exact_mut((geometry.output.height * geometry.output.width).max(1))) {
+        for (y, line) in output.chunks_exact_mut(geometry.output.width.max(1)).enumerate() {
+            let rows = real(y, padding.top, kernel_height, size.height);
+            let rows = input.get(rows.start * size.width..rows.end * size.width).unwrap_or(&[]);
+            for (x, output) in line.iter_mut().enumerate() {
+                let columns = real(x, padding.left, kernel_width, size.width);
+                let windows = rows.chunks_exact(size.width.max(1)).filter_map(|row| row.get(columns.clone()));
+                *output = finish(windows.flatten().fold(initial, |folded, value| fold(folded, *value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! From accumulators to int8 outputs: `q = clamp(zp + ((acc · m + 2³¹) >> 32), low, high)`.
+use nested_csr::{NodeParameters, Requantization};
+
+/// One row's whole way from accumulator to output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finish {
+    /// Added to the dot product.
+    pub(crate) bias: i32,
+    multiplier: u32,
+    zero_point: i32,
+    low: i32,
+    high: i32,
+}
+
+impl Finish {
+    pub(crate) fn new(row: Requantization, parameters: &NodeParameters<'_>) -> Self {
+        let NodeParameters { output, low, high, .. } = parameters;
+        Self::from_parts(row, output.zero_point, *low, *high)
+    }
+
+    /// `low ≤ high` is not required: as `min` after `max`, nothing panics and `high` wins.
+    pub(crate) fn from_parts(row: Requantization, zero_point: i8, low: i8, high: i8) -> Self {
+        Finish {
+            bias: row.bias,
+            multiplier: row.multiplier.m() as u32,
+            zero_point: zero_point.into(),
+            low: low.into(),
+            high: high.into(),
+        }
+    }
+
+    /// Requantises an accumulator that already holds the bias.
+    ///
+    /// The product is taken unsigned, of `acc + 2³¹`, and `2³¹ · m` taken off again: the high word is the same to the
+    /// bit, and vector units without a signed 32 × 32 → 64 multiplication (SSE2) can do it.
+    #[inline(always)]
+    pub(crate) fn apply(&self, accumulator: i32) -> i8 {
+        let m = u64::from(self.multiplier);
+        let shifted = u64::from(accumulator as u32 ^ 1 << 31);
+        let product = (shifted * m).wrapping_add((1u64 << 31).wrapping_sub(m << 31));
+        let scaled = (product >> 32) as i32;
+        (self.zero_point.wrapping_add(scaled)).max(self.low).min(self.high) as i8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nested_csr::Multiplier;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_unsigned_product_is_the_signed_one(acc: i32, code: u16, zp: i8, bounds: [i8; 2]) {
+            let multiplier = Multiplier::from_code(code);
+            let [low, high] = [bounds[0].min(bounds[1]), bounds[0].max(bounds[1])];
+            let finish = Finish::from_parts(Requantization { multiplier, bias: 0 }, zp, low, high);
+            for acc in [acc, acc >> 8, acc >> 16, i32::MIN, i32::MAX, 0, -1] {
+                let exact = (i64::from(acc) * i64::from(multiplier.m()) + (1 << 31)) >> 32;
+                let expected = (i64::from(zp) + exact).clamp(low.into(), high.into());
+                prop_assert_eq!(i64::from(finish.apply(acc)), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Softmax in integers, for a classifier's logits.
+use crate::{KernelError, geometry::check_length};
+
+/// Bits of the fraction of a step.
+const FRACTION: u32 = 16;
+
+/// `2³² · 2^(−2^−i)`, rounded, for i = 1..=16: what a fraction's bit i multiplies by.
+const ROOTS: [u32; FRACTION as usize] = [
+    3_037_000_500,
+    3_611_622_603,
+    3_938_502_376,
+    4_112_874_773,
+    4_202_935_003,
+    4_248_701_965,
+    4_271_771_996,
+    4_283_353_945,
+    4_289_156_690,
+    4_292_061_010,
+    4_293_513_907,
+    4_294_240_540,
+    4_294_603_903,
+    4_294_785_595,
+    4_294_876_445,
+    4_294_921_870,
+];
+
+/// Turns int8 logits into probabilities: int8 of scale 1/256 and zero point −128.
+///
+/// `p = round(256 · e_i / Σ e)` with `e_i = 2^(−step · (max − q_i))` in fixed point: only [`Softmax::new`] computes in
+/// floating point.
+///
+/// ```
+/// use nested_kernels::Softmax;
+///
+/// let mut probabilities = [0; 3];
+/// Softmax::new(0.1).apply(&[40, 40, -128], &mut probabilities)?;
+/// assert_eq!(probabilities, [0, 0, -128]); // one half each, and nothing
+/// # Ok::<(), nested_kernels::KernelError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    step: u32,
+}
+
+impl Softmax {
+    /// For logits of this scale: positive and finite. A scale that is not counts as 0, which makes all classes equal.
+    pub fn new(scale: f32) -> Self {
+        let step = f64::from(scale) * core::f64::consts::LOG2_E * f64::from(1u32 << FRACTION);
+        // The cast saturates, and gives 0 for what is not a number.
+        Softmax { step: (step + 0.5) as u32 }
+    }
+
+    /// From `round(2¹⁶ · scale · log₂ e)`, where there is no floating point at all.
+    pub const fn from_step(step: u32) -> Self {
+        Softmax { step }
+    }
+
+    /// The probabilities of one image's logits.
+    ///
+    /// # Errors
+    /// Slices of different lengths.
+    pub fn apply(&self, logits: &[i8], probabilities: &mut [i8]) -> Result<(), KernelError> {
+        check_length(logits.len(), probabilities.len(), |needed, given| KernelError::OutputLength { needed, given })?;
+        let greatest = logits.iter().max().copied().unwrap_or(0);
+        let exponential = |logit: &i8| self.exponential(greatest.abs_diff(*logit));
+        let sum = logits.iter().map(exponential).fold(0u64, |sum, e| sum + u64::from(e)).max(1);
+        for (probability, logit) in probabilities.iter_mut().zip(logits) {
+            let rounded = (u64::from(exponential(logit)) * 256 + sum / 2) / sum;
+            *probability = (rounded.min(255) as i32 - 128) as i8;
+        }
+        Ok(())
+    }
+
+    /// `2³¹ · 2^(−step · below)`: at most 2³¹.
+    fn exponential(&self, below: u8) -> u32 {
+        let exponent = u64::from(self.step) * u64::from(below);
+        let mut value = 1u32 << 31;
+        for (root, bit) in ROOTS.iter().zip((0..FRACTION).rev()) {
+            if exponent >> bit & 1 == 1 {
+                value = ((u64::from(value) * u64::from(*root)) >> 32) as u32;
+            }
+        }
+        let whole = u32::try_from(exponent >> FRACTION).unwrap_or(u32::MAX);
+        value.checked_shr(whole).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{vec, vec::Vec};
+
+    #[test]
+    fn the_roots_are_what_they_say() {
+        for (i, root) in (1..).zip(ROOTS) {
+            let exact = 2f64.powi(32) * 2f64.powf(-(2f64.powi(-i)));
+            assert_eq!(f64::from(root), exact.round(), "root {i}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn probabilities_are_within_one_count_of_the_real_ones(
+            logits in prop::collection::vec(any::<i8>(), 1..200),
+            scale in 0.001..2.0f32,
+        ) {
+            let mut probabilities = vec![0; logits.len()];
+            Softmax::new(scale).apply(&logits, &mut probabilities).unwrap();
+            let greatest = *logits.iter().max().unwrap();
+            let real = |logit: &i8| (f64::from(scale) * (f64::from(*logit) - f64::from(greatest))).exp();
+            let sum: f64 = logits.iter().map(real).sum();
+            let expected: Vec<f64> = logits.iter().map(|logit| (256.0 * real(logit) / sum).min(255.0)).collect();
+            for (probability, expected) in probabilities.iter().zip(expected) {
+                prop_assert!((f64::from(*probability) + 128.0 - expected).abs() <= 1.0);
+            }
+        }
+
+        #[test]
+        fn adding_a_constant_to_all_logits_changes_nothing(
+            logits in prop::collection::vec(-100..100i8, 1..20),
+            constant in -28..=27i8,
+            step in 0..1u32 << 20,
+        ) {
+            let softmax = Softmax::from_step(step);
+            let moved: Vec<i8> = logits.iter().map(|logit| logit + constant).collect();
+            let (mut one, mut other) = (vec![0; logits.len()], vec![0; logits.len()]);
+            softmax.apply(&logits, &mut one).unwrap();
+            softmax.apply(&moved, &mut other).unwrap();
+            prop_assert_eq!(one, other);
+        }
+    }
+
+    #[test]
+    fn extreme_scales_and_lengths_do_not_fail() {
+        for scale in [0.0, -1.0, f32::NAN, f32::INFINITY, f32::MAX] {
+            let mut probabilities = [0; 2];
+            Softmax::new(scale).apply(&[127, -128], &mut probabilities).unwrap();
+            assert!(probabilities == [0, 0] || probabilities == [127, -128], "{scale}: {probabilities:?}");
+        }
+        Softmax::new(1.0).apply(&[], &mut []).unwrap();
+        let error = KernelError::OutputLength { needed: 2, given: 1 };
+        assert_eq!(Softmax::new(1.0).apply(&[1, 2], &mut [0]), Err(error));
+    }
+}

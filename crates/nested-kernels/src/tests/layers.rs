@@ -1,0 +1,178 @@
+//! Every backend's convolutions, layer by layer: all small shapes with extreme values, and random large ones.
+use super::{
+    Backend, backends, naive,
+    naive::Output,
+    random::{Nested, Random, Values, level, one_convolution, one_depthwise, output, seeded},
+};
+use crate::{Geometry, Scratch};
+use nested_csr::{ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
+use proptest::prelude::*;
+use rand::RngExt;
+use std::{vec, vec::Vec};
+
+/// A layer, its values, and the scratches that it must not depend on.
+struct Case {
+    input: TensorShape,
+    window: Window,
+    rows: usize,
+    levels: usize,
+    values: [Values; 2],
+    zero_point: i8,
+}
+
+impl Case {
+    fn geometry(&self) -> Option<Geometry> {
+        Geometry::new(self.input, self.window, self.rows, self.zero_point).ok()
+    }
+
+    /// Outputs for each level, spread for sums of this many products.
+    fn outputs(&self, rows: usize, products: usize, random: &mut Random) -> Vec<Output> {
+        let size = (products as f64).sqrt() * 5000.0;
+        (0..self.levels).map(|_| output(rows, size, random)).collect()
+    }
+
+    /// Sparse at each level, and dense.
+    fn check_convolution(&self, random: &mut Random) -> usize {
+        let Some(geometry) = self.geometry() else { return 0 };
+        let columns = geometry.columns().unwrap();
+        let [of_weights, of_inputs] = self.values;
+        let nested = Nested::new(self.rows, columns, self.levels, of_weights, random);
+        let outputs = self.outputs(self.rows, columns, random);
+        let input = of_inputs.many(self.input.len(), random);
+        let model = one_convolution(self.input, self.window, self.rows, nested.to_builder(), &outputs);
+        let mut checked = 0;
+        for number in 1..=self.levels {
+            let expected = naive::convolution(&nested.at(number), &outputs[number - 1], &geometry, &input);
+            checked += run_convolution(&model, number, &geometry, &input, &expected, random);
+        }
+        let dense = of_weights.many(columns * self.rows, random);
+        let weights = ConvolutionWeights::Dense(&dense);
+        let model = one_convolution(self.input, self.window, self.rows, weights, &outputs);
+        let expected = naive::convolution(&dense, &outputs[0], &geometry, &input);
+        checked + run_convolution(&model, 1, &geometry, &input, &expected, random)
+    }
+
+    fn check_depthwise(&self, random: &mut Random) -> usize {
+        let channels = self.input.channels;
+        let Ok(geometry) = Geometry::new(self.input, self.window, channels, self.zero_point) else { return 0 };
+        let [of_weights, of_inputs] = self.values;
+        let weights = of_weights.many(geometry.columns().unwrap(), random);
+        let outputs = self.outputs(channels, geometry.taps(), random);
+        let input = of_inputs.many(self.input.len(), random);
+        let model = one_depthwise(self.input, self.window, &weights, &outputs);
+        let mut checked = 0;
+        for number in 1..=self.levels {
+            let parameters = model.parameters(level(number), 0).unwrap();
+            let expected = naive::depthwise(&weights, &outputs[number - 1], &geometry, &input);
+            for backend in backends() {
+                for mut scratch in scratches((backend.depthwise_scratch)(&geometry).unwrap(), random) {
+                    let mut output = vec![99; expected.len()];
+                    (backend.depthwise)(&weights, &parameters, &geometry, &input, &mut output, &mut scratch).unwrap();
+                    assert_eq!(output, expected, "{}: {geometry:?}", backend.name);
+                    checked += 1;
+                }
+            }
+        }
+        checked
+    }
+}
+
+/// The least scratch, one between, and the preferred one, all full of noise.
+fn scratches(need: Scratch, random: &mut Random) -> impl Iterator<Item = Vec<u32>> {
+    let between = random.random_range(need.minimum..=need.preferred);
+    let noise = random.random();
+    [need.minimum, between, need.preferred].into_iter().map(move |words| vec![noise; words])
+}
+
+fn weights_of(model: &Model<Vec<u8>>) -> Weights<'_> {
+    match model.node(0).unwrap().operation {
+        Operation::Convolution { weights, .. } => weights,
+        _ => unreachable!("the model was built of one convolution"),
+    }
+}
+
+/// Runs a level on every backend.
+fn run_convolution(
+    model: &Model<Vec<u8>>,
+    number: usize,
+    geometry: &Geometry,
+    input: &[i8],
+    expected: &[i8],
+    random: &mut Random,
+) -> usize {
+    let (weights, parameters) = (weights_of(model), model.parameters(level(number), 0).unwrap());
+    let mut checked = 0;
+    for Backend { name, convolution, convolution_scratch, .. } in backends() {
+        for mut scratch in scratches(convolution_scratch(&weights, geometry).unwrap(), random) {
+            let mut output = vec![99; expected.len()];
+            let words = scratch.len();
+            convolution(&weights, level(number), &parameters, geometry, input, &mut output, &mut scratch).unwrap();
+            assert_eq!(output, expected, "{name}, level {number}, {words} words: {geometry:?}");
+            checked += 1;
+        }
+    }
+    checked
+}
+
+/// All shapes up to 8×8×8, with the values and zero points cycling through their extremes.
+fn small_shapes(kernel: u8) {
+    let mut random = seeded(kernel.into());
+    let values = Values::ALL.into_iter().flat_map(|w| Values::ALL.map(|a| [w, a]));
+    let mut extremes = values.flat_map(|values| [-128, 127, 0, -1].map(|zp| (values, zp))).cycle();
+    let mut checked = 0;
+    for shape in 0..512usize {
+        let input = TensorShape { channels: shape % 8 + 1, height: shape / 8 % 8 + 1, width: shape / 64 + 1 };
+        for stride in 1..=2 {
+            for padding in 0..=1 {
+                let window = Window::square(kernel, stride, padding);
+                let (values, zero_point) = extremes.next().unwrap();
+                let case = Case { input, window, rows: 1 + shape % 3, levels: 3, values, zero_point };
+                checked += case.check_convolution(&mut random) + case.check_depthwise(&mut random);
+            }
+        }
+    }
+    assert!(checked > 10_000 * backends().len(), "only {checked} checked");
+}
+
+#[test]
+fn all_small_shapes_equal_the_reference_kernel_1() {
+    small_shapes(1);
+}
+
+#[test]
+fn all_small_shapes_equal_the_reference_kernel_3() {
+    small_shapes(3);
+}
+
+#[test]
+fn all_small_shapes_equal_the_reference_kernel_5() {
+    small_shapes(5);
+}
+
+/// Windows of any sort: not square, strides up to 4, padding that differs from side to side.
+fn windows() -> impl Strategy<Value = Window> {
+    let padding = (0..4u8, 0..4u8, 0..4u8, 0..4u8);
+    ([1..=5u8, 1..=5u8], 1..=4u8, padding).prop_map(|(kernel, stride, (top, left, bottom, right))| Window {
+        kernel,
+        stride,
+        padding: Padding { top, left, bottom, right },
+    })
+}
+
+proptest! {
+    #[test]
+    fn random_layers_equal_the_reference(
+        [channels, height, width] in [1..40usize, 1..40usize, 1..40usize],
+        window in windows(),
+        rows in 1..12usize,
+        levels in 1..=8usize,
+        values in [prop::sample::select(&Values::ALL[..]), prop::sample::select(&Values::ALL[..])],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let case = Case { input: TensorShape { channels, height, width }, window, rows, levels, values, zero_point };
+        let mut random = seeded(seed);
+        case.check_convolution(&mut random);
+        case.check_depthwise(&mut random);
+    }
+}

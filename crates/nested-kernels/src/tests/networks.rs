@@ -1,0 +1,213 @@
+//! Whole random models through the executor, against an interpreter of the same graph that knows no plan and no level
+//! but the one it runs.
+use super::{
+    naive::{self, Output},
+    random::{Nested, Random, Values, level, output, quantization, seeded, to_node_level},
+};
+use crate::{Geometry, Network};
+use nested_csr::{ConvolutionWeights, Model, ModelBuilder, Profile, TensorId, TensorShape, Window};
+use proptest::prelude::*;
+use rand::{RngExt, seq::IndexedRandom};
+use std::{vec, vec::Vec};
+
+#[derive(Debug)]
+enum Operation {
+    Sparse(usize, Window, Nested),
+    Dense(usize, Window, Vec<i8>),
+    Depthwise(usize, Window, Vec<i8>),
+    Add(usize, usize, Vec<[i16; 2]>),
+    AveragePool(usize, Window, Vec<i16>),
+    MaxPool(usize, Window),
+}
+
+#[derive(Debug)]
+struct Node {
+    operation: Operation,
+    /// One a level.
+    outputs: Vec<Output>,
+}
+
+/// A model as the tests see it: tensor 0 is the image.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    levels: usize,
+    zero_point: i8,
+    shapes: Vec<TensorShape>,
+    nodes: Vec<Node>,
+}
+
+impl Graph {
+    pub(crate) fn random(nodes: usize, levels: usize, random: &mut Random) -> Graph {
+        let [channels, height, width] = [1..6, 4..13, 4..13].map(|range| random.random_range(range));
+        let image = TensorShape { channels, height, width };
+        let mut graph = Graph { levels, zero_point: random.random(), shapes: vec![image], nodes: Vec::new() };
+        for _ in 0..nodes {
+            graph.push(random);
+        }
+        graph
+    }
+
+    /// Adds a random node that reads what is there, mostly what is recent.
+    fn push(&mut self, random: &mut Random) {
+        let count = self.shapes.len();
+        let input = count - 1 - random.random_range(0..count.min(3));
+        let shape = self.shapes[input];
+        let rows = random.random_range(1..9);
+        let same: Vec<_> = (0..count).filter(|tensor| self.shapes[*tensor] == shape).collect();
+        let window = window(shape, random);
+        let bare = Window { padding: Default::default(), kernel: [1, 1], ..window };
+        let columns = shape.channels * usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
+        let levels = 0..self.levels;
+        let (operation, channels, window, products) = match random.random_range(0..8) {
+            0 | 1 => {
+                let weights = Nested::new(rows, columns, self.levels, Values::Any, random);
+                (Operation::Sparse(input, window, weights), rows, window, columns)
+            }
+            2 => {
+                let weights = Values::Any.many(rows * columns, random);
+                (Operation::Dense(input, window, weights), rows, window, columns)
+            }
+            3 => {
+                let weights = Values::Any.many(columns, random);
+                (Operation::Depthwise(input, window, weights), shape.channels, window, columns / shape.channels)
+            }
+            4 | 5 => {
+                let weights =
+                    levels.map(|_| [random.random_range(-300..300), random.random_range(-300..300)]).collect();
+                let unit = Window::square(1, 1, 0);
+                (Operation::Add(input, *same.choose(random).unwrap(), weights), shape.channels, unit, 4)
+            }
+            6 => {
+                let window = Window { kernel: window.kernel, ..bare };
+                let window = if fits(shape, window) { window } else { bare };
+                let weights = levels.map(|_| random.random_range(1..100)).collect();
+                (Operation::AveragePool(input, window, weights), shape.channels, window, 9)
+            }
+            _ => {
+                // The format wants a real element in every max pool's window.
+                let window = if window.kernel.contains(&1) { bare } else { window };
+                (Operation::MaxPool(input, window), shape.channels, window, 1)
+            }
+        };
+        let (height, width) = window.output(shape.height, shape.width).unwrap();
+        let count = match operation {
+            Operation::Add(..) | Operation::AveragePool(..) => 1,
+            _ => channels,
+        };
+        let size = (products as f64).sqrt() * 5000.0;
+        let outputs = (0..self.levels).map(|_| output(count, size, random)).collect();
+        self.shapes.push(TensorShape { channels, height, width });
+        self.nodes.push(Node { operation, outputs });
+    }
+
+    fn zero_point(&self, tensor: usize, level: usize) -> i8 {
+        match tensor.checked_sub(1).map(|node| &self.nodes[node]) {
+            None => self.zero_point,
+            Some(Node { operation: Operation::MaxPool(input, _), .. }) => self.zero_point(*input, level),
+            Some(node) => node.outputs[level - 1].zero_point,
+        }
+    }
+
+    /// The output, by the book.
+    pub(crate) fn interpret(&self, level: usize, image: &[i8]) -> Vec<i8> {
+        let mut tensors = vec![image.to_vec()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            let out = &node.outputs[level - 1];
+            let geometry = |input: usize, window| Geometry {
+                input: self.shapes[input],
+                output: self.shapes[index + 1],
+                window,
+                zero_point: self.zero_point(input, level),
+            };
+            let made = match &node.operation {
+                Operation::Sparse(t, window, weights) => {
+                    naive::convolution(&weights.at(level), out, &geometry(*t, *window), &tensors[*t])
+                }
+                Operation::Dense(t, window, weights) => {
+                    naive::convolution(weights, out, &geometry(*t, *window), &tensors[*t])
+                }
+                Operation::Depthwise(t, window, weights) => {
+                    naive::depthwise(weights, out, &geometry(*t, *window), &tensors[*t])
+                }
+                Operation::Add(l, r, weights) => naive::add(weights[level - 1], out, &tensors[*l], &tensors[*r]),
+                Operation::AveragePool(t, window, weights) => {
+                    naive::average_pool(weights[level - 1], out, &geometry(*t, *window), &tensors[*t])
+                }
+                Operation::MaxPool(t, window) => naive::max_pool(&geometry(*t, *window), &tensors[*t]),
+            };
+            tensors.push(made);
+        }
+        tensors.pop().unwrap()
+    }
+
+    pub(crate) fn build(&self) -> Model<Vec<u8>> {
+        let mut builder = ModelBuilder::new(level(self.levels), self.shapes[0], quantization(self.zero_point)).unwrap();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let rows = self.shapes[index + 1].channels;
+            let tensor = |index: &usize| TensorId(*index as u16);
+            let pairs: Vec<[i16; 2]> = match &node.operation {
+                Operation::Add(_, _, weights) => weights.clone(),
+                Operation::AveragePool(_, _, weights) => weights.iter().map(|weight| [*weight, 0]).collect(),
+                _ => vec![[0; 2]; self.levels],
+            };
+            let levels: Vec<_> = node.outputs.iter().zip(pairs).map(|(out, pair)| to_node_level(out, pair)).collect();
+            let made = match &node.operation {
+                Operation::Sparse(t, window, weights) => {
+                    builder.convolution("", tensor(t), *window, rows, weights.to_builder(), &levels)
+                }
+                Operation::Dense(t, window, weights) => {
+                    builder.convolution("", tensor(t), *window, rows, ConvolutionWeights::Dense(weights), &levels)
+                }
+                Operation::Depthwise(t, window, weights) => builder.depthwise("", tensor(t), *window, weights, &levels),
+                Operation::Add(l, r, _) => builder.add("", tensor(l), tensor(r), &levels),
+                Operation::AveragePool(t, window, _) => builder.average_pool("", tensor(t), *window, &levels),
+                Operation::MaxPool(t, window) => builder.max_pool("", tensor(t), *window),
+            };
+            assert_eq!(made.unwrap(), TensorId(index as u16 + 1));
+        }
+        builder.finish(Profile::Speed).unwrap()
+    }
+}
+
+fn fits(shape: TensorShape, window: Window) -> bool {
+    window.output(shape.height, shape.width).is_some()
+}
+
+/// A window that fits; now and then the whole map, as a fully connected layer has it.
+fn window(shape: TensorShape, random: &mut Random) -> Window {
+    if random.random_range(0..6) == 0 {
+        let kernel = [shape.height as u8, shape.width as u8];
+        return Window { kernel, ..Window::square(1, 1, 0) };
+    }
+    loop {
+        let mut window = Window::square(1, random.random_range(1..3), random.random_range(0..2));
+        window.kernel = [random.random_range(1..4), random.random_range(1..4)];
+        let padding = &mut window.padding;
+        if random.random() {
+            (padding.top, padding.left) = (0, 0);
+        }
+        if fits(shape, window) {
+            return window;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_networks_equal_the_interpreter(nodes in 1..24usize, levels in 1..=4usize, seed: u64) {
+        let mut random = seeded(seed);
+        let graph = Graph::random(nodes, levels, &mut random);
+        let network = Network::new(graph.build()).unwrap();
+        let image = Values::Any.many(graph.shapes[0].len(), &mut random);
+        let mut output = vec![0; graph.shapes.last().unwrap().len()];
+        let (least, most) = (network.arena_len(), network.preferred_arena_len());
+        // The levels in any order, in arenas of any length, alignment and content.
+        let mut arena = vec![random.random::<u8>(); most + 4];
+        for _ in 0..2 * levels {
+            let number = random.random_range(1..=levels);
+            let (start, len) = (random.random_range(0..4), random.random_range(least..=most));
+            network.run(level(number), &image, &mut arena[start..start + len], &mut output).unwrap();
+            prop_assert_eq!(&output, &graph.interpret(number, &image));
+        }
+    }
+}

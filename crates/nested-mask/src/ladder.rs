@@ -1,0 +1,114 @@
+//! The ladder: the sparsity of each level, sparsest first.
+use nested_csr::{Level, MAX_LEVELS};
+
+/// The sparsities of levels `1..=N`: strictly falling fractions in `[0, 1)`.
+///
+/// ```
+/// use nested_mask::Ladder;
+/// let ladder = Ladder::new([0.9, 0.8, 0.7])?;
+/// assert_eq!(ladder.levels().number(), 3);
+/// assert!(Ladder::new([0.7, 0.9]).is_err());
+/// # Ok::<(), nested_mask::LadderError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ladder {
+    sparsities: Vec<f64>,
+}
+
+/// What can be wrong with a ladder.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LadderError {
+    /// No level at all.
+    #[error("a ladder needs at least one sparsity")]
+    Empty,
+    /// More levels than the format holds.
+    #[error("a ladder of {levels} levels: at most {MAX_LEVELS} are possible")]
+    TooLong {
+        /// How many were given.
+        levels: usize,
+    },
+    /// A sparsity that is no fraction.
+    #[error("sparsity {sparsity} of level {level} is outside [0, 1)")]
+    Outside {
+        /// The level, from 1.
+        level: usize,
+        /// What was given.
+        sparsity: f64,
+    },
+    /// A level that is not denser than the one before it.
+    #[error("sparsity {sparsity} of level {level} is not below {previous} of level {}", level - 1)]
+    NotFalling {
+        /// The level, from 1.
+        level: usize,
+        /// What was given.
+        sparsity: f64,
+        /// The sparsity of the level before.
+        previous: f64,
+    },
+}
+
+impl Ladder {
+    /// A ladder of these sparsities (fractions, not per cent), sparsest level first.
+    ///
+    /// # Errors
+    /// [`LadderError`]: none or too many, outside `[0, 1)` or not a number, not strictly falling.
+    pub fn new(sparsities: impl Into<Vec<f64>>) -> Result<Ladder, LadderError> {
+        let sparsities = sparsities.into();
+        if sparsities.is_empty() {
+            return Err(LadderError::Empty);
+        }
+        if sparsities.len() > MAX_LEVELS {
+            return Err(LadderError::TooLong { levels: sparsities.len() });
+        }
+        for (index, &sparsity) in sparsities.iter().enumerate() {
+            let level = index + 1;
+            if !(0.0..1.0).contains(&sparsity) {
+                return Err(LadderError::Outside { level, sparsity });
+            }
+            if index > 0 && sparsity >= sparsities[index - 1] {
+                return Err(LadderError::NotFalling { level, sparsity, previous: sparsities[index - 1] });
+            }
+        }
+        Ok(Ladder { sparsities })
+    }
+
+    /// The ladder of a network without masks: one level at sparsity 0.
+    pub fn dense() -> Ladder {
+        Ladder { sparsities: vec![0.0] }
+    }
+
+    /// Whether no level prunes anything.
+    pub fn is_dense(&self) -> bool {
+        self.sparsities == [0.0]
+    }
+
+    /// The densest level, whose number is how many there are.
+    pub fn levels(&self) -> Level {
+        Level::new(self.sparsities.len()).expect("checked by the constructor")
+    }
+
+    /// The sparsities, sparsest level first.
+    pub fn sparsities(&self) -> &[f64] {
+        &self.sparsities
+    }
+
+    /// The sparsity of a level; `None` beyond the ladder.
+    pub fn sparsity(&self, level: Level) -> Option<f64> {
+        self.sparsities.get(level.number() - 1).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_ladder_is_refused_by_name() {
+        assert_eq!(Ladder::new([]), Err(LadderError::Empty));
+        assert_eq!(Ladder::new([0.9, 0.9]), Err(LadderError::NotFalling { level: 2, sparsity: 0.9, previous: 0.9 }));
+        assert_eq!(Ladder::new([1.0]), Err(LadderError::Outside { level: 1, sparsity: 1.0 }));
+        assert!(matches!(Ladder::new([f64::NAN]), Err(LadderError::Outside { level: 1, .. })));
+        assert_eq!(Ladder::new(vec![0.5; 9]), Err(LadderError::TooLong { levels: 9 }));
+    }
+}

@@ -1,0 +1,306 @@
+//! Nested masks: the ring of each weight. Supports nest by construction, because one ranking is cut at N places.
+use crate::{Ladder, LadderError};
+use ndarray::{Array, ArrayView, Dimension, Zip};
+use nested_csr::{Block, Level};
+use num_traits::Float;
+
+/// The ring of each weight of one layer: `1..=levels`, or 0 when it is in no level.
+///
+/// The support of level k is where the ring is in `1..=k`, so `Support(1) ⊂ … ⊂ Support(N)` whatever the rings are.
+/// Axis 0 is the rows (output channels); the rest, flattened in logical order, are the columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NestedMask<D: Dimension> {
+    rings: Array<u8, D>,
+    levels: Level,
+    block: Block,
+}
+
+/// What can be wrong with a mask.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaskError {
+    /// A ring beyond the levels.
+    #[error("ring {ring} of weight {index}: there are {levels} levels")]
+    Ring {
+        /// Position, flattened.
+        index: usize,
+        /// The ring.
+        ring: u8,
+        /// The levels.
+        levels: usize,
+    },
+    /// A 1×2 block whose two weights are in different rings.
+    #[error("weights {index} and {} are one 1×2 block, but in rings {left} and {right}", index + 1)]
+    SplitBlock {
+        /// Position of the first weight, flattened.
+        index: usize,
+        /// Its ring.
+        left: u8,
+        /// The other's.
+        right: u8,
+    },
+    /// A weight that cannot be ranked.
+    #[error("weight {index} is not a number")]
+    NotANumber {
+        /// Position, flattened.
+        index: usize,
+    },
+    /// No weight at all.
+    #[error("a mask of no weights (shape {shape:?})")]
+    Empty {
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// Shapes that differ.
+    #[error("the mask is {mask:?}, the other array {other:?}")]
+    Shape {
+        /// The mask's shape.
+        mask: Vec<usize>,
+        /// The other's.
+        other: Vec<usize>,
+    },
+    /// A sparsity that no ladder allows.
+    #[error(transparent)]
+    Ladder(#[from] LadderError),
+}
+
+impl<D: Dimension> NestedMask<D> {
+    /// A mask from the ring of each weight.
+    ///
+    /// # Errors
+    /// [`MaskError::Ring`], [`MaskError::SplitBlock`], [`MaskError::Empty`].
+    pub fn from_rings(rings: Array<u8, D>, levels: Level, block: Block) -> Result<Self, MaskError> {
+        let columns = columns(rings.shape())?;
+        let flat: Vec<u8> = rings.iter().copied().collect();
+        if let Some(index) = flat.iter().position(|&ring| usize::from(ring) > levels.number()) {
+            return Err(MaskError::Ring { index, ring: flat[index], levels: levels.number() });
+        }
+        for start in block_starts(flat.len(), columns, block) {
+            let end = block_end(start, columns, block);
+            if flat[start] != flat[end - 1] {
+                return Err(MaskError::SplitBlock { index: start, left: flat[start], right: flat[end - 1] });
+            }
+        }
+        Ok(NestedMask { rings, levels, block })
+    }
+
+    /// Ranks blocks by the sum of their squared weights, greatest first, ties by position, and cuts the ranking at the
+    /// ladder's sparsities. Level k holds the number of weights nearest to `(1 − sparsity) · weights` that whole blocks
+    /// allow, and at least one block, so that no level is empty.
+    ///
+    /// # Errors
+    /// [`MaskError::NotANumber`], [`MaskError::Empty`].
+    ///
+    /// ```
+    /// use nested_mask::{Block, Ladder, NestedMask};
+    /// use ndarray::array;
+    /// let weights = array![[0.1_f64, -3.0, 2.0, 2.0]];
+    /// let mask = NestedMask::by_magnitude(weights.view(), &Ladder::new([0.5])?, Block::OneByTwo)?;
+    /// assert_eq!(mask.rings(), &array![[1, 1, 0, 0]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn by_magnitude<T: Float>(weights: ArrayView<T, D>, ladder: &Ladder, block: Block) -> Result<Self, MaskError> {
+        Self::by_score(weights.mapv(|w| w * w).view(), ladder, block)
+    }
+
+    /// The same for any score of a weight (a saliency); a block's score is the sum of its weights'.
+    ///
+    /// # Errors
+    /// [`MaskError::NotANumber`], [`MaskError::Empty`].
+    pub fn by_score<T: Float>(scores: ArrayView<T, D>, ladder: &Ladder, block: Block) -> Result<Self, MaskError> {
+        Self::by_score_at(scores, ladder.sparsities(), ladder.levels(), block)
+    }
+
+    /// [`Self::by_score`] for sparsities that may be equal, as they are at the start of a ramp; then outer rings are empty.
+    pub(crate) fn by_score_at<T: Float>(
+        scores: ArrayView<T, D>,
+        sparsities: &[f64],
+        levels: Level,
+        block: Block,
+    ) -> Result<Self, MaskError> {
+        let columns = columns(scores.shape())?;
+        let flat: Vec<T> = scores.iter().copied().collect();
+        if let Some(index) = flat.iter().position(|score| score.is_nan()) {
+            return Err(MaskError::NotANumber { index });
+        }
+        let mut ranking: Vec<(T, usize)> = block_starts(flat.len(), columns, block)
+            .map(|start| {
+                let scores = &flat[start..block_end(start, columns, block)];
+                (scores.iter().fold(T::zero(), |sum, &score| sum + score), start)
+            })
+            .collect();
+        ranking.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).expect("no score is NaN").then(a.1.cmp(&b.1)));
+
+        let mut rings = vec![0; flat.len()];
+        let mut blocks = ranking.iter().map(|&(_, start)| start..block_end(start, columns, block)).peekable();
+        let mut kept = 0usize;
+        for (index, sparsity) in sparsities.iter().enumerate() {
+            let goal = (1.0 - sparsity) * flat.len() as f64;
+            while let Some(next) = blocks.next_if(|next| kept == 0 || kept as f64 + 0.5 * next.len() as f64 <= goal) {
+                kept += next.len();
+                rings[next].fill(index as u8 + 1);
+            }
+        }
+        let rings = Array::from_shape_vec(scores.raw_dim(), rings).expect("one ring a score");
+        Ok(NestedMask { rings, levels, block })
+    }
+
+    /// The ring of each weight.
+    pub fn rings(&self) -> &Array<u8, D> {
+        &self.rings
+    }
+
+    /// The densest level.
+    pub fn levels(&self) -> Level {
+        self.levels
+    }
+
+    /// The positions that share one index.
+    pub fn block(&self) -> Block {
+        self.block
+    }
+
+    /// Whether each weight is in the support of a level.
+    pub fn support(&self, level: Level) -> Array<bool, D> {
+        self.rings.mapv(|ring| ring != 0 && usize::from(ring) <= level.number())
+    }
+
+    /// Weights in the support of a level.
+    pub fn count(&self, level: Level) -> usize {
+        self.rings.iter().filter(|&&ring| ring != 0 && usize::from(ring) <= level.number()).count()
+    }
+
+    /// `1 − support / weights`.
+    pub fn sparsity(&self, level: Level) -> f64 {
+        1.0 - self.count(level) as f64 / self.rings.len() as f64
+    }
+
+    /// The weights of a level: 0 outside its support.
+    ///
+    /// # Errors
+    /// [`MaskError::Shape`].
+    pub fn apply<T: Float>(&self, level: Level, weights: ArrayView<T, D>) -> Result<Array<T, D>, MaskError> {
+        self.same_shape(weights.shape())?;
+        Ok(Zip::from(&self.rings).and(&weights).map_collect(|&ring, &weight| {
+            if ring != 0 && usize::from(ring) <= level.number() { weight } else { T::zero() }
+        }))
+    }
+
+    pub(crate) fn same_shape(&self, other: &[usize]) -> Result<(), MaskError> {
+        if self.rings.shape() == other {
+            return Ok(());
+        }
+        Err(MaskError::Shape { mask: self.rings.shape().to_vec(), other: other.to_vec() })
+    }
+}
+
+/// Columns of a row: all axes but the first.
+fn columns(shape: &[usize]) -> Result<usize, MaskError> {
+    let columns = shape.iter().skip(1).product();
+    if columns == 0 || shape.first().is_none_or(|&rows| rows == 0) {
+        return Err(MaskError::Empty { shape: shape.to_vec() });
+    }
+    Ok(columns)
+}
+
+/// Where each block begins, in a row-major matrix of `weights` weights.
+fn block_starts(weights: usize, columns: usize, block: Block) -> impl Iterator<Item = usize> {
+    (0..weights).filter(move |index| (index % columns).is_multiple_of(block.width()))
+}
+
+/// Where the block that begins at `start` ends: an odd last column is a block alone.
+fn block_end(start: usize, columns: usize, block: Block) -> usize {
+    start + block.width().min(columns - start % columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+    use proptest::prelude::*;
+
+    fn cases() -> impl Strategy<Value = (Array2<f32>, Ladder, Block)> {
+        let ladder = prop::collection::btree_set(0u32..1000, 1..6).prop_map(|set| {
+            Ladder::new(set.into_iter().rev().map(|s| f64::from(s) / 1000.0).collect::<Vec<_>>()).unwrap()
+        });
+        let block = prop_oneof![Just(Block::OneByOne), Just(Block::OneByTwo)];
+        // Few distinct values, so that ties are common.
+        let weights = (1usize..6, 1usize..40).prop_flat_map(|(rows, columns)| {
+            prop::collection::vec(-4i8..=4, rows * columns)
+                .prop_map(move |w| Array2::from_shape_vec((rows, columns), w).unwrap().mapv(f32::from))
+        });
+        (weights, ladder, block)
+    }
+
+    proptest! {
+        #[test]
+        fn support_of_a_level_contains_the_one_below((weights, ladder, block) in cases()) {
+            let mask = NestedMask::by_magnitude(weights.view(), &ladder, block).unwrap();
+            let supports: Vec<_> = ladder.levels().up_to().map(|level| mask.support(level)).collect();
+            for pair in supports.windows(2) {
+                prop_assert!(pair[0].iter().zip(&pair[1]).all(|(&inner, &outer)| outer || !inner));
+            }
+        }
+
+        #[test]
+        fn sparsity_is_the_ladders_within_half_a_block_and_no_level_is_empty((weights, ladder, block) in cases()) {
+            let mask = NestedMask::by_magnitude(weights.view(), &ladder, block).unwrap();
+            for level in ladder.levels().up_to() {
+                let goal = (1.0 - ladder.sparsity(level).unwrap()) * weights.len() as f64;
+                let kept = mask.count(level) as f64;
+                prop_assert!(kept >= 1.0);
+                prop_assert!((kept - goal).abs() <= block.width() as f64 / 2.0 + 1e-9 || kept <= block.width() as f64);
+            }
+        }
+
+        #[test]
+        fn no_weight_left_out_is_greater_than_one_kept((weights, ladder, _) in cases()) {
+            let mask = NestedMask::by_magnitude(weights.view(), &ladder, Block::OneByOne).unwrap();
+            for level in ladder.levels().up_to() {
+                let support = mask.support(level);
+                let of = |kept: bool| weights.iter().zip(&support).filter(move |&(_, &s)| s == kept).map(|(w, _)| w.abs());
+                let least_kept = of(true).fold(f32::INFINITY, f32::min);
+                prop_assert!(of(false).all(|w| w <= least_kept));
+            }
+        }
+
+        #[test]
+        fn a_mask_is_rebuilt_from_its_rings((weights, ladder, block) in cases()) {
+            let mask = NestedMask::by_magnitude(weights.view(), &ladder, block).unwrap();
+            let again = NestedMask::from_rings(mask.rings().clone(), mask.levels(), block);
+            prop_assert_eq!(again, Ok(mask));
+        }
+    }
+
+    #[test]
+    fn ties_are_broken_by_position() {
+        let mask = NestedMask::by_magnitude(
+            array![[1.0, -1.0, 1.0, 1.0]].view(),
+            &Ladder::new([0.5]).unwrap(),
+            Block::OneByOne,
+        );
+        assert_eq!(mask.unwrap().rings(), &array![[1, 1, 0, 0]]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let ladder = Ladder::new([0.5]).unwrap();
+        let nan = array![[0.0, f32::NAN]];
+        assert_eq!(
+            NestedMask::by_magnitude(nan.view(), &ladder, Block::OneByOne),
+            Err(MaskError::NotANumber { index: 1 })
+        );
+        assert_eq!(
+            NestedMask::by_magnitude(Array2::<f32>::zeros((0, 3)).view(), &ladder, Block::OneByOne),
+            Err(MaskError::Empty { shape: vec![0, 3] })
+        );
+        assert_eq!(
+            NestedMask::from_rings(array![[1, 0, 0]], Level::FIRST, Block::OneByTwo),
+            Err(MaskError::SplitBlock { index: 0, left: 1, right: 0 })
+        );
+        assert_eq!(
+            NestedMask::from_rings(array![[1, 2]], Level::FIRST, Block::OneByOne),
+            Err(MaskError::Ring { index: 1, ring: 2, levels: 1 })
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What a network learns.
+use super::{Affine, Network, Scalar};
+use crate::NestedMask;
+use ndarray::{Array2, Ix2};
+use nested_csr::Level;
+use rand::SeedableRng;
+use rand_distr::{Distribution, Normal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Added to a variance before its root is taken.
+pub const EPSILON: f64 = 1e-5;
+
+/// Batch normalisation of one layer at one level: `scale · (x − mean) / √(variance + ε) + shift`, one of each a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Norm<T> {
+    /// γ.
+    pub scale: Vec<T>,
+    /// β.
+    pub shift: Vec<T>,
+    /// Running mean.
+    pub mean: Vec<T>,
+    /// Running variance.
+    pub variance: Vec<T>,
+}
+
+impl<T: Scalar> Norm<T> {
+    fn identity(rows: usize) -> Norm<T> {
+        let (zero, one) = (vec![T::zero(); rows], vec![T::one(); rows]);
+        Norm { scale: one.clone(), shift: zero.clone(), mean: zero, variance: one }
+    }
+
+    /// The normalisation as one product and one sum a row: `x · a + b`.
+    pub fn affine(&self) -> (Vec<T>, Vec<T>) {
+        let epsilon = T::from_f64(EPSILON);
+        let a: Vec<T> = self.scale.iter().zip(&self.variance).map(|(&s, &v)| s / (v + epsilon).sqrt()).collect();
+        let b = (0..a.len()).map(|r| self.shift[r] - self.mean[r] * a[r]).collect();
+        (a, b)
+    }
+}
+
+/// The parameters of one convolution or depthwise node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer<T> {
+    /// Row-major; columns are `(kh · KW + kw) · Cin + cin` (depthwise: `kh · KW + kw`). All levels share them.
+    pub weights: Array2<T>,
+    /// The ring of each weight, when the weights are nested.
+    pub mask: Option<NestedMask<Ix2>>,
+    /// One a row; empty when the layer is normalised.
+    pub bias: Vec<T>,
+    /// One a level; empty when the layer has a bias.
+    pub norms: Vec<Norm<T>>,
+}
+
+impl<T> Layer<T> {
+    /// Whether a weight is used at a level.
+    pub(crate) fn counts(&self, level: Level) -> impl Fn(usize) -> bool {
+        let rings = self.mask.as_ref().and_then(|mask| mask.rings().as_slice());
+        move |place| rings.is_none_or(|rings| rings[place] != 0 && usize::from(rings[place]) <= level.number())
+    }
+}
+
+/// The parameters of a network: one layer for each node with weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters<T> {
+    /// One a node; `None` for nodes without weights.
+    pub layers: Vec<Option<Layer<T>>>,
+}
+
+impl<T: Scalar> Parameters<T> {
+    /// Random weights (normal, variance 2 / taps; source: He et al. 2015), no masks, for `levels` levels.
+    pub fn random(network: &Network, levels: Level, seed: u64) -> Parameters<T> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let layers = (0..network.nodes().len()).map(|node| {
+            let (shape, finish) = (network.weights(node)?, network.finish(node)?);
+            let deviation = (2.0 / shape.columns as f64).sqrt();
+            let normal = Normal::new(0.0, deviation).expect("finite and positive");
+            let draw = |_| T::from_f64(normal.sample(&mut random));
+            let weights = Array2::from_shape_simple_fn((shape.rows, shape.columns), {
+                let mut draw = draw;
+                move || draw(())
+            });
+            let (bias, norms) = match finish.affine {
+                Affine::Norm => (Vec::new(), vec![Norm::identity(shape.rows); levels.number()]),
+                Affine::Bias => (vec![T::zero(); shape.rows], Vec::new()),
+            };
+            Some(Layer { weights, mask: None, bias, norms })
+        });
+        Parameters { layers: layers.collect() }
+    }
+}
+
+/// The gradient of one layer's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerGradient<T> {
+    /// Row-major, 0 where a weight does not count.
+    pub weights: Vec<T>,
+    /// Of the bias; empty when the layer is normalised.
+    pub bias: Vec<T>,
+    /// Of γ of the pass's level.
+    pub scale: Vec<T>,
+    /// Of β of the pass's level.
+    pub shift: Vec<T>,
+}
+
+/// The gradient of one pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradient<T> {
+    /// One a node; `None` for nodes without weights.
+    pub layers: Vec<Option<LayerGradient<T>>>,
+}
+
+impl<T: Scalar> Gradient<T> {
+    /// Zeros for these parameters.
+    pub fn zeros(parameters: &Parameters<T>) -> Gradient<T> {
+        let zeros = |layer: &Layer<T>| LayerGradient {
+            weights: vec![T::zero(); layer.weights.len()],
+            bias: vec![T::zero(); layer.bias.len()],
+            scale: vec![T::zero(); layer.norms.first().map_or(0, |norm| norm.scale.len())],
+            shift: vec![T::zero(); layer.norms.first().map_or(0, |norm| norm.shift.len())],
+        };
+        Gradient { layers: parameters.layers.iter().map(|layer| layer.as_ref().map(zeros)).collect() }
+    }
+}

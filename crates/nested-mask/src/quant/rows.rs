@@ -1,0 +1,83 @@
+//! One layer's int8 weights, and the requantisation of its rows at each level.
+use super::{QuantError, fraction, multiplier};
+use crate::nn::Layer;
+use nested_csr::{Level, Quantization, Requantization};
+
+/// Int8 weights of one layer: one scale a row, for all levels.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct QuantizedLayer {
+    /// Row-major; 0 outside the densest level.
+    pub(super) weights: Vec<i8>,
+    /// The ring of each weight; `None` when the layer is dense.
+    pub(super) rings: Option<Vec<u8>>,
+    /// Real step of one count, one a row; negative where the normalisation turns the sign, so that multipliers stay positive.
+    scales: Vec<f32>,
+}
+
+impl QuantizedLayer {
+    pub(super) fn new(name: &str, layer: &Layer<f32>) -> Result<QuantizedLayer, QuantError> {
+        let rings: Option<Vec<u8>> = layer.mask.as_ref().map(|mask| mask.rings().iter().copied().collect());
+        let columns = layer.weights.ncols();
+        let mut weights = Vec::with_capacity(layer.weights.len());
+        let mut scales = Vec::with_capacity(layer.weights.nrows());
+        for (row, values) in layer.weights.rows().into_iter().enumerate() {
+            let kept = |column: usize| rings.as_ref().is_none_or(|rings| rings[row * columns + column] != 0);
+            let values: Vec<f32> = (0..columns).map(|column| if kept(column) { values[column] } else { 0.0 }).collect();
+            let greatest = values.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
+            let step = if greatest > 0.0 { greatest / 127.0 } else { 1.0 };
+            let scale = step * sign(name, layer, row)?;
+            weights.extend(values.iter().map(|value| (value / scale).round().clamp(-127.0, 127.0) as i8));
+            scales.push(scale);
+        }
+        Ok(QuantizedLayer { weights, rings, scales })
+    }
+
+    /// Puts the real values of the int8 weights into the layer.
+    pub(super) fn dequantize(&self, layer: &mut Layer<f32>) {
+        let columns = layer.weights.ncols();
+        let integers = self.weights.chunks_exact(columns).zip(&self.scales);
+        for (mut row, (integers, scale)) in layer.weights.rows_mut().into_iter().zip(integers) {
+            row.iter_mut().zip(integers).for_each(|(weight, &integer)| *weight = f32::from(integer) * scale);
+        }
+    }
+
+    /// Multiplier and bias of each row. With `a · Σ w x + b` the normalised sum and `S` the scales:
+    /// `multiplier = a · S_w · S_in / S_out`, `bias = b / (S_out · multiplier) − zero point · Σ w`.
+    pub(super) fn requantizations(
+        &self,
+        layer: &Layer<f32>,
+        level: Level,
+        input: Quantization,
+        output: Quantization,
+    ) -> Vec<Requantization> {
+        let columns = layer.weights.ncols();
+        let counts = layer.counts(level);
+        let norm = layer.norms.get(level.number() - 1).map(|norm| norm.affine());
+        let one = |(row, weights): (usize, &[i8])| {
+            let (a, b) =
+                norm.as_ref().map_or((1.0, layer.bias.get(row).copied().unwrap_or(0.0)), |(a, b)| (a[row], b[row]));
+            let used = |column: &usize| counts(row * columns + column);
+            let total: i64 = (0..columns).filter(used).map(|column| i64::from(weights[column])).sum();
+            let dead = (0..columns).filter(used).all(|column| weights[column] == 0);
+            let scale = f64::from(output.scale);
+            let real = f64::from(a) * f64::from(self.scales[row]) * f64::from(input.scale) / scale;
+            // Without weights only the bias counts, and any multiplier will do.
+            let multiplier = multiplier(if dead { 1.0 / 1024.0 } else { real });
+            let shift = (f64::from(b) / (scale * fraction(multiplier))).round();
+            let bias = shift - (i64::from(input.zero_point) * total) as f64;
+            // A conversion to an integer saturates; the builder refuses what would overflow.
+            Requantization { multiplier, bias: bias as i32 }
+        };
+        self.weights.chunks_exact(columns).enumerate().map(one).collect()
+    }
+}
+
+/// −1 when every level's normalisation turns the row's sign, else 1.
+fn sign(name: &str, layer: &Layer<f32>, row: usize) -> Result<f32, QuantError> {
+    let negative = layer.norms.iter().filter(|norm| norm.scale[row] < 0.0).count();
+    match negative {
+        0 => Ok(1.0),
+        all if all == layer.norms.len() => Ok(-1.0),
+        _ => Err(QuantError::Sign { node: name.into(), row }),
+    }
+}

@@ -1,0 +1,331 @@
+//! Gradient masking: which level's loss teaches which ring.
+//!
+//! With `M_k` the mask of level k and `g_k` the gradient of level k's loss with respect to the weights that it used,
+//! every variant is `Σ_k A[ring][k] · g_k` on the weights of a ring, with `A[ring][k] = 0` for `k < ring`.
+use crate::{MaskError, NestedMask};
+use ndarray::{Array, ArrayView, Dimension, Zip};
+use num_traits::Float;
+use rand::{Rng, RngExt};
+
+/// How the gradients of the levels are routed to the rings.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Routing {
+    /// `Σ_k M_k ⊙ g_k`: each weight learns from every level that uses it.
+    Joint,
+    /// Joint, divided by the number of levels that share the weight.
+    Normalised,
+    /// `Σ_k (M_k \ M_{k−1}) ⊙ g_k`: each ring learns only from the smallest level that contains it.
+    Ring,
+    /// Rings trained in turn, from ring 1, each for an equal share of the training, the rings inside it fixed.
+    Frozen,
+    /// One random level a step, drawn with these weights, one a level, in any unit (none: all alike).
+    Sampled {
+        /// Relative frequency of each level.
+        weights: Vec<f64>,
+    },
+    /// Any matrix: the coefficient of level k's gradient in ring r's.
+    Weighted(RoutingMatrix),
+}
+
+impl Default for Routing {
+    /// One random level a step, all alike.
+    fn default() -> Self {
+        Routing::Sampled { weights: Vec::new() }
+    }
+}
+
+/// What can be wrong with a routing.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoutingError {
+    /// A number of gradients, weights or coefficients that is not that of the levels.
+    #[error("{given} {what} for {levels} levels")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// How many were given.
+        given: usize,
+        /// The levels.
+        levels: usize,
+    },
+    /// A weight or coefficient that is negative (a weight), infinite or not a number, or weights that are all 0.
+    #[error("{what} {value} at {index} is not usable")]
+    Value {
+        /// What it is.
+        what: &'static str,
+        /// Where.
+        index: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// Gradient and mask differ in shape.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+}
+
+/// The coefficient of each level's gradient in each ring's: what one step does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoutingMatrix {
+    levels: usize,
+    /// Ring-major: `[(ring − 1) · levels + (level − 1)]`.
+    coefficients: Vec<f64>,
+}
+
+impl RoutingMatrix {
+    /// A matrix of `levels × levels` coefficients, one row a ring, one column a level, both from 1. A level below the ring
+    /// does not use its weights, so coefficients there have no effect.
+    ///
+    /// # Errors
+    /// [`RoutingError::Count`], [`RoutingError::Value`].
+    pub fn new(levels: usize, coefficients: Vec<f64>) -> Result<RoutingMatrix, RoutingError> {
+        if levels == 0 || coefficients.len() != levels * levels {
+            return Err(RoutingError::Count { what: "coefficients", given: coefficients.len(), levels });
+        }
+        if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
+            return Err(RoutingError::Value { what: "coefficient", index, value: coefficients[index] });
+        }
+        Ok(RoutingMatrix { levels, coefficients })
+    }
+
+    fn from_fn(levels: usize, coefficient: impl Fn(usize, usize) -> f64) -> RoutingMatrix {
+        let pairs = (1..=levels).flat_map(|ring| (1..=levels).map(move |level| (ring, level)));
+        let coefficients =
+            pairs.map(|(ring, level)| if level < ring { 0.0 } else { coefficient(ring, level) }).collect();
+        RoutingMatrix { levels, coefficients }
+    }
+
+    /// The coefficient of a level's gradient in a ring's; 0 for ring 0 and beyond the levels.
+    pub fn coefficient(&self, ring: usize, level: usize) -> f64 {
+        if ring == 0 || level < ring || level > self.levels {
+            return 0.0;
+        }
+        self.coefficients[(ring - 1) * self.levels + level - 1]
+    }
+
+    /// Whether a level's gradient is used at all, so whether its pass is needed.
+    pub fn uses(&self, level: usize) -> bool {
+        (1..=level).any(|ring| self.coefficient(ring, level) != 0.0)
+    }
+
+    /// Whether a ring learns at all.
+    pub fn trains(&self, ring: usize) -> bool {
+        (ring..=self.levels).any(|level| self.coefficient(ring, level) != 0.0)
+    }
+
+    /// The weights' gradient: `Σ_k A[ring][k] · g_k`, 0 outside the densest level. Gradients come in the order of the levels.
+    ///
+    /// # Errors
+    /// [`RoutingError::Count`], [`RoutingError::Mask`].
+    pub fn route<T: Float, D: Dimension>(
+        &self,
+        gradients: &[ArrayView<T, D>],
+        mask: &NestedMask<D>,
+    ) -> Result<Array<T, D>, RoutingError> {
+        let levels = mask.levels().number();
+        if gradients.len() != levels || self.levels != levels {
+            return Err(RoutingError::Count { what: "gradients", given: gradients.len(), levels });
+        }
+        let mut sum = Array::zeros(mask.rings().raw_dim());
+        for (index, gradient) in gradients.iter().enumerate() {
+            mask.same_shape(gradient.shape())?;
+            let of_ring: Vec<T> = (0..=levels).map(|ring| cast(self.coefficient(ring, index + 1))).collect();
+            Zip::from(&mut sum).and(gradient).and(mask.rings()).for_each(|sum, &g, &ring| {
+                // A coefficient of 0 keeps out what the level does not use, infinities included.
+                let coefficient = of_ring[usize::from(ring)];
+                if coefficient != T::zero() {
+                    *sum = *sum + coefficient * g;
+                }
+            });
+        }
+        Ok(sum)
+    }
+}
+
+fn cast<T: Float>(value: f64) -> T {
+    T::from(value).unwrap_or_else(T::nan)
+}
+
+impl Routing {
+    /// Whether the parameters fit this number of levels.
+    ///
+    /// # Errors
+    /// [`RoutingError::Count`], [`RoutingError::Value`].
+    pub fn check(&self, levels: usize) -> Result<(), RoutingError> {
+        match self {
+            Routing::Sampled { weights } if !weights.is_empty() => {
+                if weights.len() != levels {
+                    return Err(RoutingError::Count { what: "sampling weights", given: weights.len(), levels });
+                }
+                let bad = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0));
+                let bad = bad.or_else(|| (weights.iter().sum::<f64>() == 0.0).then_some(0));
+                match bad {
+                    Some(index) => Err(RoutingError::Value { what: "sampling weight", index, value: weights[index] }),
+                    None => Ok(()),
+                }
+            }
+            Routing::Weighted(matrix) if matrix.levels != levels => {
+                Err(RoutingError::Count { what: "rings in the routing matrix", given: matrix.levels, levels })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The matrix of the whole training: what a step does on average (Sampled), or does in each ring's turn (Frozen), and
+    /// exactly what each step does for all others.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn matrix(&self, levels: usize) -> Result<RoutingMatrix, RoutingError> {
+        self.check(levels)?;
+        Ok(match self {
+            Routing::Joint => RoutingMatrix::from_fn(levels, |_, _| 1.0),
+            Routing::Normalised => RoutingMatrix::from_fn(levels, |ring, _| 1.0 / (levels - ring + 1) as f64),
+            Routing::Ring | Routing::Frozen => RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == level)),
+            Routing::Sampled { weights } => {
+                let sum: f64 = weights.iter().sum();
+                RoutingMatrix::from_fn(levels, |_, level| {
+                    weights.get(level - 1).map_or(1.0 / levels as f64, |weight| weight / sum)
+                })
+            }
+            Routing::Weighted(matrix) => matrix.clone(),
+        })
+    }
+
+    /// What one step does: `progress` is the share of the training that is done, in `[0, 1)` (for Frozen), `random` draws
+    /// the level (for Sampled; no other variant draws).
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn draw(&self, levels: usize, progress: f64, random: &mut impl Rng) -> Result<RoutingMatrix, RoutingError> {
+        let average = self.matrix(levels)?;
+        Ok(match self {
+            Routing::Frozen => {
+                let turn = ((progress * levels as f64) as usize + 1).min(levels);
+                RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == turn && level == turn))
+            }
+            Routing::Sampled { .. } => {
+                let mut left: f64 = random.random();
+                let probability = |level: &usize| average.coefficient(1, *level);
+                let chosen = (1..=levels).find(|level| {
+                    left -= probability(level);
+                    left < 0.0
+                });
+                // Rounding may leave a crumb after the last level.
+                let chosen = chosen.or((1..=levels).rev().find(|level| probability(level) > 0.0));
+                RoutingMatrix::from_fn(levels, |_, level| f64::from(Some(level) == chosen))
+            }
+            _ => average,
+        })
+    }
+
+    /// [`RoutingMatrix::route`] with [`Self::matrix`].
+    ///
+    /// # Errors
+    /// [`RoutingError`].
+    ///
+    /// ```
+    /// use nested_mask::{Block, Level, NestedMask, Routing};
+    /// use ndarray::array;
+    /// let mask = NestedMask::from_rings(array![1, 2, 0].insert_axis(ndarray::Axis(0)), Level::new(2)?, Block::OneByOne)?;
+    /// let (g1, g2) = (array![[1.0_f32, 1.0, 1.0]], array![[5.0_f32, 5.0, 5.0]]);
+    /// assert_eq!(Routing::Normalised.route(&[g1.view(), g2.view()], &mask)?, array![[3.0, 5.0, 0.0]]);
+    /// assert_eq!(Routing::Ring.route(&[g1.view(), g2.view()], &mask)?, array![[1.0, 5.0, 0.0]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn route<T: Float, D: Dimension>(
+        &self,
+        gradients: &[ArrayView<T, D>],
+        mask: &NestedMask<D>,
+    ) -> Result<Array<T, D>, RoutingError> {
+        self.matrix(mask.levels().number())?.route(gradients, mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+    use nested_csr::{Block, Level};
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    fn mask() -> NestedMask<ndarray::Ix3> {
+        NestedMask::from_rings(array![[[1, 2], [3, 0]]], Level::new(3).unwrap(), Block::OneByOne).unwrap()
+    }
+
+    /// `Σ_k (mask of k by `keep`) ⊙ g_k` straight from the definition, with g_k = 10^k everywhere.
+    fn by_definition(keep: impl Fn(usize, usize) -> f64) -> Array3<f64> {
+        mask().rings().mapv(|ring| {
+            let ring = usize::from(ring);
+            (1..=3).map(|k| if ring != 0 && ring <= k { keep(ring, k) * 10f64.powi(k as i32) } else { 0.0 }).sum()
+        })
+    }
+
+    fn routed(routing: &Routing) -> Array3<f64> {
+        let gradients: Vec<Array3<f64>> = (1..=3).map(|k| Array3::from_elem((1, 2, 2), 10f64.powi(k))).collect();
+        routing.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap()
+    }
+
+    #[test]
+    fn each_variant_is_its_formula() {
+        assert_eq!(routed(&Routing::Joint), by_definition(|_, _| 1.0));
+        assert_eq!(routed(&Routing::Normalised), by_definition(|ring, _| 1.0 / (4 - ring) as f64));
+        assert_eq!(routed(&Routing::Ring), by_definition(|ring, k| f64::from(ring == k)));
+        let weights = vec![1.0, 1.0, 2.0];
+        assert_eq!(routed(&Routing::Sampled { weights: weights.clone() }), by_definition(|_, k| weights[k - 1] / 4.0));
+        let matrix = RoutingMatrix::new(3, (0..9).map(f64::from).collect()).unwrap();
+        assert_eq!(routed(&Routing::Weighted(matrix)), by_definition(|ring, k| ((ring - 1) * 3 + k - 1) as f64));
+    }
+
+    #[test]
+    fn a_sampled_step_is_one_level_and_follows_its_weights() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        let routing = Routing::Sampled { weights: vec![1.0, 0.0, 3.0] };
+        let mut drawn = [0; 3];
+        for _ in 0..4000 {
+            let matrix = routing.draw(3, 0.0, &mut random).unwrap();
+            let used: Vec<usize> = (1..=3).filter(|&level| matrix.uses(level)).collect();
+            assert_eq!(used.len(), 1);
+            assert!((1..=used[0]).all(|ring| matrix.coefficient(ring, used[0]) == 1.0));
+            drawn[used[0] - 1] += 1;
+        }
+        assert_eq!(drawn[1], 0);
+        assert!((900..1100).contains(&drawn[0]), "{drawn:?}");
+    }
+
+    #[test]
+    fn frozen_trains_one_ring_at_a_time() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        for (progress, turn) in [(0.0, 1), (0.32, 1), (0.34, 2), (0.99, 3)] {
+            let matrix = Routing::Frozen.draw(3, progress, &mut random).unwrap();
+            assert_eq!((1..=3).filter(|&ring| matrix.trains(ring)).collect::<Vec<_>>(), [turn]);
+            assert_eq!((1..=3).filter(|&level| matrix.uses(level)).collect::<Vec<_>>(), [turn]);
+        }
+    }
+
+    #[test]
+    fn infinities_outside_a_levels_support_stay_outside() {
+        let gradients: Vec<Array3<f32>> = vec![
+            array![[[1.0, f32::INFINITY], [f32::NAN, f32::NAN]]],
+            array![[[1.0, 1.0], [f32::INFINITY, 0.0]]],
+            Array3::ones((1, 2, 2)),
+        ];
+        let routed = Routing::Joint.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap();
+        assert_eq!(routed, array![[[3.0, 2.0], [1.0, 0.0]]]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let gradient = Array3::<f32>::zeros((1, 2, 2));
+        let error = Routing::Joint.route(&[gradient.view()], &mask()).unwrap_err();
+        assert_eq!(error, RoutingError::Count { what: "gradients", given: 1, levels: 3 });
+        let error = Routing::Sampled { weights: vec![1.0, f64::NAN, 0.0] }.check(3).unwrap_err();
+        assert!(matches!(error, RoutingError::Value { what: "sampling weight", index: 1, .. }));
+        assert!(Routing::Sampled { weights: vec![0.0; 3] }.check(3).is_err());
+        assert!(RoutingMatrix::new(2, vec![1.0; 3]).is_err());
+        let wrong = Array3::<f32>::zeros((2, 2, 1));
+        let error = Routing::Joint.route(&[wrong.view(), wrong.view(), wrong.view()], &mask()).unwrap_err();
+        assert!(matches!(error, RoutingError::Mask(MaskError::Shape { .. })));
+    }
+}

@@ -1,0 +1,201 @@
+//! Checkpoints: a run's state as safetensors, written under a temporary name and renamed, so that a crash leaves the last
+//! good one.
+use super::{Config, Normalization, TrainError, Trainer};
+use crate::{NestedMask, nn::Network};
+use ndarray::Array2;
+use safetensors::{Dtype, SafeTensors, View};
+use std::{borrow::Cow, collections::HashMap, path::Path};
+
+/// One named array of a checkpoint.
+struct Part {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for Part {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn floats(values: &[f32]) -> Part {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Part { dtype: Dtype::F32, shape: vec![values.len()], bytes }
+}
+
+impl Trainer {
+    /// Writes a checkpoint: weights, rings, normalisations, velocities, and what the run is (network, configuration, seed,
+    /// epoch). Weights are named after their node, so other tools can read them.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let error = |what: String| TrainError::File { path: path.into(), what };
+        let bytes = safetensors::serialize(self.parts(), Some(self.identity())).map_err(|e| error(e.to_string()))?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+        written.map_err(|e| {
+            // The error that matters is the first one.
+            let _ = std::fs::remove_file(&temporary);
+            error(e.to_string())
+        })
+    }
+
+    /// Goes on where [`Self::save`] was called; the result is that of an uninterrupted run, to the bit.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherCheckpoint`] when it is of another network, configuration or seed; [`TrainError::Checkpoint`] when
+    /// it is damaged; [`TrainError::File`].
+    pub fn resume(path: &Path, network: Network, config: Config) -> Result<Trainer, TrainError> {
+        let bytes = std::fs::read(path).map_err(|e| TrainError::File { path: path.into(), what: e.to_string() })?;
+        let file = File::parse(path, &bytes)?;
+        let mut trainer = Trainer::new(network, config)?;
+        let expected = trainer.identity();
+        for what in ["network", "seed", "configuration"] {
+            let (found, expected) = (file.entry(what)?, &expected[what]);
+            if found != expected {
+                let (found, expected) = (found.into(), expected.clone());
+                return Err(TrainError::OtherCheckpoint { path: path.into(), what, found, expected });
+            }
+        }
+        trainer.epoch = file.number("epoch")?;
+        trainer.trained.normalization =
+            Normalization { mean: file.number("mean")?, deviation: f32::from_bits(file.number("deviation_bits")?) };
+        trainer.restore(&file)?;
+        Ok(trainer)
+    }
+
+    /// What the run is, and where it is.
+    fn identity(&self) -> HashMap<String, String> {
+        let Normalization { mean, deviation } = self.trained.normalization;
+        let entries = [
+            ("network", format!("{:?}", self.trained.network)),
+            ("configuration", format!("{:?}", Config { seed: 0, ..self.config.clone() })),
+            ("seed", self.config.seed.to_string()),
+            ("epoch", self.epoch.to_string()),
+            ("mean", mean.to_string()),
+            ("deviation_bits", deviation.to_bits().to_string()),
+        ];
+        entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
+    }
+
+    fn parts(&self) -> Vec<(String, Part)> {
+        let mut parts = Vec::new();
+        let layers = self.trained.parameters.layers.iter().zip(&self.optimizer.layers);
+        for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
+            let (Some(layer), Some(velocity)) = layers else { continue };
+            let name = &node.name;
+            let (rows, columns) = layer.weights.dim();
+            let weights: Vec<f32> = layer.weights.iter().copied().collect();
+            for (kind, values) in [("weights", &weights), ("weights.velocity", &velocity.weights)] {
+                parts.push((format!("{name}.{kind}"), Part { shape: vec![rows, columns], ..floats(values) }));
+            }
+            if let Some(mask) = &layer.mask {
+                let bytes = mask.rings().iter().copied().collect();
+                parts.push((format!("{name}.rings"), Part { dtype: Dtype::U8, shape: vec![rows, columns], bytes }));
+            }
+            if !layer.bias.is_empty() {
+                parts.push((format!("{name}.bias"), floats(&layer.bias)));
+                parts.push((format!("{name}.bias.velocity"), floats(&velocity.bias)));
+            }
+            for (index, (norm, [scale, shift])) in layer.norms.iter().zip(&velocity.norms).enumerate() {
+                let values = [&norm.scale, &norm.shift, &norm.mean, &norm.variance, scale, shift];
+                for (kind, values) in NORM_PARTS.into_iter().zip(values) {
+                    parts.push((format!("{name}.norm{}.{kind}", index + 1), floats(values)));
+                }
+            }
+        }
+        parts
+    }
+
+    fn restore(&mut self, file: &File<'_>) -> Result<(), TrainError> {
+        let (levels, block) = (self.config.ladder.levels(), self.config.block);
+        let layers = self.trained.parameters.layers.iter_mut().zip(&mut self.optimizer.layers);
+        for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
+            let (Some(layer), Some(velocity)) = layers else { continue };
+            let name = &node.name;
+            if let Some(weights) = layer.weights.as_slice_mut() {
+                file.floats(&format!("{name}.weights"), weights)?;
+            }
+            file.floats(&format!("{name}.weights.velocity"), &mut velocity.weights)?;
+            if layer.mask.is_some() {
+                let key = format!("{name}.rings");
+                let rings = file.bytes(&key, Dtype::U8, layer.weights.len())?.to_vec();
+                let rings = Array2::from_shape_vec(layer.weights.dim(), rings).map_err(|e| file.bad(e.to_string()))?;
+                let mask = NestedMask::from_rings(rings, levels, block);
+                layer.mask = Some(mask.map_err(|e| file.bad(format!("`{key}`: {e}")))?);
+            }
+            if !layer.bias.is_empty() {
+                file.floats(&format!("{name}.bias"), &mut layer.bias)?;
+                file.floats(&format!("{name}.bias.velocity"), &mut velocity.bias)?;
+            }
+            for (index, (norm, [scale, shift])) in layer.norms.iter_mut().zip(&mut velocity.norms).enumerate() {
+                let values = [&mut norm.scale, &mut norm.shift, &mut norm.mean, &mut norm.variance, scale, shift];
+                for (kind, values) in NORM_PARTS.into_iter().zip(values) {
+                    file.floats(&format!("{name}.norm{}.{kind}", index + 1), values)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a normalisation, in this order.
+const NORM_PARTS: [&str; 6] = ["scale", "shift", "mean", "variance", "scale.velocity", "shift.velocity"];
+
+/// A checkpoint that is being read.
+struct File<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    entries: HashMap<String, String>,
+}
+
+impl<'a> File<'a> {
+    fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<File<'a>, TrainError> {
+        let bad = |what: String| TrainError::Checkpoint { path: path.into(), what };
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
+        let entries = metadata.metadata().clone().unwrap_or_default();
+        Ok(File { path, tensors, entries })
+    }
+
+    fn bad(&self, what: String) -> TrainError {
+        TrainError::Checkpoint { path: self.path.into(), what }
+    }
+
+    fn entry(&self, key: &str) -> Result<&str, TrainError> {
+        self.entries.get(key).map(String::as_str).ok_or_else(|| self.bad(format!("no entry `{key}`")))
+    }
+
+    fn number<N: std::str::FromStr>(&self, key: &str) -> Result<N, TrainError> {
+        let text = self.entry(key)?;
+        text.parse().map_err(|_| self.bad(format!("entry `{key}` is `{text}`")))
+    }
+
+    fn bytes(&self, key: &str, dtype: Dtype, length: usize) -> Result<&'a [u8], TrainError> {
+        let tensor = self.tensors.tensor(key).map_err(|e| self.bad(e.to_string()))?;
+        let found: usize = tensor.shape().iter().product();
+        if tensor.dtype() != dtype || found != length {
+            let (found, shape) = (tensor.dtype(), tensor.shape());
+            return Err(self.bad(format!("`{key}` is {found:?} {shape:?}, not {length} of {dtype:?}")));
+        }
+        Ok(tensor.data())
+    }
+
+    fn floats(&self, key: &str, into: &mut [f32]) -> Result<(), TrainError> {
+        let (values, _) = self.bytes(key, Dtype::F32, into.len())?.as_chunks::<4>();
+        into.iter_mut().zip(values).for_each(|(into, bytes)| *into = f32::from_le_bytes(*bytes));
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! What a training run is determined by.
+use super::TrainError;
+use crate::{Ladder, Routing, schedule::Ramp};
+use nested_csr::Block;
+
+/// Light changes of the training images, drawn anew each epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Augmentation {
+    /// The image is moved by up to this many pixels each way; what comes in is black.
+    pub shift: u8,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+}
+
+/// All that determines a training run, besides the network and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Sparsity of each level; [`Ladder::dense`] trains without masks.
+    pub ladder: Ladder,
+    /// The block that is pruned as one.
+    pub block: Block,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step; the images left over at the end of an epoch are left out of it.
+    pub batch: usize,
+    /// Determines initial weights, order, augmentation and drawn levels.
+    pub seed: u64,
+    /// How gradients of the levels reach the rings.
+    pub routing: Routing,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Share of the training in which the rate rises from 0.
+    pub warm_up: f64,
+    /// Momentum of the gradient descent.
+    pub momentum: f64,
+    /// Weight decay, on convolution weights only.
+    pub weight_decay: f64,
+    /// Share of the label's probability that is spread over all classes.
+    pub label_smoothing: f64,
+    /// When sparsity grows.
+    pub ramp: Ramp,
+    /// Steps between two rankings of the weights while sparsity grows.
+    pub rank_every: usize,
+    /// Changes of the images.
+    pub augmentation: Augmentation,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
+            block: Block::OneByOne,
+            epochs: 40,
+            batch: 64,
+            seed: 1,
+            routing: Routing::default(),
+            learning_rate: 0.4,
+            warm_up: 0.05,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            label_smoothing: 0.0,
+            ramp: Ramp { start: 0.0, end: 0.5 },
+            rank_every: 16,
+            augmentation: Augmentation { shift: 1, flip: true },
+        }
+    }
+}
+
+impl Config {
+    /// Whether all values are possible.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`].
+    pub fn check(&self) -> Result<(), TrainError> {
+        const FRACTION: &str = "in [0, 1]";
+        const POSITIVE: &str = "positive and finite";
+        let rules = [
+            ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
+            ("batch", self.batch as f64, self.batch > 0, "at least 1"),
+            ("rank_every", self.rank_every as f64, self.rank_every > 0, "at least 1"),
+            ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate.is_finite(), POSITIVE),
+            ("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "in [0, 1)"),
+            ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "in [0, 1)"),
+            ("label_smoothing", self.label_smoothing, (0.0..1.0).contains(&self.label_smoothing), "in [0, 1)"),
+            ("warm_up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), FRACTION),
+            ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
+            ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
+        ];
+        match rules.into_iter().find(|rule| !rule.2) {
+            Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
+            None => Ok(self.routing.check(self.ladder.levels().number())?),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong in training.
+use super::DatasetError;
+use crate::{MaskError, RoutingError};
+use nested_csr::TensorShape;
+use std::path::PathBuf;
+
+/// What can go wrong in training.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A configuration value that cannot be.
+    #[error("{what} is {value}: it must be {must}")]
+    Config {
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// A routing that does not fit the ladder.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
+    /// Weights that cannot be ranked.
+    #[error("layer `{layer}`: {error}")]
+    Mask {
+        /// The layer.
+        layer: String,
+        /// Why.
+        error: MaskError,
+    },
+    /// A dataset whose lengths or labels are wrong.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A dataset that is not for this network.
+    #[error("images of {images:?} in {found} classes for a network of {network:?} in {classes} classes")]
+    OtherData {
+        /// Shape of the images.
+        images: TensorShape,
+        /// Their classes.
+        found: usize,
+        /// Shape that the network reads.
+        network: TensorShape,
+        /// Its classes.
+        classes: usize,
+    },
+    /// Fewer images than a batch.
+    #[error("{images} images for batches of {batch}")]
+    TooFew {
+        /// Images.
+        images: usize,
+        /// Batch.
+        batch: usize,
+    },
+    /// The loss is not a number or infinite.
+    #[error("the loss is {loss} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite")]
+    NotFinite {
+        /// The loss.
+        loss: String,
+        /// The first layer with a value that is not finite; empty when only the loss is.
+        layer: String,
+        /// From 1.
+        epoch: usize,
+        /// From 1.
+        step: usize,
+    },
+    /// All epochs are done.
+    #[error("all {epochs} epochs are done")]
+    Finished {
+        /// The epochs configured.
+        epochs: usize,
+    },
+    /// A level beyond the ladder.
+    #[error("no level {level}: the ladder has {levels}")]
+    NoSuchLevel {
+        /// The level.
+        level: usize,
+        /// The levels.
+        levels: usize,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        what: String,
+    },
+    /// A file that is no checkpoint, or one with a part missing or of another shape.
+    #[error("{}: not a checkpoint: {what}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A checkpoint of another run.
+    #[error("{}: a checkpoint of another {what}", path.display())]
+    OtherCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// `network`, `configuration` or `seed`.
+        what: &'static str,
+        /// What the file says.
+        found: String,
+        /// What this run says.
+        expected: String,
+    },
+}

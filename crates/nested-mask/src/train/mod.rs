@@ -1,0 +1,15 @@
+//! Training: data, configuration, the loop, checkpoints.
+mod augment;
+mod checkpoint;
+mod config;
+mod dataset;
+mod error;
+mod optimizer;
+mod trained;
+mod trainer;
+
+pub use config::{Augmentation, Config};
+pub use dataset::{Dataset, DatasetError};
+pub use error::TrainError;
+pub use trained::{Normalization, Trained};
+pub use trainer::{EpochReport, Progress, Trainer};

@@ -1,0 +1,75 @@
+//! A trained network: what quantisation and inspection read.
+use crate::{
+    Ladder,
+    nn::{Network, Operation, Parameters},
+};
+use nested_csr::{Block, Level};
+
+/// How pixels become the network's input: `(pixel − mean) / deviation`.
+///
+/// The mean is a whole number, so that an int8 input is `pixel − 128` exactly, with zero point `mean − 128` and scale
+/// `1 / deviation`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// Mean pixel, rounded.
+    pub mean: u8,
+    /// Standard deviation of the pixels; at least 1.
+    pub deviation: f32,
+}
+
+impl Normalization {
+    /// Mean and deviation of these pixels.
+    pub fn of(pixels: &[u8]) -> Normalization {
+        let count = pixels.len().max(1) as f64;
+        let mean = pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / count;
+        let variance = pixels.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum::<f64>() / count;
+        Normalization { mean: mean.round() as u8, deviation: variance.sqrt().max(1.0) as f32 }
+    }
+
+    /// One pixel.
+    pub fn apply(&self, pixel: u8) -> f32 {
+        (f32::from(pixel) - f32::from(self.mean)) / self.deviation
+    }
+}
+
+/// A network with its weights, masks and the normalisation of each level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// What it computes.
+    pub network: Network,
+    /// Its weights, masks and normalisations.
+    pub parameters: Parameters<f32>,
+    /// The sparsities of its levels.
+    pub ladder: Ladder,
+    /// The block of its masks.
+    pub block: Block,
+    /// How pixels become its input.
+    pub normalization: Normalization,
+}
+
+impl Trained {
+    /// The densest level.
+    pub fn levels(&self) -> Level {
+        self.ladder.levels()
+    }
+
+    /// `1 − support / weights` over the sparse layers, by the masks; 0 without masks.
+    pub fn sparsity(&self, level: Level) -> f64 {
+        let masks = self.parameters.layers.iter().flatten().filter_map(|layer| layer.mask.as_ref());
+        let (kept, all) = masks.fold((0, 0), |(kept, all), mask| (kept + mask.count(level), all + mask.rings().len()));
+        if all == 0 { 0.0 } else { 1.0 - kept as f64 / all as f64 }
+    }
+
+    /// Multiplications by weights of a level for one image: sparse layers by their masks, dense layers whole.
+    pub fn nonzero_macs(&self, level: Level) -> u64 {
+        let nodes = self.network.nodes().iter().zip(&self.parameters.layers);
+        let macs = nodes.filter_map(|(node, layer)| {
+            let layer = layer.as_ref()?;
+            let pixels = node.output.height * node.output.width;
+            let weights = layer.mask.as_ref().map_or(layer.weights.len(), |mask| mask.count(level));
+            matches!(node.operation, Operation::Convolution { .. } | Operation::Depthwise { .. })
+                .then_some((weights * pixels) as u64)
+        });
+        macs.sum()
+    }
+}

@@ -1,0 +1,364 @@
+//! The training loop.
+use super::{
+    Config, Dataset, Normalization, TrainError, Trained,
+    augment::{Change, Stream, stream},
+    optimizer::{Optimizer, Rates},
+};
+use crate::{
+    NestedMask, RoutingMatrix,
+    nn::{Gradient, Loss, Network, Parameters, Passes, Statistics},
+    schedule::cosine,
+};
+use nested_csr::Level;
+use rand::seq::SliceRandom;
+
+/// Share of a running statistic that a step keeps.
+const KEEP: f32 = 0.9;
+
+/// Where a running epoch is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Loss of the step just done, mean over its levels.
+    pub loss: f64,
+}
+
+/// What an epoch gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Mean loss of its steps.
+    pub loss: f64,
+    /// Share of the training images that were classified rightly on the way, in `[0, 1]`.
+    pub accuracy: f64,
+    /// Passes done: one image, one level, forward and backward.
+    pub passes: usize,
+}
+
+/// A network in training.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::nn::resnet8;
+/// use nested_mask::train::{Config, Dataset, Trainer};
+/// use nested_mask::{Ladder, Level};
+///
+/// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+/// // Class 0 is dark, class 1 bright.
+/// let labels: Vec<u8> = (0..64).map(|image| image % 2).collect();
+/// let pixels = labels.iter().flat_map(|&label| vec![60 + 120 * label; 64]).collect();
+/// let dataset = Dataset::new(shape, 2, pixels, labels)?;
+///
+/// let config = Config { ladder: Ladder::new([0.8, 0.5])?, epochs: 5, batch: 16, ..Config::default() };
+/// let mut trainer = Trainer::new(resnet8(shape, 0.25, 2)?, config)?;
+/// while trainer.epoch() < trainer.config().epochs {
+///     trainer.train_epoch(&dataset, &mut |_| {})?;
+/// }
+/// trainer.recalibrate(&dataset)?;
+/// assert!((trainer.sparsity(Level::FIRST) - 0.8).abs() < 0.005);
+/// assert!(trainer.evaluate(Level::FIRST, &dataset)? > 0.9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) config: Config,
+    pub(super) trained: Trained,
+    pub(super) optimizer: Optimizer,
+    pub(super) epoch: usize,
+    passes: Passes<f32>,
+    gradient: Gradient<f32>,
+}
+
+impl Trainer {
+    /// A network with random weights, a function of the seed.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`], [`TrainError::Routing`].
+    pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
+        config.check()?;
+        let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
+        let parameters = Parameters::random(&network, config.ladder.levels(), seed);
+        let mut trainer = Trainer {
+            optimizer: Optimizer::new(&parameters),
+            passes: Passes::new(&network, config.batch),
+            gradient: Gradient::zeros(&parameters),
+            trained: Trained {
+                network,
+                parameters,
+                ladder: config.ladder.clone(),
+                block: config.block,
+                normalization: Normalization { mean: 0, deviation: 1.0 },
+            },
+            config,
+            epoch: 0,
+        };
+        trainer.rank(0.0)?;
+        Ok(trainer)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Epochs done.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// The network as it is now.
+    pub fn trained(&self) -> &Trained {
+        &self.trained
+    }
+
+    /// See [`Trained::sparsity`].
+    pub fn sparsity(&self, level: Level) -> f64 {
+        self.trained.sparsity(level)
+    }
+
+    /// See [`Trained::nonzero_macs`].
+    pub fn nonzero_macs(&self, level: Level) -> u64 {
+        self.trained.nonzero_macs(level)
+    }
+
+    /// One pass over the images; call it until [`Self::epoch`] is the configuration's. `progress` is called after each step.
+    /// The first epoch's dataset determines how pixels are normalised.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] names layer and step; [`TrainError::Finished`]; a dataset that does not fit.
+    pub fn train_epoch(
+        &mut self,
+        dataset: &Dataset,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<EpochReport, TrainError> {
+        let steps = self.begin(dataset)?;
+        let (seed, batch) = (self.config.seed, self.config.batch);
+        let mut order: Vec<usize> = (0..dataset.len()).collect();
+        order.shuffle(&mut stream(seed, self.epoch, Stream::Order));
+        let mut changes = stream(seed, self.epoch, Stream::Images);
+        let mut draws = stream(seed, self.epoch, Stream::Levels);
+        let levels = self.config.ladder.levels().number();
+        let mut report = EpochReport { epoch: self.epoch + 1, loss: 0.0, accuracy: 0.0, passes: 0 };
+        for (step, images) in order.chunks_exact(batch).enumerate() {
+            let done = self.epoch * steps + step;
+            let share = done as f64 / (self.config.epochs * steps) as f64;
+            if self.ranks_at(done, self.config.epochs * steps) {
+                self.rank(share)?;
+            }
+            let change = || Change::draw(self.config.augmentation, &mut changes);
+            let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
+            self.load(dataset, images, &changes);
+            let routing = self.config.routing.draw(levels, share, &mut draws)?;
+            let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
+            let (loss, used) = self.step(&labels, &routing, share, step)?;
+            report.loss += loss.mean / steps as f64;
+            report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
+            report.passes += used * batch;
+            let (epoch, epochs) = (self.epoch + 1, self.config.epochs);
+            progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
+        }
+        self.epoch += 1;
+        let all = self.config.epochs * steps;
+        if self.epoch == self.config.epochs && self.config.ramp.end > (all - 1) as f64 / all as f64 {
+            self.rank(1.0)?;
+        }
+        Ok(report)
+    }
+
+    /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
+    ///
+    /// # Errors
+    /// A dataset that does not fit.
+    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+        self.fits(dataset)?;
+        for level in self.config.ladder.levels().up_to() {
+            let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.trained.network.nodes().len()];
+            self.passes.prepare(&self.trained.parameters, level);
+            let order: Vec<usize> = (0..dataset.len()).collect();
+            for images in order.chunks(self.config.batch) {
+                self.load(dataset, images, &[]);
+                self.passes.forward(&self.trained.parameters, level, Statistics::Batch);
+                let share = images.len() as f64 / dataset.len() as f64;
+                for (node, sums) in sums.iter_mut().enumerate() {
+                    let Some((means, variances)) = self.passes.batch_statistics(node) else { continue };
+                    sums.resize(means.len(), [0.0; 2]);
+                    for ((sum, &mean), &variance) in sums.iter_mut().zip(means).zip(variances) {
+                        let (mean, variance) = (f64::from(mean), f64::from(variance));
+                        sum[0] += share * mean;
+                        sum[1] += share * (variance + mean * mean);
+                    }
+                }
+            }
+            for (layer, sums) in self.trained.parameters.layers.iter_mut().zip(sums) {
+                let Some(norm) = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1)) else {
+                    continue;
+                };
+                for (row, [mean, square]) in sums.into_iter().enumerate() {
+                    norm.mean[row] = mean as f32;
+                    norm.variance[row] = (square - mean * mean).max(0.0) as f32;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
+    ///
+    /// # Errors
+    /// A dataset that does not fit, a level beyond the ladder.
+    pub fn evaluate(&mut self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
+        self.fits(dataset)?;
+        let levels = self.config.ladder.levels().number();
+        if level.number() > levels {
+            return Err(TrainError::NoSuchLevel { level: level.number(), levels });
+        }
+        self.passes.prepare(&self.trained.parameters, level);
+        let order: Vec<usize> = (0..dataset.len()).collect();
+        let mut right = 0;
+        for images in order.chunks(self.config.batch) {
+            self.load(dataset, images, &[]);
+            self.passes.forward(&self.trained.parameters, level, Statistics::Running);
+            let best = |image| {
+                let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
+                self.passes.logits(image).enumerate().fold((0, f32::NEG_INFINITY), greatest).0
+            };
+            let labels = images.iter().map(|&image| usize::from(dataset.labels[image]));
+            right += labels.enumerate().filter(|&(image, label)| best(image) == label).count();
+        }
+        Ok(right as f64 / dataset.len().max(1) as f64)
+    }
+
+    /// Whether the dataset fits; the steps of an epoch.
+    fn begin(&mut self, dataset: &Dataset) -> Result<usize, TrainError> {
+        self.fits(dataset)?;
+        if self.epoch >= self.config.epochs {
+            return Err(TrainError::Finished { epochs: self.config.epochs });
+        }
+        if dataset.len() < self.config.batch {
+            return Err(TrainError::TooFew { images: dataset.len(), batch: self.config.batch });
+        }
+        if self.epoch == 0 {
+            self.trained.normalization = Normalization::of(&dataset.pixels);
+        }
+        Ok(dataset.len() / self.config.batch)
+    }
+
+    fn fits(&self, dataset: &Dataset) -> Result<(), TrainError> {
+        dataset.check()?;
+        let network = &self.trained.network;
+        if dataset.shape != network.input() || dataset.classes > network.classes() {
+            return Err(TrainError::OtherData {
+                images: dataset.shape,
+                found: dataset.classes,
+                network: network.input(),
+                classes: network.classes(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Images into the passes' input; without changes when none are given.
+    fn load(&mut self, dataset: &Dataset, images: &[usize], changes: &[Change]) {
+        let normalization = self.trained.normalization;
+        self.passes.load(images.len(), |position, pixels| {
+            let change = changes.get(position).copied().unwrap_or_default();
+            change.apply(dataset, images[position], normalization, pixels);
+        });
+    }
+
+    /// One step: the passes of the levels that the routing uses, then the descent. Returns the mean loss of the levels, the
+    /// images that were right, over all of them, and how many levels that were.
+    fn step(
+        &mut self,
+        labels: &[u8],
+        routing: &RoutingMatrix,
+        share: f64,
+        step: usize,
+    ) -> Result<(Loss, usize), TrainError> {
+        let config = &self.config;
+        let rates = Rates {
+            learning_rate: (config.learning_rate * cosine(share, config.warm_up)) as f32,
+            momentum: config.momentum as f32,
+            weight_decay: config.weight_decay as f32,
+        };
+        let classes = self.trained.network.classes();
+        let spread = (config.label_smoothing / classes as f64) as f32;
+        let label = 1.0 - config.label_smoothing as f32 + spread;
+        let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
+        let mut sum = Loss { mean: 0.0, right: 0 };
+        let mut used = 0;
+        self.optimizer.start();
+        for level in config.ladder.levels().up_to().filter(|level| routing.uses(level.number())) {
+            let parameters = &mut self.trained.parameters;
+            self.passes.prepare(parameters, level);
+            self.passes.forward(parameters, level, Statistics::Batch);
+            let loss = self.passes.cross_entropy(labels, target);
+            if !loss.mean.is_finite() {
+                return Err(self.not_finite(loss.mean, step));
+            }
+            self.passes.backward(parameters, level, &mut self.gradient);
+            remember_statistics(&self.passes, parameters, level);
+            self.optimizer.add(parameters, &self.gradient, routing, level.number(), rates);
+            sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
+            used += 1;
+        }
+        self.optimizer.step(&mut self.trained.parameters, routing, rates);
+        Ok((Loss { mean: sum.mean / used.max(1) as f64, ..sum }, used.max(1)))
+    }
+
+    fn not_finite(&self, loss: f64, step: usize) -> TrainError {
+        let node = self.passes.first_not_finite();
+        let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
+        TrainError::NotFinite { loss: loss.to_string(), layer, epoch: self.epoch + 1, step: step + 1 }
+    }
+
+    /// Whether weights are ranked before step `done` (from 0) of `all`: now and then while sparsity grows, and a last time
+    /// when it has its final value.
+    fn ranks_at(&self, done: usize, all: usize) -> bool {
+        let end = self.config.ramp.end * all as f64;
+        let grows = (done as f64) < end;
+        grows && done.is_multiple_of(self.config.rank_every) || !grows && (done == 0 || ((done - 1) as f64) < end)
+    }
+
+    /// Masks of the sparsities that hold at this moment.
+    fn rank(&mut self, share: f64) -> Result<(), TrainError> {
+        if self.config.ladder.is_dense() {
+            return Ok(());
+        }
+        let factor = self.config.ramp.factor(share);
+        let sparsities: Vec<f64> = self.config.ladder.sparsities().iter().map(|s| s * factor).collect();
+        let (levels, block) = (self.config.ladder.levels(), self.config.block);
+        for (node, layer) in self.trained.parameters.layers.iter_mut().enumerate() {
+            let Some(layer) = layer else { continue };
+            if !self.trained.network.finish(node).is_some_and(|finish| finish.sparse) {
+                continue;
+            }
+            let mask = NestedMask::by_score_at(layer.weights.mapv(|w| w * w).view(), &sparsities, levels, block);
+            let name = || self.trained.network.nodes()[node].name.clone();
+            layer.mask = Some(mask.map_err(|error| TrainError::Mask { layer: name(), error })?);
+        }
+        Ok(())
+    }
+}
+
+/// Moves the level's running statistics towards the batch's.
+fn remember_statistics(passes: &Passes<f32>, parameters: &mut Parameters<f32>, level: Level) {
+    for (node, layer) in parameters.layers.iter_mut().enumerate() {
+        let norm = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1));
+        if let (Some(norm), Some((mean, variance))) = (norm, passes.batch_statistics(node)) {
+            let blend = |into: &mut [f32], from: &[f32]| {
+                into.iter_mut().zip(from).for_each(|(into, from)| *into = KEEP * *into + (1.0 - KEEP) * from);
+            };
+            blend(&mut norm.mean, mean);
+            blend(&mut norm.variance, variance);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The int8 model of a trained network against the float network, through a naive reference of the integer arithmetic.
+use nested_csr::{Level, Model, Operation, Quantization, TensorId, TensorShape, Weights, Window};
+use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, resnet8};
+use nested_mask::quant::{QuantError, quantize};
+use nested_mask::train::{Augmentation, Config, Dataset, Trainer};
+use nested_mask::{Block, Ladder};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Noisy images of three patterns.
+fn images(count: usize, shape: TensorShape, seed: u64) -> Dataset {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let labels: Vec<u8> = (0..count).map(|image| (image % 3) as u8).collect();
+    let mut pixels = Vec::new();
+    for &label in &labels {
+        for at in 0..shape.len() {
+            let (y, x) = (at / shape.width % shape.height, at % shape.width);
+            let bright = match label {
+                0 => y < shape.height / 2,
+                1 => x < shape.width / 2,
+                _ => (x + y) % 2 == 0,
+            };
+            let level = if bright { 170 } else { 60 };
+            pixels.push((level + random.random_range(-60..60i32)) as u8);
+        }
+    }
+    Dataset::new(shape, 3, pixels, labels).unwrap()
+}
+
+fn trained(network: Network, dataset: &Dataset, block: Block) -> Trainer {
+    let augmentation = Augmentation { shift: 0, flip: false };
+    let ladder = Ladder::new([0.8, 0.5]).unwrap();
+    let config = Config { ladder, block, epochs: 6, batch: 32, augmentation, ..Config::default() };
+    let mut trainer = Trainer::new(network, config).unwrap();
+    while trainer.epoch() < trainer.config().epochs {
+        trainer.train_epoch(dataset, &mut |_| {}).unwrap();
+    }
+    trainer.recalibrate(dataset).unwrap();
+    trainer
+}
+
+/// An operation's elements in the window at an output pixel, as `(tap, channel-plane offset)`; `None` for padding.
+fn taps(window: Window, shape: TensorShape, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> {
+    let [kernel_height, kernel_width] = window.kernel.map(usize::from);
+    (0..kernel_height * kernel_width).map(move |tap| {
+        let row = (y * usize::from(window.stride) + tap / kernel_width).checked_sub(window.padding.top.into());
+        let column = (x * usize::from(window.stride) + tap % kernel_width).checked_sub(window.padding.left.into());
+        let inside = row.zip(column).filter(|&(row, column)| row < shape.height && column < shape.width);
+        (tap, inside.map(|(row, column)| row * shape.width + column))
+    })
+}
+
+/// All tensors of a model at a level, straight from the definitions in `nested_csr`.
+fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
+    let mut shapes = vec![model.input_shape()];
+    let mut tensors = vec![pixels.iter().map(|&pixel| (i16::from(pixel) - 128) as i8).collect::<Vec<i8>>()];
+    for index in 0..model.node_count() {
+        let node = model.node(index).unwrap();
+        let parameters = model.parameters(level, index).unwrap();
+        let zero = |tensor: TensorId| match usize::from(tensor.0) {
+            0 => i64::from(model.input_quantization().zero_point),
+            made => i64::from(model.parameters(level, made - 1).unwrap().output.zero_point),
+        };
+        let of = |tensor: TensorId| (&tensors[usize::from(tensor.0)], shapes[usize::from(tensor.0)]);
+        let plane = node.output.height * node.output.width;
+        let requantize = |row: usize, acc: i64| {
+            let r = parameters.rows.get(row);
+            let sum = i32::try_from(acc + i64::from(r.bias)).unwrap();
+            let q = i64::from(r.multiplier.apply(sum)) + i64::from(parameters.output.zero_point);
+            q.clamp(parameters.low.into(), parameters.high.into()) as i8
+        };
+        let element = |at: usize| (at / plane, at % plane / node.output.width, at % node.output.width);
+        let made: Vec<i8> = match node.operation {
+            Operation::Convolution { input, window, weights } => {
+                let (source, shape) = of(input);
+                let columns = usize::from(window.kernel[0]) * usize::from(window.kernel[1]) * shape.channels;
+                let mut dense = vec![0i64; node.output.channels * columns];
+                match weights {
+                    Weights::Dense(weights) => dense = weights.iter().map(|&w| i64::from(w)).collect(),
+                    Weights::Sparse(matrix) => {
+                        let mut rows = matrix.rows(level).unwrap();
+                        for row in dense.chunks_exact_mut(columns) {
+                            rows.next_row(|column, weight| row[column] = weight.into()).unwrap();
+                        }
+                    }
+                }
+                let sum = |at: usize| {
+                    let (row, y, x) = element(at);
+                    let product = |(tap, pixel): (usize, Option<usize>)| {
+                        let one = |channel: usize| {
+                            let value = |pixel| i64::from(source[channel * shape.height * shape.width + pixel]);
+                            let value = pixel.map_or(zero(input), value);
+                            dense[row * columns + tap * shape.channels + channel] * value
+                        };
+                        (0..shape.channels).map(one).sum::<i64>()
+                    };
+                    requantize(row, taps(window, shape, y, x).map(product).sum())
+                };
+                (0..node.output.len()).map(sum).collect()
+            }
+            Operation::Depthwise { input, window, weights } => {
+                let (source, shape) = of(input);
+                let area = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
+                let sum = |at: usize| {
+                    let (channel, y, x) = element(at);
+                    let product = |(tap, pixel): (usize, Option<usize>)| {
+                        let value = |pixel| i64::from(source[channel * shape.height * shape.width + pixel]);
+                        i64::from(weights[channel * area + tap]) * pixel.map_or(zero(input), value)
+                    };
+                    requantize(channel, taps(window, shape, y, x).map(product).sum())
+                };
+                (0..node.output.len()).map(sum).collect()
+            }
+            Operation::Add { left, right } => {
+                let [a, b] = parameters.input_weights.map(i64::from);
+                let pairs = of(left).0.iter().zip(of(right).0);
+                pairs.map(|(&l, &r)| requantize(0, a * i64::from(l) + b * i64::from(r))).collect()
+            }
+            Operation::AveragePool { input, window } | Operation::MaxPool { input, window } => {
+                let (source, shape) = of(input);
+                let greatest = matches!(node.operation, Operation::MaxPool { .. });
+                let pool = |at: usize| {
+                    let (channel, y, x) = element(at);
+                    let start = channel * shape.height * shape.width;
+                    let values = taps(window, shape, y, x).filter_map(|(_, pixel)| Some(source[start + pixel?]));
+                    if greatest {
+                        return values.max().unwrap();
+                    }
+                    requantize(0, i64::from(parameters.input_weights[0]) * values.map(i64::from).sum::<i64>())
+                };
+                (0..node.output.len()).map(pool).collect()
+            }
+        };
+        shapes.push(node.output);
+        tensors.push(made);
+    }
+    tensors
+}
+
+fn accuracy(model: &Model<Vec<u8>>, level: Level, dataset: &Dataset) -> f64 {
+    let right = |image: &usize| {
+        let tensors = run(model, level, dataset.image(*image));
+        let logits = tensors.last().unwrap();
+        let best = (0..logits.len()).rev().max_by_key(|&class| logits[class]);
+        best == Some(dataset.labels[*image].into())
+    };
+    (0..dataset.len()).filter(right).count() as f64 / dataset.len() as f64
+}
+
+#[test]
+fn int8_classifies_like_float_at_each_level() {
+    let shape = TensorShape { channels: 1, height: 12, width: 12 };
+    let (train, test) = (images(192, shape, 1), images(200, shape, 2));
+    for block in [Block::OneByOne, Block::OneByTwo] {
+        let mut trainer = trained(resnet8(shape, 0.25, 3).unwrap(), &train, block);
+        let model = quantize(trainer.trained(), &train).unwrap();
+        for level in trainer.config().ladder.levels().up_to() {
+            let float = trainer.evaluate(level, &test).unwrap();
+            let int8 = accuracy(&model, level, &test);
+            assert!(float > 0.9, "level {}: float {float}", level.number());
+            assert!((float - int8).abs() <= 0.02, "level {}: float {float}, int8 {int8}", level.number());
+        }
+    }
+}
+
+#[test]
+fn every_operation_keeps_its_values() {
+    let shape = TensorShape { channels: 2, height: 10, width: 8 };
+    let mut b = NetworkBuilder::new(shape);
+    let relu6 = Finish::NORM.then(Activation::Relu6);
+    let x = b.convolution("first", b.input(), Window::square(3, 1, 1), 8, relu6).unwrap();
+    let y = b.depthwise("depthwise", x, Window::square(3, 1, 1), relu6).unwrap();
+    let y = b.convolution("pointwise", y, Window::square(1, 1, 0), 8, Finish::NORM.sparse()).unwrap();
+    let x = b.add("add", x, y, Activation::Relu).unwrap();
+    let x = b.max_pool("max", x, Window::square(2, 2, 0)).unwrap();
+    let x = b.average_pool("mean", x, Window::square(2, 1, 0)).unwrap();
+    b.fully_connected("logits", x, 3).unwrap();
+    let train = images(192, shape, 3);
+    let trainer = trained(b.finish().unwrap(), &train, Block::OneByTwo);
+    let model = quantize(trainer.trained(), &train).unwrap();
+
+    let network = &trainer.trained().network;
+    let level = Level::FIRST;
+    let mut passes = nested_mask::nn::Passes::new(network, 1);
+    passes.prepare(&trainer.trained().parameters, level);
+    let mut sums = vec![[0.0f64; 2]; network.nodes().len()];
+    for image in 0..20 {
+        passes.load(1, |_, pixels| {
+            let normalization = trainer.trained().normalization;
+            pixels.iter_mut().zip(train.image(image)).for_each(|(to, &pixel)| *to = normalization.apply(pixel));
+        });
+        passes.forward(&trainer.trained().parameters, level, nested_mask::nn::Statistics::Running);
+        let integers = run(&model, level, train.image(image));
+        for (node, [power, noise]) in sums.iter_mut().enumerate() {
+            let Quantization { scale, zero_point } = model.parameters(level, node).unwrap().output;
+            let mut integers = integers[node + 1].iter();
+            passes.for_each_value(TensorId(node as u16 + 1), |value| {
+                let back = scale * f32::from(i16::from(*integers.next().unwrap()) - i16::from(zero_point));
+                *power += f64::from(value).powi(2);
+                *noise += f64::from(value - back).powi(2);
+            });
+        }
+    }
+    // 30 dB.
+    for (node, [power, noise]) in network.nodes().iter().zip(sums) {
+        assert!(noise < 0.001 * power, "`{}`: noise {noise} of {power}", node.name);
+    }
+}
+
+#[test]
+fn calibration_needs_fitting_images() {
+    let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    let trainer = Trainer::new(resnet8(shape, 0.25, 3).unwrap(), Config::default()).unwrap();
+    let none = Dataset::new(shape, 3, Vec::new(), Vec::new()).unwrap();
+    assert_eq!(quantize(trainer.trained(), &none).unwrap_err(), QuantError::NoImages);
+    let other = images(3, TensorShape { channels: 1, height: 9, width: 8 }, 1);
+    assert!(matches!(quantize(trainer.trained(), &other), Err(QuantError::OtherData { .. })));
+}

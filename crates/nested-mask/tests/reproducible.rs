@@ -1,0 +1,155 @@
+//! Training gives the same result to the bit, whatever the number of threads and whether it is interrupted.
+use nested_csr::TensorShape;
+use nested_mask::nn::{Network, resnet8};
+use nested_mask::train::{Config, Dataset, TrainError, Trained, Trainer};
+use nested_mask::{Ladder, Routing};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const SHAPE: TensorShape = TensorShape { channels: 1, height: 10, width: 9 };
+
+fn network() -> Network {
+    resnet8(SHAPE, 0.5, 4).unwrap()
+}
+
+fn config() -> Config {
+    let ladder = Ladder::new([0.9, 0.6]).unwrap();
+    Config { ladder, epochs: 3, batch: 40, rank_every: 2, ..Config::default() }
+}
+
+fn dataset() -> Dataset {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
+    let labels: Vec<u8> = (0..200).map(|image| image % 4).collect();
+    let bright = |label: u8| move |at: usize| if at % 4 == usize::from(label) { 200 } else { 40 };
+    let mut noise = || random.random_range(0..50u8);
+    let pixels = labels.iter().flat_map(|&label| (0..SHAPE.len()).map(bright(label))).map(|p| p + noise()).collect();
+    Dataset::new(SHAPE, 4, pixels, labels).unwrap()
+}
+
+fn run(mut trainer: Trainer, epochs: usize) -> Trainer {
+    while trainer.epoch() < epochs {
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+    }
+    trainer
+}
+
+fn with_threads(threads: usize, config: Config) -> Trained {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut trainer = run(Trainer::new(network(), config).unwrap(), 3);
+        trainer.recalibrate(&dataset()).unwrap();
+        trainer.trained().clone()
+    })
+}
+
+#[test]
+fn one_two_and_three_threads_agree_to_the_bit() {
+    for routing in [Routing::default(), Routing::Joint] {
+        let config = Config { routing, ..config() };
+        let one = with_threads(1, config.clone());
+        assert_eq!(one, with_threads(2, config.clone()));
+        assert_eq!(one, with_threads(3, config));
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_like_an_uninterrupted_one_to_the_bit() {
+    let directory = tempfile::tempdir().unwrap();
+    for routing in [Routing::default(), Routing::Joint, Routing::Frozen] {
+        let config = Config { routing, ..config() };
+        let whole = run(Trainer::new(network(), config.clone()).unwrap(), 3);
+        for interrupted_after in [0, 1, 2] {
+            let path = directory.path().join("checkpoint.safetensors");
+            run(Trainer::new(network(), config.clone()).unwrap(), interrupted_after).save(&path).unwrap();
+            let resumed = run(Trainer::resume(&path, network(), config.clone()).unwrap(), 3);
+            assert_eq!(resumed.trained(), whole.trained());
+        }
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn a_checkpoint_of_another_run_or_a_damaged_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    run(Trainer::new(network(), config()).unwrap(), 1).save(&path).unwrap();
+
+    let other = |network, config| match Trainer::resume(&path, network, config).unwrap_err() {
+        TrainError::OtherCheckpoint { what, .. } => what,
+        error => panic!("{error}"),
+    };
+    assert_eq!(other(resnet8(SHAPE, 0.25, 4).unwrap(), config()), "network");
+    assert_eq!(other(network(), Config { seed: 2, ..config() }), "seed");
+    assert_eq!(other(network(), Config { learning_rate: 0.3, ..config() }), "configuration");
+
+    let bytes = std::fs::read(&path).unwrap();
+    for damaged in [&bytes[..bytes.len() - 1], &bytes[..20], &[], b"not a checkpoint at all"] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = Trainer::resume(&path, network(), config()).unwrap_err();
+        assert!(matches!(error, TrainError::Checkpoint { .. }), "{error}");
+    }
+    let error = Trainer::resume(&directory.path().join("none"), network(), config()).unwrap_err();
+    assert!(matches!(error, TrainError::File { .. }), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_layer_and_step() {
+    let config = Config { learning_rate: 1e30, warm_up: 0.0, momentum: 0.0, ..config() };
+    let mut trainer = Trainer::new(network(), config).unwrap();
+    match trainer.train_epoch(&dataset(), &mut |_| {}).unwrap_err() {
+        TrainError::NotFinite { layer, epoch: 1, step, .. } => assert!(!layer.is_empty() && step > 1),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn once_the_ramp_ends_masks_are_frozen_at_the_ladder() {
+    let levels = config().ladder.levels();
+    let rings = |trainer: &Trainer| -> Vec<_> {
+        trainer.trained().parameters.layers.iter().flatten().map(|layer| layer.mask.clone()).collect()
+    };
+    let trainer = run(Trainer::new(network(), config()).unwrap(), 2);
+    for level in levels.up_to() {
+        let goal = trainer.config().ladder.sparsity(level).unwrap();
+        assert!((trainer.sparsity(level) - goal).abs() < 0.005, "{}", trainer.sparsity(level));
+    }
+    let before = rings(&trainer);
+    assert_eq!(rings(&run(trainer, 3)), before);
+}
+
+#[test]
+fn what_a_level_does_not_use_stays_as_it_is() {
+    // Only level 1 is ever drawn, so ring 2 and the other level's normalisations must not move once masks are frozen.
+    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
+    let config = Config { routing, ramp: nested_mask::schedule::Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let before = Trainer::new(network(), config).unwrap();
+    let weights = |trained: &Trained| trained.parameters.layers.clone();
+    let old = weights(before.trained());
+    let new = weights(run(before, 2).trained());
+    for (old, new) in old.iter().zip(&new) {
+        let (Some(old), Some(new)) = (old, new) else { continue };
+        assert_eq!(old.norms.get(1), new.norms.get(1));
+        let Some(mask) = &old.mask else { continue };
+        for ((&ring, old), new) in mask.rings().iter().zip(&old.weights).zip(&new.weights) {
+            assert_eq!(old != new, ring == 1, "ring {ring}");
+        }
+    }
+}
+
+#[test]
+fn bad_configurations_are_named() {
+    let bad = [
+        ("batch", Config { batch: 0, ..config() }),
+        ("epochs", Config { epochs: 0, ..config() }),
+        ("learning_rate", Config { learning_rate: f64::NAN, ..config() }),
+        ("momentum", Config { momentum: 1.0, ..config() }),
+    ];
+    for (field, config) in bad {
+        match Trainer::new(network(), config).unwrap_err() {
+            TrainError::Config { what, .. } => assert_eq!(what, field),
+            error => panic!("{error}"),
+        }
+    }
+    let routing = Routing::Sampled { weights: vec![1.0] };
+    assert!(matches!(Trainer::new(network(), Config { routing, ..config() }), Err(TrainError::Routing(_))));
+}
