@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod allocation;
 pub mod ladder;
 pub mod mask;
 pub mod nn;
@@ -9,6 +10,7 @@ pub mod routing;
 pub mod schedule;
 pub mod train;
 
+pub use allocation::Allocation;
 pub use ladder::{Ladder, LadderError};
 pub use mask::{MaskError, NestedMask};
 pub use nested_csr::{Block, Level};

@@ -1,6 +1,6 @@
 //! What a training run is determined by.
 use super::TrainError;
-use crate::{Ladder, Routing, schedule::Ramp};
+use crate::{Allocation, Ladder, Routing, schedule::Ramp};
 use nested_csr::Block;
 
 /// Light changes of the training images, drawn anew each epoch.
@@ -17,6 +17,8 @@ pub struct Augmentation {
 pub struct Config {
     /// Sparsity of each level; [`Ladder::dense`] trains without masks.
     pub ladder: Ladder,
+    /// How the ladder's sparsities are spread over the layers.
+    pub allocation: Allocation,
     /// The block that is pruned as one.
     pub block: Block,
     /// Passes over the training images.
@@ -49,15 +51,16 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
+            allocation: Allocation::Uniform,
             block: Block::OneByOne,
-            epochs: 40,
+            epochs: 80,
             batch: 64,
             seed: 1,
             routing: Routing::default(),
             learning_rate: 0.4,
             warm_up: 0.05,
             momentum: 0.9,
-            weight_decay: 1e-4,
+            weight_decay: 3e-4,
             label_smoothing: 0.0,
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     MaskError, NestedMask, RoutingMatrix,
-    nn::{Gradient, Loss, Network, Parameters, Passes, Statistics},
+    allocation::LayerShape,
+    nn::{Gradient, Loss, Network, Operation, Parameters, Passes, Statistics},
     schedule::cosine,
 };
 use nested_csr::Level;
@@ -334,19 +335,30 @@ impl Trainer {
             return Ok(());
         }
         let factor = self.config.ramp.factor(share);
-        let sparsities: Vec<f64> = self.config.ladder.sparsities().iter().map(|s| s * factor).collect();
         let (levels, block) = (self.config.ladder.levels(), self.config.block);
-        for (node, layer) in self.trained.parameters.layers.iter_mut().enumerate() {
-            let Some(layer) = layer else { continue };
-            if !self.trained.network.finish(node).is_some_and(|finish| finish.sparse) {
-                continue;
-            }
+        let (nodes, shapes): (Vec<usize>, Vec<LayerShape>) = sparse_layers(&self.trained.network).unzip();
+        let allocation = self.config.allocation;
+        let of_levels: Vec<Vec<f64>> =
+            self.config.ladder.sparsities().iter().map(|s| allocation.sparsities(&shapes, s * factor)).collect();
+        for (position, node) in nodes.into_iter().enumerate() {
+            let Some(layer) = &mut self.trained.parameters.layers[node] else { continue };
+            let sparsities: Vec<f64> = of_levels.iter().map(|of_layers| of_layers[position]).collect();
             let mask = NestedMask::by_score_at(layer.weights.mapv(|w| w * w).view(), &sparsities, levels, block);
             let name = || self.trained.network.nodes()[node].name.clone();
             layer.mask = Some(mask.map_err(|error| TrainError::Mask { layer: name(), error })?);
         }
         Ok(())
     }
+}
+
+/// The nodes with sparse weights, and their shapes.
+fn sparse_layers(network: &Network) -> impl Iterator<Item = (usize, LayerShape)> + '_ {
+    network.nodes().iter().enumerate().filter_map(|(index, node)| match node.operation {
+        Operation::Convolution { window, finish, .. } if finish.sparse => {
+            Some((index, LayerShape { matrix: network.weights(index)?, kernel: window.kernel.map(usize::from) }))
+        }
+        _ => None,
+    })
 }
 
 /// The place in the training of a weight that could not be ranked.
