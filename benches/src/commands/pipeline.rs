@@ -12,7 +12,6 @@ use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
     Ladder, nn, quant,
-    schedule::Ramp,
     train::{Config, Dataset, Trainer},
 };
 use std::{
@@ -114,7 +113,7 @@ fn publish(report: &Report, folder: &Path) -> Result<(), Error> {
 
 impl Options {
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 120;
+        const EPOCHS: u32 = 80;
         const QUICK_EPOCHS: u32 = 3;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
@@ -127,9 +126,6 @@ impl Options {
             epochs: self.epochs(),
             batch: self.batch as usize,
             seed: self.seed,
-            learning_rate: 0.2,
-            weight_decay: 5e-4,
-            ramp: Ramp { start: 0.0, end: 0.3 },
             ..Config::default()
         }
     }
