@@ -51,15 +51,11 @@ pub(crate) fn convolution(
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
     match *weights {
-        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => match ByteRows::new(&matrix, level)? {
-            Some(rows) => fully_connected::run(rows, requantization, bounds, geometry, input, output, scratch),
-            None => {
-                fully_connected::run(matrix.rows(level)?, requantization, bounds, geometry, input, output, scratch)
-            }
-        },
+        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => {
+            fully_connected::sparse(&matrix, level, parameters, geometry, input, output, scratch)
+        }
         Weights::Dense(weights) if fully_connected::is_it(geometry) => {
-            let rows = DenseRows::new(weights, weights.len() / geometry.output.channels);
-            fully_connected::run(rows, requantization, bounds, geometry, input, output, scratch)
+            fully_connected::dense(weights, parameters, geometry, input, output, scratch)
         }
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
             Some(rows) => {
