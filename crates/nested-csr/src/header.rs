@@ -6,7 +6,7 @@ use core::fmt;
 /// The first four bytes of a file.
 pub const MAGIC: [u8; 4] = *b"NCSR";
 /// The version of the format that this crate writes and reads.
-pub const VERSION: u16 = 0;
+pub const VERSION: u16 = 1;
 
 /// Bytes before the table of sections.
 pub(crate) const FIXED_LEN: usize = 16;

@@ -142,7 +142,7 @@ pub fn reseal(file: &mut [u8]) {
 pub fn decode(file: &[u8]) -> Result<File, Refusal> {
     let mut header = Bytes(file);
     need(header.take(4)? == b"NCSR", "not this format")?;
-    need(header.u16()? == 0, "version")?;
+    need(header.u16()? == 1, "version")?;
     let kind = header.u8()?;
     need(kind <= 2, "kind")?;
     let stated = usize::from(header.u8()?);
