@@ -113,7 +113,7 @@ fn publish(report: &Report, folder: &Path) -> Result<(), Error> {
 
 impl Options {
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 80;
+        const EPOCHS: u32 = 100;
         const QUICK_EPOCHS: u32 = 3;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
