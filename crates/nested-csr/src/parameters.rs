@@ -315,3 +315,22 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_gives_what_get_gives() {
+        let bytes: [u8; 24] = core::array::from_fn(|i| (i as u8).wrapping_mul(77).wrapping_add(130));
+        for (width, len) in [(1, 8), (2, 6), (3, 4), (4, 4)] {
+            let rows = Requantizations { bytes: bytes.get(..len * (width + CODE_LEN)).unwrap(), len, width };
+            let mut index = 0;
+            rows.each(|row| {
+                assert_eq!(row, rows.get(index));
+                index += 1;
+            });
+            assert_eq!(index, len);
+        }
+    }
+}
