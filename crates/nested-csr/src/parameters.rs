@@ -322,15 +322,13 @@ mod tests {
 
     #[test]
     fn each_gives_what_get_gives() {
-        let bytes: [u8; 24] = core::array::from_fn(|i| (i as u8).wrapping_mul(77).wrapping_add(130));
-        for (width, len) in [(1, 8), (2, 6), (3, 4), (4, 4)] {
-            let rows = Requantizations { bytes: bytes.get(..len * (width + CODE_LEN)).unwrap(), len, width };
-            let mut index = 0;
-            rows.each(|row| {
-                assert_eq!(row, rows.get(index));
-                index += 1;
-            });
-            assert_eq!(index, len);
+        let mut bytes = [0; 24];
+        bytes.iter_mut().zip((7..=255).step_by(10)).for_each(|(byte, value)| *byte = value);
+        for (width, len, used) in [(1, 8, 24), (2, 6, 24), (3, 4, 20), (4, 4, 24)] {
+            let rows = Requantizations { bytes: range(&bytes, 0, used), len, width };
+            let mut expected = rows.iter();
+            rows.each(|row| assert_eq!(Some(row), expected.next()));
+            assert_eq!(expected.len(), 0);
         }
     }
 }
