@@ -100,3 +100,41 @@ impl RowSource for ByteRows<'_> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nested_csr::{NestedCsr, Profile, Shape};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    proptest! {
+        /// Far apart for gaps of several bytes, or all there for full rows; in up to three rings.
+        #[test]
+        fn rows_are_those_of_the_format(
+            pairs: bool,
+            half_columns in 1..400usize,
+            odds in prop_oneof![Just(256u16), Just(1), 1..256u16],
+            rings in 1..4u8,
+            noise in prop::collection::vec(any::<[u8; 2]>(), 3 * 800),
+        ) {
+            let block = if pairs { Block::OneByTwo } else { Block::OneByOne };
+            let shape = Shape { rows: 3, columns: 2 * half_columns };
+            let ring = |[chance, ring]: [u8; 2]| if u16::from(chance) < odds { 1 + ring % rings } else { 0 };
+            let width = block.width();
+            let rings_of: Vec<u8> = (0..shape.len()).map(|i| ring(noise[i / width * width])).collect();
+            let weights: Vec<i8> = (0..shape.len()).map(|i| if rings_of[i] > 0 { (noise[i][1] as i8).max(-127) } else { 0 }).collect();
+            let level = Level::new(rings.into()).unwrap();
+            let matrix = NestedCsr::compress(shape, block, level, &weights, &rings_of, Profile::Speed).unwrap();
+            let Some(mut ours) = ByteRows::new(&matrix.view(), level).unwrap() else { return Ok(()) };
+            let mut theirs = matrix.rows(level).unwrap();
+            for _ in 0..shape.rows {
+                let (mut row, mut expected) = (Vec::new(), Vec::new());
+                ours.next_row_into(&mut |column: usize, weight: i8| row.push((column, weight))).unwrap();
+                theirs.next_row(|column, weight| expected.push((column, weight))).unwrap();
+                prop_assert_eq!(row, expected);
+            }
+            prop_assert!(ours.next_row_into(&mut |_: usize, _: i8| ()).is_none());
+        }
+    }
+}
