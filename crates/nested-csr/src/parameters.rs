@@ -315,3 +315,20 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_gives_what_get_gives() {
+        let mut bytes = [0; 24];
+        bytes.iter_mut().zip((7..=255).step_by(10)).for_each(|(byte, value)| *byte = value);
+        for (width, len, used) in [(1, 8, 24), (2, 6, 24), (3, 4, 20), (4, 4, 24)] {
+            let rows = Requantizations { bytes: range(&bytes, 0, used), len, width };
+            let mut expected = rows.iter();
+            rows.each(|row| assert_eq!(Some(row), expected.next()));
+            assert_eq!(expected.len(), 0);
+        }
+    }
+}

@@ -47,16 +47,18 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let lines = lines(weights, level, geometry);
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
+    if fully_connected::is_it(geometry) {
+        return match weights {
+            Weights::Sparse(matrix) => {
+                fully_connected::sparse(matrix, level, parameters, geometry, input, output, scratch)
+            }
+            Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
+        };
+    }
+    let lines = lines(weights, level, geometry);
     match *weights {
-        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => {
-            fully_connected::sparse(&matrix, level, parameters, geometry, input, output, scratch)
-        }
-        Weights::Dense(weights) if fully_connected::is_it(geometry) => {
-            fully_connected::dense(weights, parameters, geometry, input, output, scratch)
-        }
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
             Some(rows) => {
                 let rows = || Ok::<_, KernelError>(rows.clone());
