@@ -1,9 +1,5 @@
 //! Random small layers at every level, each output against the naive reference.
-use crate::{
-    job::Job,
-    layers::Layer,
-    reference,
-};
+use crate::{job::Job, layers::Layer, reference};
 use alloc::{vec, vec::Vec};
 use cortex_m_semihosting::hprintln;
 use nested_csr::{
@@ -85,8 +81,8 @@ impl Case {
         let [height, width] = layer.window.kernel.map(usize::from);
         let depth = if kind == Kind::Depthwise { 1 } else { layer.input.channels };
         let columns = height * width * depth;
-        let levels = Level::new(if matches!(kind, Kind::Sparse(_)) { random.below(4) + 1 } else { 1 })
-            .expect("few levels");
+        let levels =
+            Level::new(if matches!(kind, Kind::Sparse(_)) { random.below(4) + 1 } else { 1 }).expect("few levels");
         let (weights, rings) = weights(random, kind, levels, layer.rows, columns);
         let scale = 40.0 / (74.0 * 90.0 * columns as f64);
         let rows = (0..layer.rows)
@@ -146,16 +142,20 @@ impl Case {
                         let words = random.one_of(&[scratch.minimum, scratch.preferred]);
                         let mut memory = vec![0x5555_5555; words];
                         nested_kernels::convolution(
-                            &weights, level, &parameters, &geometry, &image, &mut output, &mut memory,
+                            &weights,
+                            level,
+                            &parameters,
+                            &geometry,
+                            &image,
+                            &mut output,
+                            &mut memory,
                         )
                     }
                     Operation::Depthwise { weights, .. } => {
                         let scratch = nested_kernels::depthwise_scratch(&geometry).expect("it fits");
                         let words = random.one_of(&[scratch.minimum, scratch.preferred]);
                         let mut memory = vec![0x5555_5555; words];
-                        nested_kernels::depthwise(
-                            weights, &parameters, &geometry, &image, &mut output, &mut memory,
-                        )
+                        nested_kernels::depthwise(weights, &parameters, &geometry, &image, &mut output, &mut memory)
                     }
                     _ => unreachable!("only layers with weights are built"),
                 }

@@ -112,7 +112,6 @@ pub fn run(options: &Options) -> Result<(), Error> {
 }
 
 fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Error> {
-    m7::inspect(firmware)?;
     match m7::compare(&firmware.compiler, counts)? {
         Comparison::Holds { compared, faster } => {
             println!("{compared} counts hold against the baseline, {faster} of them lower by more than 1 %.");
@@ -121,7 +120,7 @@ fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Erro
             println!("The baseline has no counts of {}: `nested-bench m7 --rebase` adds them.", firmware.compiler);
         }
     }
-    Ok(())
+    Ok(m7::inspect(firmware)?)
 }
 
 /// All networks' rows and the dearest switch.
@@ -149,10 +148,8 @@ type Named = (&'static str, f64, Network);
 fn zoo() -> Result<Vec<Named>, Error> {
     let colour = TensorShape { channels: 3, height: 32, width: 32 };
     let grey = TensorShape { channels: 1, height: 28, width: 28 };
-    let mut zoo = vec![
-        ("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?),
-        ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?),
-    ];
+    let mut zoo =
+        vec![("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?), ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?)];
     for width in [1.0, 0.75, 0.5, 0.25] {
         zoo.push(("resnet9", width, nn::resnet9(colour, width, 10)?));
         zoo.push(("mobilenetv1", width, nn::mobilenet_v1(colour, width, 10)?));

@@ -37,7 +37,9 @@ fn text(program: &'static str, arguments: &[&str], elf: &Path) -> Result<String,
 /// The first symbol of core's panics in a listing by nm.
 fn panic_symbol(symbols: &str) -> Option<&str> {
     let names = symbols.lines().filter_map(|line| line.splitn(3, ' ').nth(2));
-    names.into_iter().find(|name| name.contains("panicking") || name.contains("unwrap_failed") || name.contains("expect_failed"))
+    names
+        .into_iter()
+        .find(|name| name.contains("panicking") || name.contains("unwrap_failed") || name.contains("expect_failed"))
 }
 
 /// The instructions in a listing by objdump, without their suffixes for width and condition.

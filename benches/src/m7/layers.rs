@@ -131,7 +131,15 @@ fn find<'a>(layers: &'a [Layer], layer: &str, block: &str, sparsity: usize) -> O
 /// Prints each layer, and the geometric means against the goals. `layers` are of one path.
 pub fn print_layers(layers: &[Layer]) {
     let headings = [
-        "layer", "block", "sparsity %", "scratch", "instructions", "a dense MAC", "CMSIS-NN", "speed-up", "over our 0 %",
+        "layer",
+        "block",
+        "sparsity %",
+        "scratch",
+        "instructions",
+        "a dense MAC",
+        "CMSIS-NN",
+        "speed-up",
+        "over our 0 %",
         "scratch B",
     ];
     let mut table = Table::new(headings);
@@ -152,7 +160,8 @@ pub fn print_layers(layers: &[Layer]) {
     }
     println!("{table}");
     println!("Speed-up over CMSIS-NN, geometric mean (goal)\n");
-    let mut table = Table::new(["layers", "block"].map(str::to_owned).into_iter().chain(SPARSITIES.map(|s| format!("{s} %"))));
+    let mut table =
+        Table::new(["layers", "block"].map(str::to_owned).into_iter().chain(SPARSITIES.map(|s| format!("{s} %"))));
     for block in ["1x1", "1x2"] {
         for (name, members, goals) in GOALS {
             let means = SPARSITIES.iter().zip(goals).map(|(&sparsity, goal)| {
