@@ -23,6 +23,7 @@ mod body;
 #[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
 // writes: lengths are checked first
 mod builder;
+mod byte_ring;
 mod bytes;
 mod check;
 mod error;
@@ -49,6 +50,7 @@ mod view;
 
 #[cfg(feature = "alloc")]
 pub use builder::Profile;
+pub use byte_ring::ByteRing;
 pub use error::{FormatError, Part};
 pub use graph::{Node, Operation, Padding, TensorId, TensorShape, Weights, Window};
 pub use header::{Kind, MAGIC, VERSION};

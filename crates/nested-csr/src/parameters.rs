@@ -67,6 +67,26 @@ impl Requantizations<'_> {
         Requantization { multiplier: Multiplier::from_code(u16_at(self.bytes, at)), bias: raw }
     }
 
+    /// Calls `f` with each of them, in order; the width of a bias is matched once.
+    #[inline]
+    pub fn each(&self, mut f: impl FnMut(Requantization)) {
+        fn rows<const STRIDE: usize>(
+            bytes: &[u8],
+            bias: impl Fn(&[u8; STRIDE]) -> i32,
+            f: &mut impl FnMut(Requantization),
+        ) {
+            for row in bytes.as_chunks::<STRIDE>().0 {
+                f(Requantization { multiplier: Multiplier::from_code(u16_at(row, 0)), bias: bias(row) });
+            }
+        }
+        match self.width {
+            1 => rows(self.bytes, |[_, _, a]: &[u8; 3]| a.cast_signed().into(), &mut f),
+            2 => rows(self.bytes, |[_, _, a, b]: &[u8; 4]| i16::from_le_bytes([*a, *b]).into(), &mut f),
+            3 => rows(self.bytes, |[_, _, a, b, c]: &[u8; 5]| i32::from_le_bytes([0, *a, *b, *c]) >> 8, &mut f),
+            _ => rows(self.bytes, |[_, _, a, b, c, d]: &[u8; 6]| i32::from_le_bytes([*a, *b, *c, *d]), &mut f),
+        }
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Requantization> + '_ {
         (0..self.len).map(|row| self.get(row))
@@ -293,5 +313,22 @@ impl<'a> Needs<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_gives_what_get_gives() {
+        let mut bytes = [0; 24];
+        bytes.iter_mut().zip((7..=255).step_by(10)).for_each(|(byte, value)| *byte = value);
+        for (width, len, used) in [(1, 8, 24), (2, 6, 24), (3, 4, 20), (4, 4, 24)] {
+            let rows = Requantizations { bytes: range(&bytes, 0, used), len, width };
+            let mut expected = rows.iter();
+            rows.each(|row| assert_eq!(Some(row), expected.next()));
+            assert_eq!(expected.len(), 0);
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::header::Layout;
 use crate::index::IndexCode;
 use crate::ring::{Directory, RING_LEN, Ring};
 use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
-use crate::{Block, FormatError, Kind, Level, MAX_LEVELS, Part, Rows, Shape};
+use crate::{Block, ByteRing, FormatError, Kind, Level, MAX_LEVELS, Part, Rows, Shape};
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
@@ -209,6 +209,15 @@ impl<'a> MatrixView<'a> {
     pub fn rows(&self, level: Level) -> Result<Rows<'a>, FormatError> {
         self.layout.check_held(level)?;
         Ok(Rows::new(self, level))
+    }
+
+    /// The ring that joins at `level` as it is stored; `None` when its index code is not [`IndexCode::Bytes`]. O(1).
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`].
+    pub fn byte_ring(&self, level: Level) -> Result<Option<ByteRing<'a>>, FormatError> {
+        self.layout.check_held(level)?;
+        Ok(ByteRing::new(&self.ring(level), self.shape))
     }
 
     /// The matrix at `level`, row-major, zeros where nothing is stored. It allocates `rows · columns` bytes: the shape

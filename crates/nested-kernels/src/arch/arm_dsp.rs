@@ -6,11 +6,13 @@ use crate::{
     rows::{DenseRows, RowSource},
 };
 use band::{Band, Lines, Parts};
+use byte_rows::ByteRows;
 use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
 use pack::Pairing;
 use walk::Walk;
 
 mod band;
+mod byte_rows;
 mod clamp;
 mod fully_connected;
 mod ops;
@@ -45,21 +47,28 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let lines = lines(weights, level, geometry);
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
+    if fully_connected::is_it(geometry) {
+        return match weights {
+            Weights::Sparse(matrix) => {
+                fully_connected::sparse(matrix, level, parameters, geometry, input, output, scratch)
+            }
+            Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
+        };
+    }
+    let lines = lines(weights, level, geometry);
     match *weights {
-        Weights::Sparse(matrix) if fully_connected::is_it(geometry) => {
-            fully_connected::run(matrix.rows(level)?, requantization, bounds, geometry, input, output, scratch)
-        }
-        Weights::Dense(weights) if fully_connected::is_it(geometry) => {
-            let rows = DenseRows::new(weights, weights.len() / geometry.output.channels);
-            fully_connected::run(rows, requantization, bounds, geometry, input, output, scratch)
-        }
-        Weights::Sparse(matrix) => {
-            let rows = || matrix.rows(level);
-            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
-        }
+        Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
+            Some(rows) => {
+                let rows = || Ok::<_, KernelError>(rows.clone());
+                convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+            }
+            None => {
+                let rows = || matrix.rows(level);
+                convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+            }
+        },
         Weights::Dense(weights) => {
             let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
             let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));

@@ -174,13 +174,17 @@ impl<'g> Band<'g> {
                 }
             }
         }
+        self.write_segments(parts.segments);
+        if self.lines.flat {
+            // Without padding, packing writes every word that an output depends on.
+            return;
+        }
         let zero_point = self.geometry.zero_point;
         parts.padding.fill(u32::from_le_bytes([zero_point as u8; 4]));
         let word = self.lines.pairing.word(zero_point, zero_point);
         let (chunks, rest) = parts.packed.as_chunks_mut::<8>();
         chunks.iter_mut().for_each(|chunk| *chunk = [word; 8]);
         rest.fill(word);
-        self.write_segments(parts.segments);
     }
 
     fn write_segments(&self, segments: &mut [i32]) {

@@ -1,7 +1,7 @@
 //! One output pixel: too little to amortise a table over, so rows are streamed past the input.
-use super::Bounds;
-use crate::{Geometry, KernelError, Scratch, rows::RowSource};
-use nested_csr::{Padding, Requantization, Sink};
+use super::ops;
+use crate::{Geometry, KernelError, Scratch};
+use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization};
 
 /// Whether the kernel is the whole map: one output pixel, no padding.
 pub(super) fn is_it(geometry: &Geometry) -> bool {
@@ -10,82 +10,122 @@ pub(super) fn is_it(geometry: &Geometry) -> bool {
     whole && geometry.window.padding == Padding::default()
 }
 
-/// Words for the input in the order of columns, and for four activations in two words.
+/// Words for the input in the order of columns, for four activations in two words, and for each row's sum.
 pub(super) fn scratch(geometry: &Geometry) -> Scratch {
-    let chunks = geometry.input.len().div_ceil(4);
-    Scratch { minimum: 3 * chunks, preferred: 3 * chunks }
+    let words = 3 * geometry.input.len().div_ceil(4) + geometry.output.channels;
+    Scratch { minimum: words, preferred: words }
 }
 
-/// Every row's output.
-pub(super) fn run<R: RowSource>(
-    mut rows: R,
-    requantization: impl Fn(usize) -> Requantization,
-    bounds: Bounds,
+/// The scratch, cut up.
+struct Parts<'s> {
+    /// The input in the order of columns.
+    ordered: &'s [i8],
+    /// Activations 0 and 2, and 1 and 3, of each four.
+    halves: &'s mut [[u32; 2]],
+    sums: &'s mut [i32],
+}
+
+impl<'s> Parts<'s> {
+    fn new(geometry: &Geometry, input: &[i8], scratch: &'s mut [u32]) -> Option<Self> {
+        let chunks = geometry.input.len().div_ceil(4);
+        let (ordered, rest) = scratch.split_at_mut_checked(chunks)?;
+        let (halves, rest) = rest.split_at_mut_checked(2 * chunks)?;
+        let sums = bytemuck::cast_slice_mut(rest.get_mut(..geometry.output.channels)?);
+        let ordered: &mut [i8] = bytemuck::cast_slice_mut(ordered);
+        let pixels = geometry.taps();
+        if pixels == 1 {
+            ordered.get_mut(..input.len())?.copy_from_slice(input);
+        } else {
+            for (channel, plane) in input.chunks_exact(pixels).enumerate() {
+                let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels);
+                cells.zip(plane).for_each(|(cell, value)| *cell = *value);
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum = 0);
+        Some(Parts { ordered: ordered.get(..input.len())?, halves: halves.as_chunks_mut::<2>().0, sums })
+    }
+
+    /// What dense rows read.
+    fn write_halves(&mut self) {
+        let (fours, rest) = self.ordered.as_chunks::<4>();
+        let mut last = [0; 4];
+        last.iter_mut().zip(rest).for_each(|(cell, value)| *cell = *value);
+        for (halves, four) in self.halves.iter_mut().zip(fours.iter().chain([&last])) {
+            let word = u32::from_le_bytes(four.map(|value| value as u8));
+            *halves = [ops::extended(word), ops::extended(word >> 8)];
+        }
+    }
+}
+
+/// Every output of sparse rows.
+pub(super) fn sparse(
+    matrix: &MatrixView<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
     geometry: &Geometry,
     input: &[i8],
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let needed = self::scratch(geometry).minimum;
-    let too_short = KernelError::ScratchTooShort { needed, given: scratch.len() };
-    let Some((ordered, halves)) = scratch.split_at_mut_checked(needed / 3) else { return Err(too_short) };
-    let Some(halves) = halves.get_mut(..needed / 3 * 2) else { return Err(too_short) };
-    let ordered: &mut [i8] = bytemuck::cast_slice_mut(ordered);
-    let pixels = geometry.taps();
-    for (channel, plane) in input.chunks_exact(pixels).enumerate() {
-        let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels);
-        cells.zip(plane).for_each(|(cell, value)| *cell = *value);
+    let columns = matrix.shape().columns;
+    if let Some(ring) = level.up_to().next().map(|first| matrix.byte_ring(first)).transpose()?.flatten()
+        && ring.weights.len() == geometry.output.channels * columns
+    {
+        // All weights are in the first ring: it is dense.
+        return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, input, output, scratch);
     }
-    let halves = halves.as_chunks_mut::<2>().0;
-    for (halves, four) in halves.iter_mut().zip(ordered.as_chunks::<4>().0) {
-        let four = four.map(|value| u32::from(i16::from(value) as u16));
-        *halves = [four[0] | four[2] << 16, four[1] | four[3] << 16];
-    }
-    let ordered = ordered.get(..input.len()).unwrap_or_default();
-    for (row, output) in output.iter_mut().enumerate() {
-        let Requantization { multiplier, bias } = requantization(row);
-        let mut sum = Sum { input: ordered, halves, sum: bias };
-        if rows.next_row_into(&mut sum).is_none() {
-            break;
+    let given = scratch.len();
+    let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
+    let parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
+    if !dot::rings(matrix, level, parts.ordered, parts.sums)? {
+        parts.sums.iter_mut().for_each(|sum| *sum = 0);
+        let mut rows = matrix.rows(level)?;
+        for sum in parts.sums.iter_mut() {
+            rows.next_row(|column, weight| {
+                let value = parts.ordered.get(column).copied().unwrap_or(0);
+                *sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
+            });
         }
-        let scaled = multiplier.apply(sum.sum).wrapping_add(bounds.zero_point.into());
-        *output = scaled.max(bounds.low.into()).min(bounds.high.into()) as i8;
     }
+    finish(parts.sums, parameters, output);
     Ok(())
 }
 
-/// A row's dot product with the input.
-struct Sum<'i> {
-    /// In the order of columns.
-    input: &'i [i8],
-    /// Activations 0 and 2, and 1 and 3, of each four.
-    halves: &'i [[u32; 2]],
-    sum: i32,
+/// Every output of dense rows.
+pub(super) fn dense(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let given = scratch.len();
+    let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
+    let mut parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
+    parts.write_halves();
+    let rest = parts.ordered.as_chunks::<4>().1;
+    for (sum, row) in parts.sums.iter_mut().zip(weights.chunks_exact(input.len().max(1))) {
+        let (fours, last) = row.as_chunks::<4>();
+        let tail = last.iter().zip(rest).map(|(weight, value)| i32::from(*weight) * i32::from(*value)).sum();
+        *sum = dot::dense(fours, parts.halves, tail);
+    }
+    finish(parts.sums, parameters, output);
+    Ok(())
 }
 
-impl Sink for Sum<'_> {
-    #[inline(always)]
-    fn weight(&mut self, column: usize, weight: i8) {
-        let value = self.input.get(column).copied().unwrap_or(0);
-        self.sum = self.sum.wrapping_add(i32::from(weight) * i32::from(value));
-    }
-
-    #[inline(always)]
-    fn all(&mut self, weights: &[i8]) {
-        let (fours, rest) = weights.as_chunks::<4>();
-        self.sum = dot::dense(fours, self.halves, self.sum);
-        let done = fours.len() * 4;
-        rest.iter().enumerate().for_each(|(i, weight)| self.weight(done + i, *weight));
-    }
-
-    #[cfg(nested_kernels_backend = "dsp")]
-    #[inline(always)]
-    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        if WIDTH == 1 {
-            return dot::sparse(gaps, weights.as_flattened(), self.input, &mut self.sum);
+/// From sums to outputs.
+#[inline(never)]
+fn finish(sums: &[i32], parameters: &NodeParameters<'_>, output: &mut [i8]) {
+    let zero_point = i32::from(parameters.output.zero_point);
+    let (low, high) = (i32::from(parameters.low), i32::from(parameters.high));
+    let mut cells = output.iter_mut().zip(sums);
+    parameters.rows.each(|Requantization { multiplier, bias }| {
+        if let Some((cell, sum)) = cells.next() {
+            let scaled = multiplier.apply(sum.wrapping_add(bias)).wrapping_add(zero_point);
+            *cell = scaled.max(low).min(high) as i8;
         }
-        (0, 0)
-    }
+    });
 }
 
 #[cfg(nested_kernels_backend = "dsp")]
@@ -94,6 +134,14 @@ mod dot;
 /// What the assembly does, in Rust.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod dot {
+    use crate::KernelError;
+    use nested_csr::{Level, MatrixView};
+
+    /// Takes nothing: rows then come one by one.
+    pub(super) fn rings(_: &MatrixView<'_>, _: Level, _: &[i8], _: &mut [i32]) -> Result<bool, KernelError> {
+        Ok(false)
+    }
+
     /// Adds the products of whole chunks of four to `sum`.
     pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
         let product = |weight: i8, half: u32| i32::from(weight) * i32::from(half as i16);

@@ -28,6 +28,9 @@ instruction!(
     /// The bottom half of `a` below the bottom half of `b`.
     bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
 instruction!(
+    /// Bytes 0 and 2, extended to 16 bits each.
+    extended(a) "sxtb16 {out}, {a}", (i32::from(a as i8) as u32 & 0xffff) | (i32::from((a >> 16) as i8) as u32) << 16);
+instruction!(
     /// Bytes added as signed with saturation.
     qadd8(a, b) "qadd8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_add));
 instruction!(

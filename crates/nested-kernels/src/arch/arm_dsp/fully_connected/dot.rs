@@ -1,32 +1,69 @@
 //! Dot products in assembly.
+use crate::KernelError;
 use core::arch::global_asm;
+use nested_csr::{Block, Level, MatrixView};
 
-/// What the sparse product reads, and what it leaves.
+/// What the sparse products read.
 #[repr(C)]
-struct State {
+struct Rows {
+    gaps: *const u8,
+    weights: *const u8,
+    /// Blocks of the ring.
+    left: usize,
+    counts: *const u8,
+    /// Three before the end of the input: fours of columns end before it.
+    limit: *const i8,
+    sums: *mut i32,
     input: *const i8,
-    columns: usize,
-    sum: i32,
-    next: usize,
+    sums_end: *const i32,
 }
 
 unsafe extern "C" {
-    fn nested_kernels_dot_sparse(gaps: *const u8, weights: *const u8, count: usize, state: &mut State) -> usize;
+    fn nested_kernels_dot_rows_1(rows: &Rows);
+    fn nested_kernels_dot_rows_2(rows: &Rows);
     fn nested_kernels_dot_dense(weights: *const i8, halves: *const u32, chunks: usize, sum: i32) -> i32;
 }
 
-/// Adds the products of a run from column 0 on; returns the weights taken and the column behind them.
-#[inline(always)]
-pub(super) fn sparse(gaps: &[u8], weights: &[u8], input: &[i8], sum: &mut i32) -> (usize, u32) {
-    let count = gaps.len().min(weights.len());
-    if count == 0 {
-        return (0, 0);
+/// Adds each row's product to its sum, ring by ring. False where some ring is not one for the assembly: the sums are
+/// then of no use.
+pub(super) fn rings(
+    matrix: &MatrixView<'_>,
+    level: Level,
+    input: &[i8],
+    sums: &mut [i32],
+) -> Result<bool, KernelError> {
+    if matrix.block() != Block::OneByOne || sums.is_empty() {
+        return Ok(false);
     }
-    let mut state = State { input: input.as_ptr(), columns: input.len(), sum: *sum, next: 0 };
-    // SAFETY: the assembly reads at most `count` gaps and weights, and the input only below `columns`.
-    let left = unsafe { nested_kernels_dot_sparse(gaps.as_ptr(), weights.as_ptr(), count, &mut state) };
-    *sum = state.sum;
-    (count - left, state.next as u32)
+    for level in level.up_to() {
+        let Some(ring) = matrix.byte_ring(level)? else { return Ok(false) };
+        // As many gaps as weights: no gap has two bytes.
+        let counts = usize::from(ring.count_width) * sums.len();
+        if ring.gaps.len() != ring.weights.len() || ring.counts.len() != counts || ring.count_width > 2 {
+            return Ok(false);
+        }
+        let ends = sums.as_mut_ptr_range();
+        let rows = Rows {
+            gaps: ring.gaps.as_ptr(),
+            weights: ring.weights.as_ptr(),
+            left: ring.weights.len(),
+            counts: ring.counts.as_ptr(),
+            limit: input.as_ptr().wrapping_add(input.len()).wrapping_sub(3),
+            sums: ends.start,
+            input: input.as_ptr(),
+            sums_end: ends.end,
+        };
+        // SAFETY: the assembly reads a count for each sum, of which there is at least one, and as many gaps and weights
+        // as the counts say but never more than `left`; it reads the input only where it has compared the place with its
+        // end, and stops where a column lies behind it (which parsing has ruled out).
+        unsafe {
+            match ring.count_width {
+                1 => nested_kernels_dot_rows_1(&rows),
+                _ => nested_kernels_dot_rows_2(&rows),
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Adds the products of whole chunks of four to `sum`.
@@ -40,76 +77,86 @@ pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
     unsafe { nested_kernels_dot_dense(weights.as_ptr().cast(), halves.as_ptr().cast(), chunks, sum) }
 }
 
-// r0: gaps, r1: weights, r2: left, r4: input, r5: columns, r6: sum, r7: the column behind the last one, r12: 0x01000100,
-// whose distance from four gaps + 1 is their sum less 2.
-global_asm!(
-    ".pushsection .text.nested_kernels_dot_sparse,\"ax\",%progbits",
-    ".syntax unified",
-    ".p2align 2",
-    ".global nested_kernels_dot_sparse",
-    ".type nested_kernels_dot_sparse,%function",
-    ".thumb_func",
-    "nested_kernels_dot_sparse:",
-    "push {{r4-r11, lr}}",
-    "ldm r3, {{r4-r7}}",
-    "mov r12, #0x01000100",
-    "sub r4, r4, #1",
-    "subs r5, r5, #1",
-    "subs r2, #4",
-    "blo 4f",
-    "2:",
-    "ldr r8, [r0], #4",
-    "ldr r9, [r1], #4",
-    "tst r8, #0x80808080",
-    "add r8, r8, #0x01010101",
-    "bne 3f",
-    "usad8 r10, r8, r12",
-    "add r10, r10, r7",
-    "cmp r10, r5",
-    "bhs 3f",
-    "sxtb16 r11, r9",
-    "sxtb16 r9, r9, ror #8",
-    "uxtab r7, r7, r8",
-    "ldrsb r10, [r4, r7]",
-    "uxtab r7, r7, r8, ror #8",
-    "ldrsb lr, [r4, r7]",
-    "smlabb r6, r10, r11, r6",
-    "uxtab r7, r7, r8, ror #16",
-    "ldrsb r10, [r4, r7]",
-    "smlabb r6, lr, r9, r6",
-    "uxtab r7, r7, r8, ror #24",
-    "ldrsb lr, [r4, r7]",
-    "smlabt r6, r10, r11, r6",
-    "smlabt r6, lr, r9, r6",
-    "subs r2, #4",
-    "bhs 2b",
-    "b 4f",
-    "3:",
-    "sub r0, r0, #4",
-    "sub r1, r1, #4",
-    "4:",
-    "adds r2, #4",
-    "beq 6f",
-    "5:",
-    "ldrb r8, [r0], #1",
-    "ldrsb r9, [r1], #1",
-    "cmp r8, #255",
-    "beq 6f",
-    "add r8, r8, r7",
-    "cmp r8, r5",
-    "bhi 6f",
-    "add r7, r8, #1",
-    "ldrsb r10, [r4, r7]",
-    "smlabb r6, r10, r9, r6",
-    "subs r2, #1",
-    "bne 5b",
-    "6:",
-    "strd r6, r7, [r3, #8]",
-    "mov r0, r2",
-    "pop {{r4-r11, pc}}",
-    ".size nested_kernels_dot_sparse, . - nested_kernels_dot_sparse",
-    ".popsection",
-);
+// r0: gaps, r1: weights, r2: blocks left in the row, r3: counts, r4: the limit, r5: sums, r6: a sum, r7: a place in the
+// input, r12: 0, from which the distance of four gaps is their sum; on the stack: the input, the sums' end, blocks left.
+macro_rules! dot_rows {
+    ($name:literal, $count:literal) => {
+        global_asm!(
+            concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
+            ".syntax unified",
+            ".p2align 2",
+            concat!(".global ", $name),
+            concat!(".type ", $name, ",%function"),
+            ".thumb_func",
+            concat!($name, ":"),
+            "push {{r4-r11, lr}}",
+            "sub sp, #12",
+            "ldm r0, {{r0-r7}}",
+            "strd r6, r7, [sp]",
+            "str r2, [sp, #8]",
+            "mov r12, #0",
+            "1:",
+            $count,
+            "ldr r10, [sp, #8]",
+            "ldr r7, [sp]",
+            "ldr r6, [r5]",
+            "subs r10, r10, r2",
+            "blo 7f",
+            "str r10, [sp, #8]",
+            "subs r2, #4",
+            "blo 3f",
+            "2:",
+            "ldr r8, [r0], #4",
+            "ldr r9, [r1], #4",
+            "usada8 r10, r8, r12, r7",
+            "cmp r10, r4",
+            "bhs 7f",
+            "sxtb16 r11, r9",
+            "sxtb16 r9, r9, ror #8",
+            "uxtab r7, r7, r8",
+            "ldrsb r10, [r7], #1",
+            "uxtab r7, r7, r8, ror #8",
+            "ldrsb lr, [r7], #1",
+            "smlabb r6, r10, r11, r6",
+            "uxtab r7, r7, r8, ror #16",
+            "ldrsb r10, [r7], #1",
+            "smlabb r6, lr, r9, r6",
+            "uxtab r7, r7, r8, ror #24",
+            "ldrsb lr, [r7], #1",
+            "smlabt r6, r10, r11, r6",
+            "smlabt r6, lr, r9, r6",
+            "subs r2, #4",
+            "bhs 2b",
+            "3:",
+            "adds r2, #4",
+            "beq 5f",
+            "add r11, r4, #3",
+            "4:",
+            "ldrb r8, [r0], #1",
+            "ldrsb r9, [r1], #1",
+            "add r7, r7, r8",
+            "cmp r7, r11",
+            "bhs 7f",
+            "ldrsb r10, [r7], #1",
+            "subs r2, #1",
+            "smlabb r6, r10, r9, r6",
+            "bne 4b",
+            "5:",
+            "ldr r10, [sp, #4]",
+            "str r6, [r5], #4",
+            "cmp r5, r10",
+            "bne 1b",
+            "7:",
+            "add sp, #12",
+            "pop {{r4-r11, pc}}",
+            concat!(".size ", $name, ", . - ", $name),
+            ".popsection",
+        );
+    };
+}
+
+dot_rows!("nested_kernels_dot_rows_1", "ldrb r2, [r3], #1");
+dot_rows!("nested_kernels_dot_rows_2", "ldrh r2, [r3], #2");
 
 global_asm!(
     ".pushsection .text.nested_kernels_dot_dense,\"ax\",%progbits",
