@@ -31,6 +31,8 @@ pub enum Error {
     Training(#[from] nested_mask::train::TrainError),
     #[error(transparent)]
     Quantization(#[from] nested_mask::quant::QuantError),
+    #[error(transparent)]
+    M7(#[from] crate::m7::M7Error),
     #[error("Ctrl-C cannot be handled: {0}")]
     Interrupt(#[from] ctrlc::Error),
     #[error("{}: {problem}", path.display())]

@@ -6,6 +6,7 @@ mod deployed;
 mod error;
 mod files;
 mod interrupt;
+mod m7;
 mod options;
 mod plot;
 mod progress;
@@ -32,6 +33,7 @@ enum Command {
     Evaluate(commands::evaluate::Options),
     CheckReport(commands::check_report::Options),
     Storage(commands::storage::Options),
+    M7(commands::m7::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => commands::evaluate::run(options),
         Command::CheckReport(options) => commands::check_report::run(options),
         Command::Storage(options) => commands::storage::run(options),
+        Command::M7(options) => commands::m7::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

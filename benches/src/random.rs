@@ -101,10 +101,13 @@ impl Generator<'_> {
         match operation {
             Operation::Convolution { input, window, rows, finish } => {
                 let shape = weights.unwrap_or(Shape { rows, columns: 0 });
-                let ladder = if finish.sparse { self.ladder } else { &Ladder::dense() };
+                let dense = Ladder::dense();
+                // A network at 0 % has dense weights: nothing is gained by an index of all places.
+                let sparse = finish.sparse && *self.ladder != dense;
+                let ladder = if sparse { self.ladder } else { &dense };
                 let matrix = matrix(shape, self.block, ladder, &mut self.random);
                 let levels = self.levels(&matrix, self.zero_points[usize::from(input.0)], zero_point);
-                let weights = match finish.sparse {
+                let weights = match sparse {
                     true => {
                         ConvolutionWeights::Sparse { block: self.block, weights: &matrix.weights, rings: &matrix.rings }
                     }

@@ -1,0 +1,44 @@
+//! A firmware as a product would have it: a model in flash, one frame after another, the level chosen anew for each.
+//!
+//! It is built to be inspected: its symbols must not hold a panic.
+#![no_std]
+#![no_main]
+
+use core::{hint::black_box, panic::PanicInfo, slice};
+use cortex_m as _;
+use cortex_m_rt::entry;
+use nested_csr::Model;
+use nested_kernels::{Governor, KernelError, Network};
+
+const MODEL: *const u8 = 0x0004_0000 as *const u8;
+const MODEL_LEN: usize = 1 << 20;
+
+#[entry]
+fn main() -> ! {
+    static mut ARENA: [u8; 256 << 10] = [0; 256 << 10];
+    static mut IMAGE: [i8; 32 * 32 * 3] = [0; 32 * 32 * 3];
+    static mut LOGITS: [i8; 10] = [0; 10];
+    // SAFETY: flash that nothing writes while the firmware runs.
+    let model = unsafe { slice::from_raw_parts(MODEL, MODEL_LEN) };
+    // A product would signal the error; this one stops.
+    let _ = frames(model, IMAGE, ARENA, LOGITS);
+    loop {}
+}
+
+/// Runs until an error.
+fn frames(model: &'static [u8], image: &[i8], arena: &mut [u8], logits: &mut [i8]) -> Result<(), KernelError> {
+    let network = Network::new(Model::parse(model)?)?;
+    let governor = Governor::of(network.model());
+    loop {
+        let budget = black_box(5_000_000);
+        if let Some(level) = governor.densest_within(budget) {
+            network.run(level, black_box(image), arena, logits)?;
+            black_box(&*logits);
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,80 @@
+//! A whole network: the host's model at each level, its logits compared with the host's.
+use crate::{counter::Counter, job::Job};
+use alloc::{vec, vec::Vec};
+use core::hint::black_box;
+use cortex_m_semihosting::hprintln;
+use nested_csr::{Level, Model};
+use nested_kernels::{Governor, Network};
+
+/// SRAM of the reference microcontroller: no run gets a longer arena.
+const SRAM: usize = 512 << 10;
+
+/// One image as the host ran it.
+struct Example {
+    image: &'static [i8],
+    logits: &'static [i8],
+}
+
+/// Runs the job: for each level and each of two arenas one record, then the price of a switch.
+///
+/// # Panics
+/// When the host's model is none, or cannot run.
+pub fn measure() {
+    let counter = Counter::start();
+    counter.check();
+    let mut job = Job::read();
+    let (len, examples) = (job.word() as usize, job.word() as usize);
+    let network = Network::new(Model::parse(job.bytes(len)).expect("a model")).expect("a network that can run");
+    let image_len = network.model().input_shape().len();
+    let logits_len = network.model().output_shape().len();
+    let images: Vec<&[i8]> = (0..examples).map(|_| job.numbers(image_len)).collect();
+    for level in network.model().levels().up_to() {
+        let of_image = |&image| Example { image, logits: job.numbers(logits_len) };
+        let examples: Vec<Example> = images.iter().map(of_image).collect();
+        count_level(&counter, &network, level, &examples);
+    }
+    count_switch(&counter, &network, images[0]);
+}
+
+fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example]) {
+    let fastest = network.preferred_arena_len().min(SRAM).max(network.arena_len());
+    for arena_len in [fastest, network.arena_len()] {
+        let mut arena = vec![0x55; arena_len];
+        let (mut most, mut wrong) = (0, 0);
+        for example in examples {
+            let mut logits = vec![0x55; example.logits.len()];
+            let run = || network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+            most = counter.count(run).max(most);
+            wrong += usize::from(logits != example.logits);
+        }
+        hprintln!(
+            "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{}}}",
+            level.number(),
+            most,
+            network.flash_len(level).expect("a level that is held"),
+            arena_len,
+            examples.len(),
+            wrong
+        );
+    }
+}
+
+/// The governor's choice, and what a run costs more after a run at another level than after one at its own.
+fn count_switch(counter: &Counter, network: &Network<&[u8]>, image: &[i8]) {
+    let levels = network.model().levels();
+    let mut arena = vec![0x55; network.arena_len()];
+    let mut logits = vec![0x55; network.model().output_shape().len()];
+    let mut run = |level| counter.count(|| network.run(level, image, &mut arena, &mut logits).expect("it ran"));
+    let mut more = 0;
+    if levels > Level::FIRST {
+        run(Level::FIRST);
+        let alone = run(Level::FIRST);
+        run(levels);
+        more = run(Level::FIRST).saturating_sub(alone);
+    }
+    let governor = black_box(Governor::from_levels(|level| Some(level.number() as u64)));
+    let choice = counter.count(|| {
+        black_box(governor.densest_within(black_box(u64::MAX)));
+    });
+    hprintln!("{{\"switch\":{}}}", more + choice);
+}

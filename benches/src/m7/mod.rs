@@ -1,0 +1,45 @@
+//! Instruction counts on Cortex-M: firmware built with what the machine has, run in QEMU, checked and compared.
+mod baseline;
+mod cases;
+mod firmware;
+mod inspect;
+mod layers;
+mod networks;
+
+pub use baseline::{Comparison, compare, counts, rebase};
+pub use cases::check_cases;
+use firmware::Program;
+pub use firmware::{BOARDS, Board, Firmware, Kernels};
+pub use inspect::inspect;
+pub use layers::{Anchors, Layer, measure_layers, print_layers};
+pub use networks::{Case, Measured, Row, measure_networks, print_networks};
+
+use std::{io, path::PathBuf};
+
+/// Why there are no figures, or wrong ones.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum M7Error {
+    #[error("{program} does not start ({source}); install {remedy}")]
+    Missing { program: &'static str, remedy: &'static str, source: io::Error },
+    #[error(
+        "no compiler for {0}: install the target with `rustup target add {0}`, or Debian's rustc-web, cargo-web, rust-web-src and binutils-arm-none-eabi"
+    )]
+    NoTarget(&'static str),
+    #[error("the firmware does not compile:\n{0}")]
+    Build(String),
+    #[error("the firmware failed:\n{0}")]
+    Firmware(String),
+    #[error("{path}: {problem}", path = path.display())]
+    File { path: PathBuf, problem: String },
+    #[error("the firmware that only runs a network links {0}")]
+    PanicLinked(String),
+    #[error("the firmware does not contain the instruction {0}")]
+    NoInstruction(&'static str),
+    #[error("instruction counts rose by more than 1 %: {}", .0.join(", "))]
+    Slower(Vec<String>),
+    #[error("not in this run, but in the baseline: {0}")]
+    Lost(String),
+    #[error("a network cannot be run: {0}")]
+    Kernel(#[from] nested_kernels::KernelError),
+}
