@@ -44,9 +44,12 @@ pub struct Options {
     /// Seed of the random cases
     #[arg(long, default_value_t = 1)]
     seed: u32,
-    /// Fail when a count rose by more than 1 % over the baseline, a panic is linked, or DSP instructions are missing
+    /// Fail when a count rose by more than 1 % over the baseline, or DSP instructions are missing
     #[arg(long, conflicts_with = "rebase")]
     check: bool,
+    /// Fail when a panic is linked into firmware that only runs a network
+    #[arg(long)]
+    no_panic: bool,
     /// Make the counts the baseline of this compiler
     #[arg(long)]
     rebase: bool,
@@ -108,6 +111,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     } else if options.check {
         check(&firmware, &counts)?;
     }
+    if options.no_panic {
+        m7::no_panic(&firmware)?;
+    }
     Ok(())
 }
 
@@ -120,7 +126,7 @@ fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Erro
             println!("The baseline has no counts of {}: `nested-bench m7 --rebase` adds them.", firmware.compiler);
         }
     }
-    Ok(m7::inspect(firmware)?)
+    Ok(m7::dsp_instructions(firmware)?)
 }
 
 /// All networks' rows and the dearest switch.

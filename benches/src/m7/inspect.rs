@@ -5,18 +5,25 @@ use std::{collections::HashSet, path::Path, process::Command};
 const REMEDY: &str = "Debian's binutils-arm-none-eabi";
 const INSTRUCTIONS: [&str; 3] = ["smlal", "smlad", "smmlar"];
 
-/// Checks both.
+/// Checks that no panic is linked.
 ///
 /// # Errors
-/// [`M7Error::PanicLinked`], [`M7Error::NoInstruction`], [`M7Error::Missing`].
-pub fn inspect(firmware: &Firmware) -> Result<(), M7Error> {
-    let deployed = firmware.elf(Program::Deployed);
-    let symbols = text("arm-none-eabi-nm", &["--demangle"], &deployed)?;
-    if let Some(symbol) = panic_symbol(&symbols) {
-        return Err(M7Error::PanicLinked(symbol.to_owned()));
+/// [`M7Error::PanicLinked`], [`M7Error::Missing`].
+pub fn no_panic(firmware: &Firmware) -> Result<(), M7Error> {
+    let symbols = text("arm-none-eabi-nm", &["--demangle"], &firmware.elf(Program::Deployed))?;
+    match panic_symbol(&symbols) {
+        Some(symbol) => Err(M7Error::PanicLinked(symbol.to_owned())),
+        None => Ok(()),
     }
+}
+
+/// Checks that the compiler's output has the DSP extension's instructions, when the kernels are those that use it.
+///
+/// # Errors
+/// [`M7Error::NoInstruction`], [`M7Error::Missing`].
+pub fn dsp_instructions(firmware: &Firmware) -> Result<(), M7Error> {
     if firmware.kernels == Kernels::Dsp {
-        let code = text("arm-none-eabi-objdump", &["-d"], &deployed)?;
+        let code = text("arm-none-eabi-objdump", &["-d"], &firmware.elf(Program::Deployed))?;
         let found = mnemonics(&code);
         if let Some(missing) = INSTRUCTIONS.into_iter().find(|name| !found.contains(name)) {
             return Err(M7Error::NoInstruction(missing));

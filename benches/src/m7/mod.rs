@@ -10,7 +10,7 @@ pub use baseline::{Comparison, compare, counts, rebase};
 pub use cases::check_cases;
 use firmware::Program;
 pub use firmware::{BOARDS, Board, Firmware, Kernels};
-pub use inspect::inspect;
+pub use inspect::{dsp_instructions, no_panic};
 pub use layers::{Anchors, Layer, measure_layers, print_layers};
 pub use networks::{Case, Measured, Row, measure_networks, print_networks};
 
