@@ -98,7 +98,7 @@ fn model_rows(seed: u64) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// A trained model as it is in its file, and each of its sparse layers in both profiles.
+/// Each of a trained model's sparse layers in both profiles, and the model as it is in its file (profile `file`).
 fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
     let of_path = |source| Error::Model { path: path.to_owned(), source };
     let model = Model::parse(files::read(path)?).map_err(of_path)?;
@@ -122,7 +122,7 @@ fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
         }
     }
     let ladder = rows.first().map(|row| row.ladder.clone()).unwrap_or_default();
-    rows.push(model_row(format!("model-trained-{stem}"), "size", whole_block, ladder, &model)?);
+    rows.push(model_row(format!("model-trained-{stem}"), "file", whole_block, ladder, &model)?);
     Ok(rows)
 }
 

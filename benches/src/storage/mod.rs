@@ -10,7 +10,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub case: String,
-    /// `size` or `speed`.
+    /// `size` or `speed`; `file` for a model as it was found.
     pub profile: &'static str,
     /// `1x1` or `1x2`.
     pub block: String,
