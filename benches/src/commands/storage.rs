@@ -98,31 +98,37 @@ fn model_rows(seed: u64) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// Each of a trained model's sparse layers in both profiles, and the model as it is in its file (profile `file`).
+/// A trained model and each of its sparse layers, in both profiles.
 fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
     let of_path = |source| Error::Model { path: path.to_owned(), source };
     let model = Model::parse(files::read(path)?).map_err(of_path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let layers: Vec<_> = model
+        .sparse_layers()
+        .map(|(node, layer)| Ok((node, BlockOption::from(layer.block()), storage::unpack(&layer)?)))
+        .collect::<Result<_, Error>>()?;
+    let levels = model.levels();
     let mut rows = Vec::new();
-    let mut whole_block = BlockOption::OneByOne;
-    for (node, layer) in model.sparse_layers() {
-        let block = BlockOption::from(layer.block());
-        whole_block = block;
-        let matrix = storage::unpack(&layer)?;
+    for (node, block, matrix) in &layers {
         for (profile, name) in PROFILES {
             rows.push(Row {
-                case: format!("trained-{stem}-{}", model.name(node).unwrap_or_default()),
+                case: format!("trained-{stem}-{}", model.name(*node).unwrap_or_default()),
                 profile: name,
                 block: block.to_string(),
-                ladder: measured_ladder(&matrix, model.levels().number()),
-                bits: storage::of_matrix(&matrix, block.into(), model.levels(), profile)?,
+                ladder: measured_ladder(&[matrix], levels.number()),
+                bits: storage::of_matrix(matrix, (*block).into(), levels, profile)?,
                 file_bytes: None,
                 bytes: None,
             });
         }
     }
-    let ladder = rows.first().map(|row| row.ladder.clone()).unwrap_or_default();
-    rows.push(model_row(format!("model-trained-{stem}"), "file", whole_block, ladder, &model)?);
+    let matrices: Vec<_> = layers.iter().map(|(_, _, matrix)| matrix).collect();
+    let block = layers.first().map_or(BlockOption::OneByOne, |(_, block, _)| *block);
+    for (profile, name) in PROFILES {
+        let model = storage::encode_again(&model, profile)?;
+        let ladder = measured_ladder(&matrices, levels.number());
+        rows.push(model_row(format!("model-trained-{stem}"), name, block, ladder, &model)?);
+    }
     Ok(rows)
 }
 
@@ -150,11 +156,12 @@ fn per_cent(ladder: &Ladder) -> String {
     text.join("/")
 }
 
-/// The same, counted: what a trained layer stores.
-fn measured_ladder(matrix: &random::Matrix, levels: usize) -> String {
+/// The same, counted: what trained layers store.
+fn measured_ladder(matrices: &[&random::Matrix], levels: usize) -> String {
     let at = |level: usize| {
-        let stored = matrix.rings.iter().filter(|&&ring| (1..=level).contains(&usize::from(ring))).count();
-        format!("{:.0}", 100.0 * (1.0 - stored as f64 / matrix.rings.len() as f64))
+        let rings = || matrices.iter().flat_map(|matrix| &matrix.rings);
+        let stored = rings().filter(|&&ring| (1..=level).contains(&usize::from(ring))).count();
+        format!("{:.0}", 100.0 * (1.0 - stored as f64 / rings().count() as f64))
     };
     (1..=levels).rev().map(at).collect::<Vec<_>>().join("/")
 }
@@ -175,7 +182,10 @@ fn print(rows: &[Row]) {
         "paper",
         "dense",
     ];
-    println!("Bits for each weight of the dense matrix; requantisation, dense tensors and graph not counted.\n");
+    println!("Bits for each weight of the dense matrix; requantisation, dense tensors and graph not counted.");
+    println!(
+        "`paper` is the layout that the paper's published sizes suggest. Trained layers are small: headers show.\n"
+    );
     let mut table = Table::new(headings);
     for row in rows {
         let bits = row.bits;

@@ -2,7 +2,10 @@
 pub mod rivals;
 
 use crate::random::Matrix;
-use nested_csr::{Block, FormatError, Level, MatrixView, Model, NestedCsr, Profile, Stats};
+use nested_csr::{
+    Block, ConvolutionWeights, FormatError, Level, MatrixView, Model, ModelBuilder, NestedCsr, NodeLevel, Operation,
+    Profile, Stats, Weights,
+};
 use rivals::Nested;
 use serde::Serialize;
 
@@ -10,7 +13,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub case: String,
-    /// `size` or `speed`; `file` for a model as it was found.
+    /// `size` or `speed`.
     pub profile: &'static str,
     /// `1x1` or `1x2`.
     pub block: String,
@@ -128,6 +131,46 @@ fn bits(ours: usize, bound: f64, nested: &[Nested<'_>]) -> Bits {
     }
 }
 
+/// The same model, its index codes chosen anew for a profile.
+///
+/// # Errors
+/// None for a model that was parsed; the builder's are passed on.
+pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
+    let mut builder = ModelBuilder::new(model.levels(), model.input_shape(), model.input_quantization())?;
+    for node in (0..model.node_count()).filter_map(|index| model.node(index)) {
+        let name = model.name(node.index).unwrap_or_default();
+        let levels: Vec<NodeLevel> = (model.levels().up_to())
+            .filter_map(|level| model.parameters(level, node.index))
+            .map(|parameters| NodeLevel {
+                output: parameters.output,
+                low: parameters.low,
+                high: parameters.high,
+                input_weights: parameters.input_weights,
+                rows: parameters.rows.iter().collect(),
+            })
+            .collect();
+        match node.operation {
+            Operation::Convolution { input, window, weights: Weights::Dense(weights) } => {
+                let weights = ConvolutionWeights::Dense(weights);
+                builder.convolution(name, input, window, node.output.channels, weights, &levels)?
+            }
+            Operation::Convolution { input, window, weights: Weights::Sparse(layer) } => {
+                let matrix = unpack(&layer)?;
+                let weights =
+                    ConvolutionWeights::Sparse { block: layer.block(), weights: &matrix.weights, rings: &matrix.rings };
+                builder.convolution(name, input, window, node.output.channels, weights, &levels)?
+            }
+            Operation::Depthwise { input, window, weights } => {
+                builder.depthwise(name, input, window, weights, &levels)?
+            }
+            Operation::Add { left, right } => builder.add(name, left, right, &levels)?,
+            Operation::AveragePool { input, window } => builder.average_pool(name, input, window, &levels)?,
+            Operation::MaxPool { input, window } => builder.max_pool(name, input, window)?,
+        };
+    }
+    builder.finish(profile)
+}
+
 /// The weights of a layer and the ring of each.
 pub fn unpack(layer: &MatrixView<'_>) -> Result<Matrix, FormatError> {
     let shape = layer.shape();
@@ -156,6 +199,16 @@ mod tests {
     use nested_csr::Shape;
     use nested_mask::Ladder;
     use rand::SeedableRng;
+
+    #[test]
+    fn a_model_encoded_again_for_its_own_profile_is_the_same_file() {
+        let ladder = Ladder::new([0.9, 0.7]).unwrap();
+        let shape = nested_csr::TensorShape { channels: 3, height: 16, width: 16 };
+        for network in [nested_mask::nn::mobilenet_v1(shape, 0.25, 4), nested_mask::nn::resnet9(shape, 0.125, 4)] {
+            let model = random::model(&network.unwrap(), Block::OneByTwo, &ladder, Profile::Size, 1).unwrap();
+            assert_eq!(encode_again(&model, Profile::Size).unwrap().as_bytes(), model.as_bytes());
+        }
+    }
 
     #[test]
     fn unpacking_gives_back_what_was_compressed() {

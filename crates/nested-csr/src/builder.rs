@@ -21,7 +21,7 @@ pub enum Profile {
 impl NestedCsr<Vec<u8>> {
     /// Compresses a row-major matrix. `rings[i]` is the ring of weight `i`: 1..=levels, or 0 when it is pruned.
     ///
-    /// A 1×1 weight of value 0 is not stored; a 1×2 block is stored when either weight is not 0, at the smaller ring of those of its weights that are in a ring.
+    /// A 1×1 weight of value 0 is not stored; a 1×2 block is stored when either weight is not 0, at the ring of those of its weights that are in one; if both are, it must be the same.
     ///
     /// # Errors
     /// Lengths that differ from the shape, a ring above `levels`, a non-zero weight outside every level, 1×2 blocks whose two weights are in different rings.

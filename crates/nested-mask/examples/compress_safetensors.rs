@@ -109,8 +109,9 @@ fn for_each_layer(path: &Path, f: EachLayer<'_>) -> Result<(), Box<dyn Error>> {
     names.sort_unstable();
     for name in names {
         let tensor = tensors.tensor(name)?;
-        if !matches!(tensor.shape().len(), 2 | 4) {
-            println!("{name}: {:?} is not a layer's weights; left out", tensor.shape());
+        let known = matches!(tensor.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::I8);
+        if !known || !matches!(tensor.shape().len(), 2 | 4) {
+            println!("{name}: {:?} of {:?} is not a layer's weights; left out", tensor.shape(), tensor.dtype());
             continue;
         }
         f(name, quantize_tensor(&tensor).map_err(|error| format!("{name}: {error}"))?)
