@@ -112,6 +112,7 @@ fn it_writes_its_files_and_prints_one_table() {
         "checkpoint-dense.safetensors",
         "checkpoint.safetensors",
         "dense.ncsr",
+        "images.txt",
         "model.ncsr",
         "report.json",
     ];
@@ -172,6 +173,18 @@ fn a_checkpoint_of_another_run_is_named() {
     named(setting.error("out", &["--resume", "--width", "0.5"]), "network");
     fs::write(&path, b"not a checkpoint").unwrap();
     named(setting.error("out", &["--resume"]), "");
+}
+
+#[test]
+fn other_images_than_the_checkpoints_are_refused() {
+    let setting = Setting::new("1");
+    setting.succeed("out", &[]);
+    let images = setting.folder.path().join("train-images-idx3-ubyte");
+    let mut bytes = fs::read(&images).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&images, bytes).unwrap();
+    let line = setting.error("out", &["--resume"]);
+    assert!(line.contains("images.txt: the checkpoint is of 320 images"), "{line}");
 }
 
 #[test]

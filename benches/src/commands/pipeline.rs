@@ -63,19 +63,29 @@ const MODEL: &str = "model.ncsr";
 const DENSE_MODEL: &str = "dense.ncsr";
 const PICTURE: &str = "accuracy_latency.png";
 const REPORT: &str = "report.json";
+/// Says which images the checkpoints were trained on.
+const IMAGES: &str = "images.txt";
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    files::prepare_folder(&options.out)?;
     let mut images = options.data.source().load()?;
     if options.validation {
         images = images.validation();
     }
-    let checkpoint = options.out.join(CHECKPOINT);
-    if !options.resume {
-        files::remove(&checkpoint)?;
-        files::remove(&options.out.join(DENSE_CHECKPOINT))?;
+    if images.train.len() < options.batch as usize {
+        let (path, images) = (options.out.clone(), images.train.len());
+        let problem = format!("{images} training images are fewer than a batch of {}", options.batch);
+        return Err(Error::Report { path, problem });
     }
+    files::prepare_folder(&options.out)?;
+    let checkpoint = options.out.join(CHECKPOINT);
+    options.same_images(&images.train)?;
+    if !options.resume {
+        for name in [CHECKPOINT, DENSE_CHECKPOINT, MODEL, DENSE_MODEL, PICTURE] {
+            files::remove(&options.out.join(name))?;
+        }
+    }
+    files::remove(&options.out.join(REPORT))?;
     interrupt::end_with(format!("go on with --resume; the epochs done are in {}", checkpoint.display()))?;
 
     let (nested, train_seconds) = options.train("nested", options.ladder.0.clone(), CHECKPOINT, &images.train)?;
@@ -116,6 +126,28 @@ impl Options {
         const EPOCHS: u32 = 100;
         const QUICK_EPOCHS: u32 = 3;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
+    }
+
+    /// Notes which images are trained on; when resuming, checks that they are those of the checkpoints.
+    fn same_images(&self, images: &Dataset) -> Result<(), Error> {
+        let path = self.out.join(IMAGES);
+        let mut digest = flate2::Crc::new();
+        digest.update(&images.pixels);
+        digest.update(&images.labels);
+        let now = format!("{} images, CRC-32 {:08x}\n", images.len(), digest.sum());
+        if !self.resume {
+            return files::write(&path, now.as_bytes());
+        }
+        // A checkpoint that is missing is an error of its own, which names it.
+        if !self.out.join(CHECKPOINT).exists() {
+            return Ok(());
+        }
+        let then = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+        if then == now {
+            return Ok(());
+        }
+        let problem = format!("the checkpoint is of {}, not of {}", then.trim(), now.trim());
+        Err(Error::Report { path, problem })
     }
 
     /// How both networks are trained; what the options leave open was chosen with `--validation`.

@@ -70,6 +70,11 @@ impl Trainer {
             }
         }
         trainer.epoch = file.number("epoch")?;
+        let (found, epochs) = (trainer.epoch, trainer.config.epochs);
+        if found > epochs {
+            let (found, expected) = (found.to_string(), format!("at most {epochs}"));
+            return Err(TrainError::OtherCheckpoint { path: path.into(), what: "epoch", found, expected });
+        }
         trainer.trained.normalization =
             Normalization { mean: file.number("mean")?, deviation: f32::from_bits(file.number("deviation_bits")?) };
         trainer.restore(&file)?;
