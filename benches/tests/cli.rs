@@ -1,7 +1,6 @@
 //! What the program says of bad input: one line that names the thing, a non-zero exit, and nothing half-written.
 use std::{
     fs,
-    path::Path,
     process::{Command, Output},
 };
 
@@ -17,10 +16,6 @@ fn error(arguments: &[&str]) -> String {
     assert_eq!(text.lines().count(), 1, "{text}");
     assert_eq!(output.stdout, b"", "something on the standard output");
     text.trim_end().to_owned()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
