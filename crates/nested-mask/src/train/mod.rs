@@ -18,3 +18,5 @@ pub use error::TrainError;
 pub use trained::{Normalization, Trained};
 pub use trainer::{EpochReport, Progress, Trainer};
 pub use warning::Warning;
+
+pub(crate) use measure::on_a_worker;
