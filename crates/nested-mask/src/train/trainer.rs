@@ -85,7 +85,7 @@ impl Trainer {
     /// A network with random weights, a function of the seed.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Routing`].
+    /// [`TrainError::Config`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
     pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
         config.check()?;
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
@@ -177,15 +177,22 @@ impl Trainer {
             progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
         }
         self.epoch += 1;
-        let all = self.config.epochs * steps;
-        if self.epoch == self.config.epochs && (self.ranks_at(all, all) || self.config.masking == Masking::Dsnn) {
-            self.rank(1.0)?;
-        }
-        if self.epoch == self.config.epochs && self.config.int8_from < 1.0 {
-            quant::round_weights(&mut self.trained.parameters);
+        if self.epoch == self.config.epochs {
+            self.conclude(self.config.epochs * steps)?;
         }
         self.broken = false;
         Ok(report)
+    }
+
+    /// What follows the last step.
+    fn conclude(&mut self, all: usize) -> Result<(), TrainError> {
+        if self.ranks_at(all, all) || self.config.masking == Masking::Dsnn {
+            self.rank(1.0)?;
+        }
+        if self.config.int8_from < 1.0 {
+            quant::round_weights(&mut self.trained.parameters);
+        }
+        Ok(())
     }
 
     /// See [`Trained::recalibrate`].
