@@ -11,6 +11,17 @@ use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
 use pack::Pairing;
 use walk::Walk;
 
+/// `global_asm!` for a core with the DSP extension. The assembler takes it for granted on Armv7E-M; on Armv8-M, where the
+/// target says nothing of it, a core that has it must be named.
+#[cfg(all(nested_kernels_backend = "dsp", not(nested_kernels_armv8m)))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!($($text)*); };
+}
+#[cfg(all(nested_kernels_backend = "dsp", nested_kernels_armv8m))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!(".cpu cortex-m33", $($text)*); };
+}
+
 mod band;
 mod byte_rows;
 mod clamp;

@@ -1,6 +1,5 @@
 //! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
 use super::{Channels, Lane, Pairing};
-use core::arch::global_asm;
 
 /// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
 #[repr(C)]
@@ -71,7 +70,7 @@ pub(super) fn pack(
 // r12: 0xff00ff00; lr: the arguments.
 macro_rules! pack {
     ($name:literal, $pair:literal, $store:literal) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 2",
