@@ -3,7 +3,6 @@
 //! `sp[0..12]` as in [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left
 //! before they are added to (112) and what they start from (116).
 use super::Tiles;
-use core::arch::global_asm;
 use nested_csr::{MAX_LEVELS, Requantization};
 
 /// Blocks between two ends of the inner loop, a power of 2. Eight turns hold at most 256 weights, for which lane 0 needs
@@ -163,7 +162,7 @@ macro_rules! tiles {
         gaps $gaps:literal, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
         spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
     ) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 3",
