@@ -7,6 +7,7 @@ pub mod mask;
 pub mod nn;
 pub mod quant;
 pub mod routing;
+pub mod saliency;
 pub mod schedule;
 pub mod train;
 
@@ -17,3 +18,4 @@ pub use mask::{MaskError, NestedMask};
 pub use nested_csr;
 pub use nested_csr::{Block, Level};
 pub use routing::{Routing, RoutingError, RoutingMatrix};
+pub use saliency::Saliency;
