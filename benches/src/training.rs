@@ -12,7 +12,7 @@ use std::{
 /// One training run.
 pub struct Run {
     /// What the progress calls it.
-    pub name: &'static str,
+    pub name: String,
     pub network: Network,
     pub config: Config,
     /// Written after each epoch.
@@ -29,7 +29,7 @@ impl Run {
         } else {
             Trainer::new(self.network, self.config)?
         };
-        let progress = Progress::new(self.name, epochs, images.len(), trainer.epoch());
+        let progress = Progress::new(&self.name, epochs, images.len(), trainer.epoch());
         let mut total = Duration::ZERO;
         while trainer.epoch() < epochs {
             let done = trainer.epoch();

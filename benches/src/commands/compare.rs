@@ -1,0 +1,68 @@
+//! `compare`: nested against separate, pruned, slimmed and dense networks.
+use crate::{
+    error::Error,
+    experiment::{
+        self,
+        execute::Folder,
+        images::Images,
+        plan::{self, Scale},
+        record::Store,
+        settings::NetworkName,
+    },
+    interrupt,
+    options::{self, DataOptions},
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Train nested, stand-alone and dense networks and compare them; done runs are not repeated
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    data: DataOptions,
+    /// The network
+    #[arg(long, default_value = "resnet8")]
+    network: NetworkName,
+    /// Factor of its channels
+    #[arg(long, default_value = "0.5", value_parser = options::width)]
+    width: f64,
+    /// Seeds of the comparison
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// Raw figures of all runs; a run that is there is not repeated
+    #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
+    json: PathBuf,
+    /// Folder of the checkpoints and models
+    #[arg(long, default_value = "out/compare", value_name = "DIR")]
+    out: PathBuf,
+    /// One epoch of few images with one seed, to see that all works
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let images = Images::new(options.data.source().load()?);
+    let mut store = Store::open(&options.json, images.data())?;
+    let folder = Folder::prepare(&options.out)?;
+    interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
+    let plan = plan::compare(&options.scale(), &images);
+    experiment::run_all(&plan, &mut store, &images, &folder)
+}
+
+impl Options {
+    fn scale(&self) -> Scale {
+        let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };
+        Scale {
+            network: self.network,
+            width: self.width,
+            ladder: vec![90.0, 80.0, 70.0],
+            batch: quick(64, 32),
+            epochs: quick(21, 3),
+            small_epochs: quick(9, 3),
+            small_images: quick(40_000, 200),
+            seeds: if self.quick { 1 } else { self.seeds },
+            rates: if self.quick { vec![0.2, 0.4] } else { vec![0.2, 0.4, 0.8] },
+        }
+    }
+}

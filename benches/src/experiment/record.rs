@@ -1,0 +1,141 @@
+//! What an experiment has found so far: one file, written anew after each run.
+use super::settings::{Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
+use crate::{error::Error, files, options::BlockOption};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The images that all runs of a file are of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    pub name: String,
+    pub train_images: usize,
+    pub test_images: usize,
+    /// CRC-32 of all pixels and labels, in hexadecimal.
+    pub crc32: String,
+}
+
+/// A run that was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub id: String,
+    pub settings: Settings,
+    /// Seconds that the training took; `null` when it was resumed, or trained for another run.
+    pub train_seconds: Option<f64>,
+    /// Why the run has no rows.
+    pub failed: Option<String>,
+    pub commit: String,
+    pub machine: String,
+}
+
+/// One level of one run. Sparsities and accuracies are in per cent; what does not apply is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The run's `id`.
+    pub run: String,
+    pub suite: Suite,
+    pub method: Method,
+    pub budget: Option<Budget>,
+    pub network: NetworkName,
+    pub width: f64,
+    pub block: BlockOption,
+    pub allocation: super::settings::AllocationName,
+    pub measured: Measured,
+    pub seed: u64,
+    pub level: usize,
+    /// The level's sparsity in the ladder; what the masks have differs by rounding.
+    pub sparsity: f64,
+    /// Share of the sparse layers' weights that the file stores.
+    pub stored: f64,
+    pub passes: u64,
+    pub learning_rate: f64,
+    pub top1_float: f64,
+    /// Of the file, read back and run with integers.
+    pub top1_int8: f64,
+    pub file_bytes: usize,
+    pub prefix_bytes: usize,
+    pub nonzero_macs: u64,
+    pub m7_instructions: Option<u64>,
+    /// Milliseconds an image, one thread.
+    pub host_ms: Option<f64>,
+}
+
+/// The file's content.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub data: Option<Data>,
+    pub runs: Vec<Finished>,
+    pub rows: Vec<Row>,
+}
+
+impl Record {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not a record.
+    pub fn read(path: &Path) -> Result<Record, Error> {
+        serde_json::from_slice(&files::read(path)?)
+            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+    }
+
+    /// The run with these settings, if it was done.
+    pub fn find(&self, settings: &Settings) -> Option<&Finished> {
+        self.runs.iter().find(|run| run.settings == *settings)
+    }
+
+    /// The rows of a run.
+    pub fn rows_of<'a>(&'a self, run: &'a Finished) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(|row| row.run == run.id)
+    }
+}
+
+/// A record with its file.
+pub struct Store {
+    path: PathBuf,
+    pub record: Record,
+}
+
+impl Store {
+    /// Reads the file if there is one, and checks that its runs are of these images.
+    ///
+    /// # Errors
+    /// A file that is not a record, or one of other images.
+    pub fn open(path: &Path, data: Data) -> Result<Store, Error> {
+        let mut record = if path.exists() { Record::read(path)? } else { Record::default() };
+        match &record.data {
+            Some(found) if *found != data => {
+                let problem = format!("its runs are of {} (CRC-32 {}), not of {}", found.name, found.crc32, data.name);
+                return Err(Error::Report { path: path.to_owned(), problem });
+            }
+            _ => record.data = Some(data),
+        }
+        Ok(Store { path: path.to_owned(), record })
+    }
+
+    /// Adds a run with its rows and writes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn add(&mut self, run: Finished, rows: Vec<Row>) -> Result<(), Error> {
+        self.record.runs.push(run);
+        self.record.rows.extend(rows);
+        self.write()
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self) -> Result<(), Error> {
+        files::write_json(&self.path, &self.record)
+    }
+}
+
+/// The `id` of a run.
+pub fn id(settings: &Settings) -> String {
+    let method = match settings.method {
+        Method::Nested => "nested",
+        Method::StandAlone => "stand-alone",
+        Method::Dense => "dense",
+    };
+    file_stem(method, settings)
+}
