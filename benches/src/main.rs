@@ -13,6 +13,7 @@ mod plot;
 mod progress;
 mod random;
 mod report;
+mod results;
 mod storage;
 mod subject;
 mod table;

@@ -5,12 +5,14 @@ use crate::{
         self,
         execute::Folder,
         images::Images,
+        measure,
         plan::{self, Scale},
-        record::Store,
+        record::{Record, Store},
         settings::NetworkName,
     },
     interrupt,
     options::{self, DataOptions},
+    results,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -35,6 +37,15 @@ pub struct Options {
     /// Folder of the checkpoints and models
     #[arg(long, default_value = "out/compare", value_name = "DIR")]
     out: PathBuf,
+    /// Folder of the document and the figures
+    #[arg(long, default_value = "docs", value_name = "DIR")]
+    docs: PathBuf,
+    /// Train nothing: write document and figures anew from the raw figures
+    #[arg(long)]
+    report: bool,
+    /// Count instructions and measure host times of all models anew
+    #[arg(long)]
+    recount: bool,
     /// One epoch of few images with one seed, to see that all works
     #[arg(long)]
     quick: bool,
@@ -42,12 +53,21 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    if options.report {
+        return results::write(&options.docs, &Record::read(&options.json)?);
+    }
     let images = Images::new(options.data.source().load()?);
     let mut store = Store::open(&options.json, images.data())?;
     let folder = Folder::prepare(&options.out)?;
     interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
     let plan = plan::compare(&options.scale(), &images);
-    experiment::run_all(&plan, &mut store, &images, &folder)
+    experiment::run_all(&plan, &mut store, &images, &folder)?;
+    let counted = measure::count(&mut store.record, &folder, options.recount)?;
+    if counted || options.recount {
+        measure::host_times(&mut store.record, &folder, images.test())?;
+        store.write()?;
+    }
+    results::write(&options.docs, &store.record)
 }
 
 impl Options {

@@ -83,6 +83,7 @@ fn row(settings: &Settings, id: &str, level: usize, file_bytes: usize, entry: &E
         suite: settings.suite,
         method: settings.method,
         budget: settings.budget,
+        variant: settings.variant.clone(),
         network: training.network,
         width: training.width,
         block: training.block,

@@ -29,6 +29,11 @@ impl Images {
         self.all.train.len()
     }
 
+    /// The test images.
+    pub fn test(&self) -> &Dataset {
+        &self.all.test
+    }
+
     /// What identifies the data.
     pub fn data(&self) -> Data {
         let mut digest = flate2::Crc::new();
@@ -37,7 +42,8 @@ impl Images {
             digest.update(&part.labels);
         }
         Data {
-            name: self.all.name.clone(),
+            // Of a folder its last part: where it lies says nothing to others.
+            name: self.all.name.rsplit('/').next().unwrap_or_default().to_owned(),
             train_images: self.all.train.len(),
             test_images: self.all.test.len(),
             crc32: format!("{:08x}", digest.sum()),

@@ -1,6 +1,7 @@
 //! Experiments: lists of runs, each done once, whose figures lie in one file.
 pub mod execute;
 pub mod images;
+pub mod measure;
 mod origin;
 pub mod plan;
 pub mod record;

@@ -1,8 +1,15 @@
 //! Which code made a figure, and on what.
-use std::{fs, process::Command, thread};
+use std::{fs, process::Command, sync::LazyLock, thread};
 
 /// The commit of the sources, `+` behind it when they had been changed; empty outside a repository.
+///
+/// Asked once: the sources may change while a long experiment runs.
 pub fn commit() -> String {
+    static COMMIT: LazyLock<String> = LazyLock::new(ask_git);
+    COMMIT.clone()
+}
+
+fn ask_git() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -2,7 +2,9 @@
 use super::{
     images::Images,
     record::Record,
-    settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, Training},
+    settings::{
+        AllocationName, Budget, Growth, Measured, Method, NetworkName, RoutingName, Settings, Suite, Training,
+    },
 };
 use crate::{error::Error, options::BlockOption};
 
@@ -83,22 +85,91 @@ pub struct Scale {
 /// The comparison's runs, the most telling first.
 pub fn compare(scale: &Scale, images: &Images) -> Vec<Planned> {
     let builder = Builder { scale, images };
-    let mut plan = Vec::new();
-    for kind in [Kind::Nested, Kind::StandAlone(Budget::A), Kind::StandAlone(Budget::B), Kind::Dense] {
-        plan.extend(builder.tuning(kind).into_iter().map(|settings| Planned { settings, tuned_on: Vec::new() }));
+    let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
+    let mut plan: Vec<Planned> = core.into_iter().flat_map(|kind| builder.tuning(kind)).map(given).collect();
+    for seed in 1..=scale.seeds {
+        plan.extend(core.into_iter().flat_map(|kind| builder.tuned(Suite::Full, kind, seed)));
+        if seed == 1 {
+            for seed in 1..=scale.seeds {
+                plan.extend(core[..2].iter().flat_map(|&kind| builder.tuned(Suite::Small, kind, seed)));
+            }
+        }
     }
     for seed in 1..=scale.seeds {
-        for kind in [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)] {
-            plan.extend(builder.tuned(Suite::Full, kind, seed));
+        plan.extend(builder.tuned(Suite::Full, Kind::NestedInPairs, seed));
+        plan.extend(builder.tuned(Suite::Full, Kind::NestedErk, seed));
+    }
+    plan
+}
+
+/// The ablation's runs: the nested network with one factor changed, by all seeds before the next factor.
+pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images };
+    let tuned_on = builder.tuning(Kind::Nested);
+    let mut plan: Vec<Planned> = tuned_on.iter().cloned().map(given).collect();
+    for seed in 1..=scale.seeds {
+        for (variant, change) in variants(scale) {
+            for mut settings in builder.runs(Suite::Ablation, Kind::Nested, seed) {
+                change(&mut settings.training);
+                settings.variant = Some(variant.to_owned());
+                plan.push(Planned { settings, tuned_on: tuned_on.clone() });
+            }
         }
     }
     plan
+}
+
+type Change = Box<dyn Fn(&mut Training)>;
+
+/// What the ablation changes, and how it is called: `factor: value`. What passes through several levels a step gets fewer
+/// epochs, so that all have the same image passes.
+fn variants(scale: &Scale) -> Vec<(&'static str, Change)> {
+    let levels = scale.ladder.len();
+    let routing = move |routing: RoutingName| -> Change {
+        Box::new(move |training| {
+            training.epochs = (training.epochs / routing.passes_a_step(levels)).max(1);
+            training.routing = routing.clone();
+        })
+    };
+    let sampled = |weights: &[f64]| routing(RoutingName::Sampled(weights.to_vec()));
+    let growth = |start, end| -> Change { Box::new(move |training| training.growth = Growth { start, end }) };
+    let mut variants: Vec<(&'static str, Change)> = vec![
+        ("default", Box::new(|_| ())),
+        ("routing: joint", routing(RoutingName::Joint)),
+        ("routing: normalised", routing(RoutingName::Normalised)),
+        ("routing: ring", routing(RoutingName::Ring)),
+        ("routing: frozen", routing(RoutingName::Frozen)),
+        ("block: 1×2", Box::new(|training| training.block = BlockOption::OneByTwo)),
+        ("allocation: ERK", Box::new(|training| training.allocation = AllocationName::Erk)),
+        ("schedule: full sparsity from the start", growth(0.0, 0.0)),
+        ("schedule: ramp to a quarter", growth(0.0, 0.25)),
+        ("schedule: ramp to three quarters", growth(0.0, 0.75)),
+    ];
+    if levels == 3 {
+        variants.extend([
+            ("sampling: 2:1:1, sparsest first", sampled(&[2.0, 1.0, 1.0])),
+            ("sampling: 1:1:2", sampled(&[1.0, 1.0, 2.0])),
+            ("sampling: 2:1:2", sampled(&[2.0, 1.0, 2.0])),
+            (
+                "routing: weighted, own level 1, denser ones ½",
+                routing(RoutingName::Weighted(vec![1.0, 0.5, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0])),
+            ),
+        ]);
+    }
+    variants
+}
+
+/// A run whose learning rate is given.
+fn given(settings: Settings) -> Planned {
+    Planned { settings, tuned_on: Vec::new() }
 }
 
 /// A row of the comparison, as runs.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Nested,
+    NestedInPairs,
+    NestedErk,
     StandAlone(Budget),
     Dense,
 }
@@ -112,44 +183,51 @@ impl Builder<'_> {
     /// The runs of a kind, one a training, with the learning rate left open.
     fn runs(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Settings> {
         let scale = self.scale;
+        let ladders = match kind {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => vec![scale.ladder.clone()],
+            Kind::StandAlone(_) => scale.ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
+            Kind::Dense => vec![vec![0.0]],
+        };
         let (measured, images, epochs) = match suite {
-            Suite::Tune => (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs),
+            Suite::Tune | Suite::Ablation => {
+                (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs)
+            }
             Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
             Suite::Full => (Measured::Test, self.images.train(), scale.epochs),
         };
-        let (method, budget, ladders, block) = match kind {
-            Kind::Nested => (Method::Nested, None, vec![scale.ladder.clone()], BlockOption::OneByOne),
-            Kind::Dense => (Method::Dense, None, vec![vec![0.0]], BlockOption::OneByOne),
-            Kind::StandAlone(budget) => {
-                let alone = scale.ladder.iter().map(|&sparsity| vec![sparsity]).collect();
-                (Method::StandAlone, Some(budget), alone, BlockOption::OneByOne)
-            }
+        let epochs = if kind == Kind::StandAlone(Budget::A) { (epochs / ladders.len()).max(1) } else { epochs };
+        let training = |ladder: Vec<f64>| Training {
+            network: scale.network,
+            width: scale.width,
+            ladder,
+            block: if kind == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne },
+            allocation: if kind == Kind::NestedErk { AllocationName::Erk } else { AllocationName::Uniform },
+            measured,
+            images: images.min(self.images.train()),
+            epochs,
+            batch: scale.batch,
+            learning_rate: 0.0,
+            seed,
+            routing: RoutingName::default(),
+            growth: Growth::default(),
         };
-        let epochs = if budget == Some(Budget::A) { (epochs / ladders.len()).max(1) } else { epochs };
-        let settings = |ladder: Vec<f64>| Settings {
-            suite,
-            method,
-            budget,
-            training: Training {
-                network: scale.network,
-                width: scale.width,
-                ladder,
-                block,
-                allocation: AllocationName::Uniform,
-                measured,
-                images: images.min(self.images.train()),
-                epochs,
-                batch: scale.batch,
-                learning_rate: 0.0,
-                seed,
-            },
+        let (method, budget) = match kind {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => (Method::Nested, None),
+            Kind::StandAlone(budget) => (Method::StandAlone, Some(budget)),
+            Kind::Dense => (Method::Dense, None),
         };
+        let settings = |ladder| Settings { suite, method, budget, variant: None, training: training(ladder) };
         ladders.into_iter().map(settings).collect()
     }
 
     /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1. Stand-alone networks of the whole
-    /// budget are tuned at the middle level alone, for all three take as long as nine nested trainings.
+    /// budget are tuned at the middle level alone, for all levels take as long as nine nested trainings; other blocks and
+    /// allocations take the nested network's rate.
     fn tuning(&self, kind: Kind) -> Vec<Settings> {
+        let kind = match kind {
+            Kind::NestedInPairs | Kind::NestedErk => Kind::Nested,
+            kind => kind,
+        };
         let runs = self.runs(Suite::Tune, kind, 1);
         let runs = if kind == Kind::StandAlone(Budget::B) { vec![runs[runs.len() / 2].clone()] } else { runs };
         let at_rate = |&rate: &f64| {

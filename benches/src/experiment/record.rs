@@ -1,5 +1,5 @@
 //! What an experiment has found so far: one file, written anew after each run.
-use super::settings::{Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
+use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
 use crate::{error::Error, files, options::BlockOption};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,10 +35,12 @@ pub struct Row {
     pub suite: Suite,
     pub method: Method,
     pub budget: Option<Budget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     pub network: NetworkName,
     pub width: f64,
     pub block: BlockOption,
-    pub allocation: super::settings::AllocationName,
+    pub allocation: AllocationName,
     pub measured: Measured,
     pub seed: u64,
     pub level: usize,
@@ -59,10 +61,20 @@ pub struct Row {
     pub host_ms: Option<f64>,
 }
 
+impl Row {
+    /// Whether tables show its costs: those of networks that only chose a learning rate are of no interest.
+    pub fn counts(&self) -> bool {
+        self.measured == Measured::Test
+    }
+}
+
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub data: Option<Data>,
+    /// The compiler of the firmware whose instructions were counted.
+    #[serde(default)]
+    pub compiler: Option<String>,
     pub runs: Vec<Finished>,
     pub rows: Vec<Row>,
 }
@@ -102,7 +114,7 @@ impl Store {
     pub fn open(path: &Path, data: Data) -> Result<Store, Error> {
         let mut record = if path.exists() { Record::read(path)? } else { Record::default() };
         match &record.data {
-            Some(found) if *found != data => {
+            Some(found) if found.crc32 != data.crc32 => {
                 let problem = format!("its runs are of {} (CRC-32 {}), not of {}", found.name, found.crc32, data.name);
                 return Err(Error::Report { path: path.to_owned(), problem });
             }
@@ -132,10 +144,5 @@ impl Store {
 
 /// The `id` of a run.
 pub fn id(settings: &Settings) -> String {
-    let method = match settings.method {
-        Method::Nested => "nested",
-        Method::StandAlone => "stand-alone",
-        Method::Dense => "dense",
-    };
-    file_stem(method, settings)
+    file_stem(settings.method.name(), settings)
 }

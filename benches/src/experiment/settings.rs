@@ -1,11 +1,11 @@
 //! What determines a run of an experiment, down to the last figure.
-use crate::options::BlockOption;
+use crate::{error::Error, options::BlockOption};
 use nested_csr::TensorShape;
 use nested_mask::{
-    Allocation, Ladder, LadderError, Routing,
+    Allocation, Ladder, LadderError, Routing, RoutingError, RoutingMatrix,
     nn::{self, Network, NetworkError},
     schedule::Ramp,
-    train::Config,
+    train::{Config, TrainError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,17 @@ pub enum Method {
     Nested,
     StandAlone,
     Dense,
+}
+
+impl Method {
+    /// As tables and file names have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Nested => "nested",
+            Method::StandAlone => "stand-alone",
+            Method::Dense => "dense",
+        }
+    }
 }
 
 /// What a stand-alone network gets of the nested network's image passes.
@@ -38,6 +49,8 @@ pub enum Suite {
     Full,
     /// The comparison at a small budget.
     Small,
+    /// One factor at a time, at the small budget, on validation images.
+    Ablation,
 }
 
 /// Which images are measured on.
@@ -80,7 +93,72 @@ pub enum AllocationName {
     Erk,
 }
 
-/// All that determines a trained network.
+/// How the gradients of the levels reach the rings; see [`Routing`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoutingName {
+    Joint,
+    Normalised,
+    Ring,
+    Frozen,
+    /// Relative frequency of each level; none: all alike.
+    Sampled(Vec<f64>),
+    /// Ring-major coefficients.
+    Weighted(Vec<f64>),
+}
+
+impl Default for RoutingName {
+    fn default() -> RoutingName {
+        RoutingName::Sampled(Vec::new())
+    }
+}
+
+impl RoutingName {
+    fn routing(&self, levels: usize) -> Result<Routing, RoutingError> {
+        Ok(match self {
+            RoutingName::Joint => Routing::Joint,
+            RoutingName::Normalised => Routing::Normalised,
+            RoutingName::Ring => Routing::Ring,
+            RoutingName::Frozen => Routing::Frozen,
+            RoutingName::Sampled(weights) => Routing::Sampled { weights: weights.clone() },
+            RoutingName::Weighted(matrix) => Routing::Weighted(RoutingMatrix::new(levels, matrix.clone())?),
+        })
+    }
+
+    /// Levels that a step passes through, of so many.
+    pub fn passes_a_step(&self, levels: usize) -> usize {
+        match self {
+            RoutingName::Frozen | RoutingName::Sampled(_) => 1,
+            RoutingName::Joint | RoutingName::Normalised | RoutingName::Ring | RoutingName::Weighted(_) => levels,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == RoutingName::default()
+    }
+}
+
+/// When sparsity grows, as shares of the training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Growth {
+    pub start: f64,
+    pub end: f64,
+}
+
+impl Default for Growth {
+    fn default() -> Growth {
+        Growth { start: 0.0, end: 0.5 }
+    }
+}
+
+impl Growth {
+    fn is_default(&self) -> bool {
+        *self == Growth::default()
+    }
+}
+
+/// All that determines a trained network. What was added later is left out of files where it has its default, so that
+/// older runs stay the same runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     pub network: NetworkName,
@@ -96,6 +174,10 @@ pub struct Training {
     pub batch: usize,
     pub learning_rate: f64,
     pub seed: u64,
+    #[serde(default, skip_serializing_if = "RoutingName::is_default")]
+    pub routing: RoutingName,
+    #[serde(default, skip_serializing_if = "Growth::is_default")]
+    pub growth: Growth,
 }
 
 impl Training {
@@ -109,13 +191,12 @@ impl Training {
     }
 
     /// What the trainer is told.
-    pub fn config(&self) -> Result<Config, LadderError> {
+    ///
+    /// # Errors
+    /// A ladder or a routing that is not one; neither comes from a plan.
+    pub fn config(&self) -> Result<Config, Error> {
         Ok(Config {
-            ladder: if self.ladder == [0.0] {
-                Ladder::dense()
-            } else {
-                Ladder::new(self.ladder.iter().map(|per_cent| per_cent / 100.0).collect::<Vec<_>>())?
-            },
+            ladder: ladder(&self.ladder)?,
             block: self.block.into(),
             allocation: match self.allocation {
                 AllocationName::Uniform => Allocation::Uniform,
@@ -125,16 +206,25 @@ impl Training {
             batch: self.batch,
             learning_rate: self.learning_rate,
             seed: self.seed,
-            routing: Routing::default(),
-            ramp: Ramp { start: 0.0, end: 0.5 },
+            routing: self.routing.routing(self.ladder.len()).map_err(TrainError::from)?,
+            ramp: Ramp { start: self.growth.start, end: self.growth.end },
             ..Config::default()
         })
     }
 
     /// Image passes, forward and backward, of the whole training.
     pub fn passes(&self) -> u64 {
-        (self.epochs * (self.images / self.batch) * self.batch) as u64
+        let steps = self.epochs * (self.images / self.batch);
+        (steps * self.batch * self.routing.passes_a_step(self.ladder.len())) as u64
     }
+}
+
+/// A ladder of per cents.
+///
+/// # Errors
+/// Those of [`Ladder::new`].
+pub fn ladder(per_cent: &[f64]) -> Result<Ladder, LadderError> {
+    Ladder::new(per_cent.iter().map(|sparsity| sparsity / 100.0).collect::<Vec<_>>())
 }
 
 /// One run: a training, and what it is compared as.
@@ -143,6 +233,9 @@ pub struct Settings {
     pub suite: Suite,
     pub method: Method,
     pub budget: Option<Budget>,
+    /// What tables call it, beside the method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     pub training: Training,
 }
 
@@ -159,14 +252,11 @@ impl Settings {
     pub fn name(&self) -> String {
         let training = &self.training;
         let levels: Vec<String> = training.ladder.iter().map(|level| level.to_string()).collect();
-        let method = match self.method {
-            Method::Nested => "nested",
-            Method::StandAlone => "stand-alone",
-            Method::Dense => "dense",
-        };
+        let method = self.method.name();
+        let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
         let block = if training.block == BlockOption::OneByOne { "" } else { " 1x2" };
         format!(
-            "{method}{block} {} %, {} epochs of {}, rate {}, seed {}",
+            "{method}{variant}{block} {} %, {} epochs of {}, rate {}, seed {}",
             levels.join("/"),
             training.epochs,
             training.images,

@@ -1,0 +1,165 @@
+//! The document's text.
+use super::{
+    goals,
+    storage::{self, Ratio},
+    summary::{Cell, Group},
+};
+use crate::{
+    experiment::{
+        record::{Finished, Record},
+        settings::{Suite, Training},
+    },
+    table::{Table, grouped},
+};
+use std::fmt::Write;
+
+/// The whole document.
+pub fn document(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[Ratio]) -> String {
+    let goals = goals::all(full, small, storage);
+    let mut sections = vec![
+        "# Results\n\nMade by `nested-bench compare`; not to be edited by hand.\n".to_owned(),
+        origin(record),
+        format!("## Goals\n\n{}", goals::table(&goals)),
+        section("## Full budget\n", full),
+        "![accuracy against instructions](figures/accuracy-latency.svg)\n".to_owned(),
+        "![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned(),
+        section("## Small budget\n", small),
+    ];
+    sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
+    sections.push(format!("## Learning rates\n\n{RATES}\n\n{}", rates(record)));
+    sections.join("\n")
+}
+
+const STORAGE: &str = "Whole files of the format's size profile in bytes, requantisation and all else counted, with \
+                       uniform random supports of 90/80/70 %, 32×32×3 images and 10 classes.";
+
+const RATES: &str = "Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), \
+                     one seed, at the small budget. Of each method the rate with the best mean over its levels was \
+                     taken; the test images were not looked at. Stand-alone networks of budget (b) were tuned at the \
+                     middle level alone; what is not listed took the rate of the method it varies.";
+
+/// Command, data, machine and commits.
+fn origin(record: &Record) -> String {
+    let mut text = String::new();
+    if let Some(data) = &record.data {
+        let _ = write!(
+            text,
+            "Data: {}, {} training and {} test images (CRC-32 {}). ",
+            data.name,
+            grouped(data.train_images as u64),
+            grouped(data.test_images as u64),
+            data.crc32
+        );
+    }
+    let listed = |of: fn(&Finished) -> &str| {
+        let mut found: Vec<&str> = Vec::new();
+        for run in &record.runs {
+            if !found.contains(&of(run)) {
+                found.push(of(run));
+            }
+        }
+        found.join(", ")
+    };
+    let _ = write!(text, "Machine: {}. Commits (`+`: with changes): {}. ", listed(|run| &run.machine), listed(|run| &run.commit));
+    if let Some(compiler) = &record.compiler {
+        let _ = write!(text, "Instructions: Cortex-M7 in QEMU, {compiler}. ");
+    }
+    let hours = record.runs.iter().filter_map(|run| run.train_seconds).sum::<f64>() / 3600.0;
+    let _ = writeln!(text, "Training took {hours:.1} hours in all, {} runs.", record.runs.len());
+    text
+}
+
+/// A budget's table; says so when there is nothing yet.
+fn section(heading: &str, groups: &[Group<'_>]) -> String {
+    let mut text = heading.to_owned();
+    let Some(first) = groups.first().and_then(|group| group.cells.first()?.rows.first()) else {
+        return text + "\nNot run yet.\n";
+    };
+    let _ = writeln!(
+        text,
+        "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and \
+         backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has \
+         them. {:?} at width {}.\n",
+        first.network, first.width
+    );
+    text + &results(groups).to_string()
+}
+
+fn results(groups: &[Group<'_>]) -> Table {
+    let mut table = Table::new([
+        "method",
+        "sparsity %",
+        "seeds",
+        "passes",
+        "rate",
+        "top-1 float",
+        "top-1 int8",
+        "file bytes",
+        "prefix bytes",
+        "non-zero MACs",
+        "M7 instructions",
+        "host ms",
+    ]);
+    for group in groups {
+        for cell in &group.cells {
+            table.row(result(group, cell));
+        }
+    }
+    table
+}
+
+fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
+    let whole = |value: f64| grouped(value.round() as u64);
+    let maybe = |value: Option<f64>, text: &dyn Fn(f64) -> String| value.map_or("–".to_owned(), text);
+    vec![
+        group.key.name(),
+        format!("{:.0}", cell.sparsity),
+        cell.rows.len().to_string(),
+        whole(cell.mean(|row| row.passes as f64)),
+        format!("{}", cell.mean(|row| row.learning_rate)),
+        cell.spread(|row| row.top1_float),
+        cell.spread(|row| row.top1_int8),
+        whole(cell.mean(|row| row.file_bytes as f64)),
+        whole(cell.mean(|row| row.prefix_bytes as f64)),
+        whole(cell.mean(|row| row.nonzero_macs as f64)),
+        maybe(cell.instructions(), &whole),
+        maybe(cell.mean_of(|row| row.host_ms), &|ms| format!("{ms:.3}")),
+    ]
+}
+
+/// The grid of learning rates.
+fn rates(record: &Record) -> Table {
+    let tuning: Vec<&Finished> = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune).collect();
+    let mut rates: Vec<f64> = tuning.iter().map(|run| run.settings.training.learning_rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    let mut table = Table::new(["network".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
+    let mut shown: Vec<String> = Vec::new();
+    for run in &tuning {
+        let name = untuned(run);
+        if shown.contains(&name) {
+            continue;
+        }
+        let cell = |&rate: &f64| {
+            let same = |other: &&&Finished| untuned(other) == name && other.settings.training.learning_rate == rate;
+            tuning.iter().find(same).map_or(String::new(), |run| accuracies(record, run))
+        };
+        table.row([name.clone()].into_iter().chain(rates.iter().map(cell)));
+        shown.push(name);
+    }
+    table
+}
+
+/// What a tuning run is called without its rate.
+fn untuned(run: &Finished) -> String {
+    let training = Training { learning_rate: 0.0, ..run.settings.training.clone() };
+    let levels: Vec<String> = training.ladder.iter().map(f64::to_string).collect();
+    format!("{} {} %, {} epochs", run.settings.method.name(), levels.join("/"), training.epochs)
+}
+
+fn accuracies(record: &Record, run: &Finished) -> String {
+    if run.failed.is_some() {
+        return "diverged".to_owned();
+    }
+    record.rows_of(run).map(|row| format!("{:.2}", row.top1_int8)).collect::<Vec<_>>().join(" / ")
+}
