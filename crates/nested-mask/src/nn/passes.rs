@@ -24,6 +24,15 @@ pub enum Statistics {
     Running,
 }
 
+/// Which weights a backward pass gives a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// Those that the level uses.
+    Support,
+    /// All: for a weight that the level does not use, what its gradient would be if it stood there with value 0.
+    All,
+}
+
 /// The most chunks of a batch, so the most threads that one pass uses.
 const CHUNKS: usize = 8;
 
@@ -96,7 +105,9 @@ struct Weighted<T> {
     phases: Vec<Phase>,
     table: Table<T>,
     phase_tables: Vec<Table<T>>,
-    /// A chunk each: one value a weight of the table.
+    /// All weights, when those that do not count are to have a gradient too.
+    all: Option<Table<T>>,
+    /// A chunk each: one value a weight that has a gradient.
     weight_sums: Vec<T>,
     /// A chunk each: two a row.
     row_sums: Vec<f64>,
@@ -123,6 +134,11 @@ impl<T: Scalar> Passes<T> {
         let weighted =
             (0..network.nodes().len()).map(|node| Weighted::new(network, node, &maps, &plan, later[node][0])).collect();
         Passes { network: network.clone(), plan, maps, tensors, gradients, weighted, lanes: zeros(1), images: 0 }
+    }
+
+    /// The most images of a batch.
+    pub fn batch(&self) -> usize {
+        self.plan.batch
     }
 
     /// Puts images into the input. `write(image, pixels)` fills the channel-major pixels of one image.
@@ -152,10 +168,15 @@ impl<T: Scalar> Passes<T> {
 
     /// Makes the tables of the weights that count at a level; needed after weights, masks or level changed.
     pub fn prepare(&mut self, parameters: &Parameters<T>, level: Level) {
+        self.prepare_for(parameters, level, Learning::Support);
+    }
+
+    /// [`Self::prepare`], for a backward pass that gives these weights a gradient.
+    pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
             if let (Some(node), Some(layer)) = (node, layer) {
-                node.prepare(layer, level);
+                node.prepare(layer, level, learning);
             }
         });
     }
@@ -375,6 +396,7 @@ impl<T: Scalar> Weighted<T> {
             phase_tables: phases.iter().map(|_| Table::default()).collect(),
             phases,
             table: Table::default(),
+            all: None,
             weight_sums: vec![T::zero(); plan.chunks() * shape.rows * shape.columns],
             row_sums: vec![0.0; plan.chunks() * shape.rows * 2],
             mean: rows.clone(),
@@ -385,29 +407,24 @@ impl<T: Scalar> Weighted<T> {
         })
     }
 
-    fn prepare(&mut self, layer: &Layer<T>, level: Level) {
+    fn prepare(&mut self, layer: &Layer<T>, level: Level, learning: Learning) {
         let counts = layer.counts(level);
         let density = layer.mask.as_ref().map_or(1.0, |mask| 1.0 - mask.sparsity(level));
         let tall = !self.depthwise && density >= TALL_FROM;
         let (rows, columns) = layer.weights.dim();
         let weights = layer.weights.as_slice().unwrap_or(&[]);
         let at = |place: usize| (place, weights[place], counts(place));
-        let kernel_width = usize::from(self.window.kernel[1]);
 
-        self.table.clear();
+        let mut table = std::mem::take(&mut self.table);
+        self.fill_forward(&mut table, (rows, columns), tall, at);
+        self.table = table;
+        self.all = (learning == Learning::All && layer.mask.is_some()).then(|| {
+            let mut all = self.all.take().unwrap_or_default();
+            self.fill_forward(&mut all, (rows, columns), !self.depthwise, |place| (place, weights[place], true));
+            all
+        });
+
         let from = self.from;
-        if self.depthwise {
-            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
-            self.table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
-        } else {
-            let inputs = from.shape.channels;
-            let offset = |_, column: usize| {
-                let (tap, channel) = (column / inputs, column % inputs);
-                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
-            };
-            self.table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
-        }
-
         let plane = self.map.plane();
         for (phase, table) in self.phases.iter().zip(&mut self.phase_tables) {
             table.clear();
@@ -433,6 +450,29 @@ impl<T: Scalar> Weighted<T> {
                     },
                 );
             }
+        }
+    }
+
+    /// The table of the forward pass and of the weights' gradient: offsets are those of the input.
+    fn fill_forward(
+        &self,
+        table: &mut Table<T>,
+        (rows, columns): (usize, usize),
+        tall: bool,
+        at: impl Fn(usize) -> (usize, T, bool),
+    ) {
+        let (from, kernel_width) = (self.from, usize::from(self.window.kernel[1]));
+        table.clear();
+        if self.depthwise {
+            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
+            table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
+        } else {
+            let inputs = from.shape.channels;
+            let offset = |_, column: usize| {
+                let (tap, channel) = (column / inputs, column % inputs);
+                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
+            };
+            table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
         }
     }
 
@@ -540,7 +580,7 @@ impl<T: Scalar> Weighted<T> {
 
     /// The gradients of the sums (in place of them), of the weights (a chunk each) and of the input.
     fn back(&mut self, plan: &Plan, lanes: &[T], own: &[T], (from, source): (&Map, &[T]), input: &mut [T]) {
-        let (map, table, forward) = (self.map, &self.table, self.forward);
+        let (map, table, forward) = (self.map, self.all.as_ref().unwrap_or(&self.table), self.forward);
         let (dense, shape) = (map.shape.len(), from.shape.len());
         let (factors, phases, tables) = (&self.factors, &self.phases, &self.phase_tables);
         let one_chunk = |pre: &mut [T], own: &[T], source: &[T], lanes: &[T], sums: &mut [T], input: &mut [T]| {
@@ -575,9 +615,10 @@ impl<T: Scalar> Weighted<T> {
     /// Adds the chunks' sums, in their order, and puts each where its weight stands.
     fn collect(&mut self, chunks: usize, gradient: &mut [T]) {
         gradient.fill(T::zero());
-        let used = self.table.weights.len().max(1);
+        let table = self.all.as_ref().unwrap_or(&self.table);
+        let used = table.weights.len().max(1);
         for sums in self.weight_sums.chunks_exact(used).take(chunks) {
-            for (&place, &sum) in self.table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
+            for (&place, &sum) in table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
                 gradient[place as usize] += sum;
             }
         }
@@ -746,6 +787,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The gradient of a weight outside the support is the loss's slope where it stands in it with value 0.
+    #[test]
+    fn gradients_straight_through_the_mask_are_the_slopes_at_zero() {
+        let ladder = Ladder::new([0.6, 0.3]).unwrap();
+        let finish = Finish::NORM.then(Activation::Relu).sparse();
+        let network =
+            network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+        let p = parameters(&network, &ladder, Block::OneByOne);
+        let mut check = Check::new(&network, Level::FIRST);
+        let mut gradient = Gradient::zeros(&p);
+        check.loss(&p);
+        check.passes.prepare_for(&p, Level::FIRST, Learning::All);
+        check.passes.backward(&p, Level::FIRST, &mut gradient);
+        let found = gradient.layers[1].clone().unwrap().weights;
+        let rings: Vec<u8> = p.layers[1].as_ref().unwrap().mask.as_ref().unwrap().rings().iter().copied().collect();
+        for index in 0..found.len() {
+            let mut with = p.clone();
+            let layer = with.layers[1].as_mut().unwrap();
+            let mut wider = rings.clone();
+            if wider[index] != 1 {
+                wider[index] = 1;
+                layer.weights.as_slice_mut().unwrap()[index] = 0.0;
+            }
+            let wider = ndarray::Array2::from_shape_vec(layer.weights.dim(), wider).unwrap();
+            layer.mask = Some(NestedMask::from_rings(wider, ladder.levels(), Block::OneByOne).unwrap());
+            let slope =
+                check.slope(&mut with, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index]);
+            assert!((found[index] - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{index}: {} {slope}", found[index]);
+        }
+        assert!(rings.contains(&0) && rings.contains(&2));
     }
 
     #[test]

@@ -12,11 +12,29 @@ pub struct Augmentation {
     pub flip: bool,
 }
 
+/// What the levels are, and whether their gradients are masked: nested masks, or the methods they are compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Masking {
+    /// Nested masks that are frozen once sparsity is reached; a step trains the weights that its levels use.
+    #[default]
+    Nested,
+    /// One weight tensor whose greatest weights are taken anew for each level to the end of the training, at every
+    /// `rank_every`-th step; the gradient of a level goes to all weights, also to those that it does not use
+    /// (straight through the mask). Of a routing matrix the first row counts.
+    Dsnn,
+    /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels, with batch normalisations of its
+    /// own (switchable); ramp, block and allocation have no effect. Source: Yu et al., Slimmable Neural Networks (2019).
+    Slimmable,
+}
+
 /// All that determines a training run, besides the network and the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Sparsity of each level; [`Ladder::dense`] trains without masks.
     pub ladder: Ladder,
+    /// What the levels are.
+    pub masking: Masking,
     /// How the ladder's sparsities are spread over the layers.
     pub allocation: Allocation,
     /// The block that is pruned as one.
@@ -41,7 +59,7 @@ pub struct Config {
     pub label_smoothing: f64,
     /// When sparsity grows.
     pub ramp: Ramp,
-    /// Steps between two rankings of the weights while sparsity grows.
+    /// Steps between two rankings of the weights, while sparsity grows.
     pub rank_every: usize,
     /// Changes of the images.
     pub augmentation: Augmentation,
@@ -51,6 +69,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
+            masking: Masking::Nested,
             allocation: Allocation::Uniform,
             block: Block::OneByOne,
             epochs: 80,

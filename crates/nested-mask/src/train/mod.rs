@@ -4,11 +4,13 @@ mod checkpoint;
 mod config;
 mod dataset;
 mod error;
+mod measure;
 mod optimizer;
+mod ranking;
 mod trained;
 mod trainer;
 
-pub use config::{Augmentation, Config};
+pub use config::{Augmentation, Config, Masking};
 pub use dataset::{Dataset, DatasetError};
 pub use error::TrainError;
 pub use trained::{Normalization, Trained};
