@@ -89,6 +89,11 @@ impl Deployed {
         self.network.model().prefix(level).map(<[u8]>::len).map_err(|source| self.format_error(source))
     }
 
+    /// Bytes of the requantisation of all levels.
+    pub fn requantisation_bytes(&self) -> usize {
+        self.network.model().stats().requantisation
+    }
+
     /// Sums over the nodes, given each one's operation and the pixels of its output.
     fn sum_over_nodes(
         &self,

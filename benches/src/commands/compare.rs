@@ -7,7 +7,7 @@ use crate::{
         images::Images,
         measure,
         plan::{self, Scale},
-        record::{Record, Store},
+        record::{self, Record, Store},
         settings::NetworkName,
     },
     interrupt,
@@ -60,7 +60,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let mut store = Store::open(&options.json, images.data())?;
     let folder = Folder::prepare(&options.out)?;
     interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
-    let plan = plan::compare(&options.scale(), &images);
+    let scale = options.scale();
+    experiment::run_all(&plan::basis(&scale, &images), &mut store, &images, &folder)?;
+    options.choose_widths(&scale, &images, &mut store, &folder)?;
+    let plan = plan::compare(&scale, &images, &store.record.widths);
     experiment::run_all(&plan, &mut store, &images, &folder)?;
     let counted = measure::count(&mut store.record, &folder, options.recount)?;
     if counted || options.recount {
@@ -71,6 +74,24 @@ pub fn run(options: &Options) -> Result<(), Error> {
 }
 
 impl Options {
+    /// Chooses the slimmable network's widths, once: they stay what they were when kernels change later.
+    fn choose_widths(&self, scale: &Scale, images: &Images, store: &mut Store, folder: &Folder) -> Result<(), Error> {
+        let Some(nested) = plan::matched(scale, images).filter(|_| store.record.widths.is_empty()) else {
+            return Ok(());
+        };
+        let nested = nested.resolve(&store.record)?;
+        let model = folder.model(&record::id(&nested));
+        if !model.exists() {
+            return Ok(());
+        }
+        let network = nested.training.network(images.test().shape, images.test().classes)?;
+        if let Some(widths) = measure::widths(&model, &scale.ladder, &network)? {
+            store.record.widths = widths;
+            store.write()?;
+        }
+        Ok(())
+    }
+
     fn scale(&self) -> Scale {
         let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };
         Scale {

@@ -91,8 +91,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
 
     let (nested, train_seconds) = options.train("nested", options.ladder.0.clone(), CHECKPOINT, &images.train)?;
     let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
-    let mut nested = Subject::deploy(nested, &images.train, &options.out.join(MODEL))?;
-    let mut dense = Subject::deploy(dense, &images.train, &options.out.join(DENSE_MODEL))?;
+    let nested = Subject::deploy(nested.trained().clone(), &images.train, &options.out.join(MODEL))?;
+    let dense = Subject::deploy(dense.trained().clone(), &images.train, &options.out.join(DENSE_MODEL))?;
 
     let levels = nested.file.levels();
     let candidates: Vec<_> =

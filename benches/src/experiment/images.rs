@@ -6,6 +6,7 @@ use super::{
 use crate::{data::Split, error::Error};
 use nested_csr::TensorShape;
 use nested_mask::train::Dataset;
+use std::path::Path;
 
 /// All images.
 pub struct Images {
@@ -42,12 +43,18 @@ impl Images {
             digest.update(&part.labels);
         }
         Data {
-            // Of a folder its last part: where it lies says nothing to others.
-            name: self.all.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            name: self.name(),
             train_images: self.all.train.len(),
             test_images: self.all.test.len(),
             crc32: format!("{:08x}", digest.sum()),
         }
+    }
+
+    /// Of a folder its last part: where it lies says nothing to others.
+    fn name(&self) -> String {
+        let path = Path::new(&self.all.name);
+        let folder = path.file_name().filter(|_| path.is_dir());
+        folder.map_or_else(|| self.all.name.clone(), |folder| folder.to_string_lossy().into_owned())
     }
 
     /// Training images and the images to measure on.

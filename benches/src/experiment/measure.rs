@@ -1,14 +1,19 @@
 //! Figures that need no training: instructions on a Cortex-M7, and host times of all models side by side.
-use super::{execute::Folder, record::Record};
+use super::{
+    execute::Folder,
+    record::{Record, Width},
+    settings::ladder,
+};
 use crate::{
     deployed::{self, Deployed},
     error::Error,
     files,
     m7::{self, BOARDS, Case, Firmware, Kernels, M7Error},
+    random,
 };
-use nested_csr::{Level, Model};
-use nested_mask::train::Dataset;
-use std::path::Path;
+use nested_csr::{Block, Level, Model, Profile};
+use nested_mask::{Ladder, nn::Network, train::Dataset};
+use std::path::{Path, PathBuf};
 
 /// The firmware, or why there is none: counts are then left out.
 pub fn firmware() -> Result<Option<Firmware>, Error> {
@@ -36,24 +41,57 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
     Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
 }
 
+/// For each level of a nested model the least width, in sixteenths of the network's channels, at which the same network
+/// without masks takes at least as many instructions; none twice. `None` without a toolchain.
+pub fn widths(nested: &Path, sparsities: &[f64], network: &Network) -> Result<Option<Vec<Width>>, Error> {
+    const STEPS: u32 = 16;
+    const SEED: u64 = 1;
+    let Some(firmware) = firmware()? else { return Ok(None) };
+    let levels = instructions(&firmware, model(nested)?)?;
+    let mut candidates = Vec::new();
+    for step in 1..=STEPS {
+        let left_out = 100.0 * f64::from(STEPS - step) / f64::from(STEPS);
+        // The trainer computes a width from its ladder in the same way, so rounding to channels is the same.
+        let width = 1.0 - ladder(&[left_out])?.sparsities()[0];
+        let narrow = network.narrowed(width);
+        let model = random::model(&narrow, Block::OneByOne, &Ladder::dense(), Profile::Balanced, SEED)?;
+        let count = instructions(&firmware, model)?.first().copied().flatten();
+        candidates.extend(count.map(|instructions| (left_out, instructions)));
+    }
+    let mut chosen: Vec<Width> = Vec::new();
+    for (&sparsity, nested_instructions) in sparsities.iter().zip(levels) {
+        let nested_instructions = nested_instructions.unwrap_or(0);
+        let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
+        let fits = |&&(left_out, count): &&(f64, u64)| left_out < narrower && count >= nested_instructions;
+        if let Some(&(left_out, instructions)) = candidates.iter().find(fits) {
+            chosen.push(Width { sparsity, nested_instructions, left_out, instructions });
+        }
+    }
+    Ok(Some(chosen))
+}
+
 /// Counts the instructions of the rows that have none, or of all, whose model files are in the folder; says whether there
 /// was anything to count.
 pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, Error> {
-    let mut open: Vec<String> = Vec::new();
+    let mut open: Vec<PathBuf> = Vec::new();
     for row in record.rows.iter().filter(|row| row.counts() && (again || row.m7_instructions.is_none())) {
-        if !open.contains(&row.run) && folder.model(&row.run).exists() {
-            open.push(row.run.clone());
+        let (path, _) = folder.file_of(row);
+        if !open.contains(&path) && path.exists() {
+            open.push(path);
         }
     }
     if open.is_empty() {
         return Ok(false);
     }
     let Some(firmware) = firmware()? else { return Ok(false) };
-    for (index, run) in open.iter().enumerate() {
-        eprintln!("counting instructions, {} of {}: {run}", index + 1, open.len());
-        let counts = instructions(&firmware, model(&folder.model(run))?)?;
-        for row in record.rows.iter_mut().filter(|row| row.run == *run) {
-            row.m7_instructions = counts.get(row.level - 1).copied().flatten();
+    for (index, path) in open.iter().enumerate() {
+        eprintln!("counting instructions, {} of {}: {}", index + 1, open.len(), path.display());
+        let counts = instructions(&firmware, model(path)?)?;
+        for row in &mut record.rows {
+            let (of_row, level) = folder.file_of(row);
+            if of_row == *path {
+                row.m7_instructions = counts.get(level - 1).copied().flatten();
+            }
         }
     }
     record.compiler = Some(firmware.compiler);
@@ -63,27 +101,23 @@ pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
 /// else the machine does falls on all alike.
 pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Result<(), Error> {
-    let mut places = Vec::new();
-    let mut models: Vec<(String, Deployed)> = Vec::new();
-    for (place, row) in record.rows.iter().enumerate().filter(|(_, row)| row.counts()) {
-        let path = folder.model(&row.run);
-        if !path.exists() {
-            continue;
-        }
-        if models.iter().all(|(run, _)| *run != row.run) {
+    let mut models: Vec<(PathBuf, Deployed)> = Vec::new();
+    for row in record.rows.iter().filter(|row| row.counts()) {
+        let (path, _) = folder.file_of(row);
+        if path.exists() && models.iter().all(|(known, _)| *known != path) {
             let deployed = Deployed::read(&path)?;
-            if deployed.check_images(images).is_err() {
-                continue;
-            }
-            models.push((row.run.clone(), deployed));
+            models.push((path, deployed));
         }
-        places.push(place);
     }
+    models.retain(|(_, deployed)| deployed.check_images(images).is_ok());
+    let mut places = Vec::new();
     let mut candidates = Vec::new();
-    for &place in &places {
-        let row = &record.rows[place];
-        let deployed = models.iter().find(|(run, _)| *run == row.run).map(|(_, deployed)| deployed);
-        candidates.extend(deployed.map(|deployed| (deployed, Level::new(row.level).unwrap_or(Level::FIRST))));
+    for (place, row) in record.rows.iter().enumerate().filter(|(_, row)| row.counts()) {
+        let (path, level) = folder.file_of(row);
+        if let Some((_, deployed)) = models.iter().find(|(known, _)| *known == path) {
+            places.push(place);
+            candidates.push((deployed, Level::new(level)?));
+        }
     }
     let times = deployed::milliseconds(&candidates, images)?;
     for (place, ms) in places.into_iter().zip(times) {

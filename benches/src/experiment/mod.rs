@@ -19,27 +19,29 @@ use std::time::Instant;
 /// # Errors
 /// The first run that cannot be done; those before it are in the file.
 pub fn run_all(plan: &[Planned], store: &mut Store, images: &Images, folder: &Folder) -> Result<(), Error> {
-    let open = plan.iter().filter(|planned| !planned.is_done(&store.record)).collect::<Vec<_>>();
-    let passes = |planned: &&Planned| planned.settings.training.passes();
-    let mut left: u64 = open.iter().map(passes).sum();
+    let mut left: u64 = plan.iter().filter(|run| !run.is_done(&store.record)).map(Planned::passes).sum();
     let (mut done, start) = (0, Instant::now());
-    for (index, planned) in open.iter().enumerate() {
+    for planned in plan {
+        // A plan may name a run twice, so this is asked anew each time.
+        if planned.is_done(&store.record) {
+            continue;
+        }
         let settings = planned.resolve(&store.record)?;
         let time = if done == 0 {
             String::new()
         } else {
             let minutes = start.elapsed().as_secs_f64() / 60.0 * left as f64 / done as f64;
-            format!(", about {minutes:.0} minutes left")
+            format!(" (about {minutes:.0} minutes left in all)")
         };
-        eprintln!("run {} of {}{time}: {}", index + 1, open.len(), settings.name());
+        eprintln!("{}{time}", settings.name());
         let (finished, rows) = execute::execute(&settings, images, folder)?;
         match &finished.failed {
             Some(problem) => eprintln!("  failed: {problem}"),
             None => rows.iter().for_each(|row| eprintln!("  {:.0} %: {:.2}", row.sparsity, row.top1_int8)),
         }
         store.add(finished, rows)?;
-        done += planned.settings.training.passes();
-        left -= planned.settings.training.passes();
+        done += planned.passes();
+        left -= planned.passes();
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Which runs an experiment is made of.
 use super::{
     images::Images,
-    record::Record,
+    record::{Record, Width},
     settings::{
-        AllocationName, Budget, Growth, Measured, Method, NetworkName, RoutingName, Settings, Suite, Training,
+        AllocationName, Budget, Growth, MaskingName, Measured, Method, NetworkName, Pruning, RoutingName, Settings, Suite, Training,
     },
 };
 use crate::{error::Error, options::BlockOption};
@@ -32,6 +32,11 @@ impl Planned {
             problem: format!("no learning rate of the grid works for {}", self.settings.name()),
         })?;
         Ok(settings)
+    }
+
+    /// Image passes of its training; pruning at run time has none of its own.
+    pub fn passes(&self) -> u64 {
+        if self.settings.pruning.is_some() { 0 } else { self.settings.training.passes() }
     }
 
     /// Whether the record has it.
@@ -82,29 +87,59 @@ pub struct Scale {
     pub rates: Vec<f64>,
 }
 
-/// The comparison's runs, the most telling first.
-pub fn compare(scale: &Scale, images: &Images) -> Vec<Planned> {
-    let builder = Builder { scale, images };
+/// The variants of dynamic pruning whose batch-norm statistics are measured anew.
+pub const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
+const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
+
+/// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
+pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths: &[] };
+    let tuning = builder.tuning(Kind::Nested).into_iter().map(given);
+    tuning.chain(builder.tuned(Suite::Full, Kind::Nested, 1)).collect()
+}
+
+/// The run of the basis whose model has the instructions to match.
+pub fn matched(scale: &Scale, images: &Images) -> Option<Planned> {
+    basis(scale, images).pop()
+}
+
+/// The comparison's runs, the most telling first; without widths there is no slimmable network.
+pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths };
     let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
-    let mut plan: Vec<Planned> = core.into_iter().flat_map(|kind| builder.tuning(kind)).map(given).collect();
+    let mut rivals: Vec<Kind> = PRUNED.into_iter().collect();
+    rivals.extend((!widths.is_empty()).then_some(Kind::Slimmable));
+    rivals.extend([Kind::Dsnn, Kind::NestedInPairs]);
+    let tuned = |kinds: &[Kind], suite, seed| -> Vec<Planned> {
+        kinds.iter().flat_map(|&kind| builder.tuned(suite, kind, seed)).collect()
+    };
+    let tuning = |kinds: &[Kind]| -> Vec<Planned> {
+        let own = kinds.iter().filter(|kind| kind.tuned_as() == **kind);
+        own.flat_map(|&kind| builder.tuning(kind)).map(given).collect()
+    };
+    let mut plan = basis(scale, images);
+    plan.extend(tuning(&core[1..]));
+    plan.extend(tuned(&core, Suite::Full, 1));
     for seed in 1..=scale.seeds {
-        plan.extend(core.into_iter().flat_map(|kind| builder.tuned(Suite::Full, kind, seed)));
-        if seed == 1 {
-            for seed in 1..=scale.seeds {
-                plan.extend(core[..2].iter().flat_map(|&kind| builder.tuned(Suite::Small, kind, seed)));
-            }
+        plan.extend(tuned(&core[..2], Suite::Small, seed));
+    }
+    plan.extend(tuned(&PRUNED, Suite::Full, 1));
+    plan.extend(tuning(&rivals));
+    plan.extend(tuned(&rivals, Suite::Full, 1));
+    for kinds in [&core[..], &rivals] {
+        for seed in 2..=scale.seeds {
+            plan.extend(tuned(kinds, Suite::Full, seed));
         }
     }
     for seed in 1..=scale.seeds {
-        plan.extend(builder.tuned(Suite::Full, Kind::NestedInPairs, seed));
-        plan.extend(builder.tuned(Suite::Full, Kind::NestedErk, seed));
+        plan.extend(tuned(&[Kind::NestedErk], Suite::Full, seed));
     }
     plan
 }
 
 /// The ablation's runs: the nested network with one factor changed, by all seeds before the next factor.
 pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
-    let builder = Builder { scale, images };
+    let builder = Builder { scale, images, widths: &[] };
     let tuned_on = builder.tuning(Kind::Nested);
     let mut plan: Vec<Planned> = tuned_on.iter().cloned().map(given).collect();
     for seed in 1..=scale.seeds {
@@ -171,23 +206,108 @@ enum Kind {
     NestedInPairs,
     NestedErk,
     StandAlone(Budget),
+    Pruned { dense: bool, recalibrated: bool },
+    Dsnn,
+    Slimmable,
     Dense,
+}
+
+const PRUNED: [Kind; 4] = [
+    Kind::Pruned { dense: false, recalibrated: false },
+    Kind::Pruned { dense: false, recalibrated: true },
+    Kind::Pruned { dense: true, recalibrated: false },
+    Kind::Pruned { dense: true, recalibrated: true },
+];
+
+impl Kind {
+    /// Whose learning rate it takes.
+    fn tuned_as(self) -> Kind {
+        match self {
+            Kind::NestedInPairs | Kind::NestedErk => Kind::Nested,
+            Kind::Pruned { dense: false, .. } => Kind::StandAlone(Budget::B),
+            Kind::Pruned { dense: true, .. } => Kind::Dense,
+            kind => kind,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => Method::Nested,
+            Kind::StandAlone(_) => Method::StandAlone,
+            Kind::Pruned { .. } => Method::DynamicPruning,
+            Kind::Dsnn => Method::Dsnn,
+            Kind::Slimmable => Method::Slimmable,
+            Kind::Dense => Method::Dense,
+        }
+    }
+
+    fn budget(self) -> Option<Budget> {
+        match self {
+            Kind::StandAlone(budget) => Some(budget),
+            _ => None,
+        }
+    }
+
+    fn variant(self) -> Option<&'static str> {
+        match self {
+            Kind::Pruned { dense, recalibrated: true } => Some(RECALIBRATED[usize::from(dense)]),
+            Kind::Pruned { dense, recalibrated: false } => Some(UNCALIBRATED[usize::from(dense)]),
+            _ => None,
+        }
+    }
+
+    fn masking(self) -> MaskingName {
+        match self {
+            Kind::Dsnn => MaskingName::Dsnn,
+            Kind::Slimmable => MaskingName::Slimmable,
+            _ => MaskingName::Nested,
+        }
+    }
 }
 
 struct Builder<'a> {
     scale: &'a Scale,
     images: &'a Images,
+    widths: &'a [Width],
 }
 
 impl Builder<'_> {
     /// The runs of a kind, one a training, with the learning rate left open.
     fn runs(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Settings> {
-        let scale = self.scale;
-        let ladders = match kind {
-            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => vec![scale.ladder.clone()],
-            Kind::StandAlone(_) => scale.ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
-            Kind::Dense => vec![vec![0.0]],
+        let settings = |ladder| Settings {
+            suite,
+            method: kind.method(),
+            budget: kind.budget(),
+            variant: kind.variant().map(str::to_owned),
+            training: self.training(suite, kind, seed, ladder),
+            pruning: match kind {
+                Kind::Pruned { recalibrated, .. } => {
+                    Some(Pruning { ladder: self.scale.ladder.clone(), recalibrated })
+                }
+                _ => None,
+            },
+            matched: match kind {
+                Kind::Slimmable => self.widths.iter().map(|width| width.sparsity).collect(),
+                _ => Vec::new(),
+            },
         };
+        self.ladders(kind).into_iter().map(settings).collect()
+    }
+
+    /// One a training.
+    fn ladders(&self, kind: Kind) -> Vec<Vec<f64>> {
+        let ladder = &self.scale.ladder;
+        match kind {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk | Kind::Dsnn => vec![ladder.clone()],
+            Kind::StandAlone(_) => ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
+            Kind::Pruned { dense: false, .. } => vec![ladder[ladder.len() - 1..].to_vec()],
+            Kind::Dense | Kind::Pruned { dense: true, .. } => vec![vec![0.0]],
+            Kind::Slimmable => vec![self.widths.iter().map(|width| width.left_out).collect()],
+        }
+    }
+
+    fn training(&self, suite: Suite, kind: Kind, seed: u64, ladder: Vec<f64>) -> Training {
+        let scale = self.scale;
         let (measured, images, epochs) = match suite {
             Suite::Tune | Suite::Ablation => {
                 (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs)
@@ -195,8 +315,8 @@ impl Builder<'_> {
             Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
             Suite::Full => (Measured::Test, self.images.train(), scale.epochs),
         };
-        let epochs = if kind == Kind::StandAlone(Budget::A) { (epochs / ladders.len()).max(1) } else { epochs };
-        let training = |ladder: Vec<f64>| Training {
+        let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
+        Training {
             network: scale.network,
             width: scale.width,
             ladder,
@@ -204,32 +324,22 @@ impl Builder<'_> {
             allocation: if kind == Kind::NestedErk { AllocationName::Erk } else { AllocationName::Uniform },
             measured,
             images: images.min(self.images.train()),
-            epochs,
+            epochs: (epochs / share).max(1),
             batch: scale.batch,
             learning_rate: 0.0,
             seed,
             routing: RoutingName::default(),
             growth: Growth::default(),
-        };
-        let (method, budget) = match kind {
-            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => (Method::Nested, None),
-            Kind::StandAlone(budget) => (Method::StandAlone, Some(budget)),
-            Kind::Dense => (Method::Dense, None),
-        };
-        let settings = |ladder| Settings { suite, method, budget, variant: None, training: training(ladder) };
-        ladders.into_iter().map(settings).collect()
+            masking: kind.masking(),
+        }
     }
 
     /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1. Stand-alone networks of the whole
-    /// budget are tuned at the middle level alone, for all levels take as long as nine nested trainings; other blocks and
-    /// allocations take the nested network's rate.
+    /// budget are tuned at the middle level alone, for all levels take as long as nine nested trainings.
     fn tuning(&self, kind: Kind) -> Vec<Settings> {
-        let kind = match kind {
-            Kind::NestedInPairs | Kind::NestedErk => Kind::Nested,
-            kind => kind,
-        };
-        let runs = self.runs(Suite::Tune, kind, 1);
-        let runs = if kind == Kind::StandAlone(Budget::B) { vec![runs[runs.len() / 2].clone()] } else { runs };
+        let runs = self.runs(Suite::Tune, kind.tuned_as(), 1);
+        let whole = kind.tuned_as() == Kind::StandAlone(Budget::B);
+        let runs = if whole { vec![runs[runs.len() / 2].clone()] } else { runs };
         let at_rate = |&rate: &f64| {
             let mut runs = runs.clone();
             runs.iter_mut().for_each(|settings| settings.training.learning_rate = rate);

@@ -68,6 +68,17 @@ impl Row {
     }
 }
 
+/// A slimmable network's width that stands against a level of the nested network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Width {
+    /// The nested level's, per cent.
+    pub sparsity: f64,
+    pub nested_instructions: u64,
+    /// Per cent of the channels left out.
+    pub left_out: f64,
+    pub instructions: u64,
+}
+
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -75,6 +86,9 @@ pub struct Record {
     /// The compiler of the firmware whose instructions were counted.
     #[serde(default)]
     pub compiler: Option<String>,
+    /// The widths of slimmable networks, and the counts that they were chosen by.
+    #[serde(default)]
+    pub widths: Vec<Width>,
     pub runs: Vec<Finished>,
     pub rows: Vec<Row>,
 }

@@ -5,7 +5,7 @@ use nested_mask::{
     Allocation, Ladder, LadderError, Routing, RoutingError, RoutingMatrix,
     nn::{self, Network, NetworkError},
     schedule::Ramp,
-    train::{Config, TrainError},
+    train::{Config, Masking, TrainError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub enum Method {
     Nested,
     StandAlone,
+    DynamicPruning,
+    Dsnn,
+    Slimmable,
     Dense,
 }
 
@@ -24,6 +27,9 @@ impl Method {
         match self {
             Method::Nested => "nested",
             Method::StandAlone => "stand-alone",
+            Method::DynamicPruning => "dynamic-pruning",
+            Method::Dsnn => "dsnn",
+            Method::Slimmable => "slimmable",
             Method::Dense => "dense",
         }
     }
@@ -138,6 +144,32 @@ impl RoutingName {
     }
 }
 
+/// What the levels are; see [`Masking`]. Of a slimmable network the ladder has the shares of the channels left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskingName {
+    #[default]
+    Nested,
+    Dsnn,
+    Slimmable,
+}
+
+impl MaskingName {
+    fn is_default(&self) -> bool {
+        *self == MaskingName::default()
+    }
+}
+
+impl From<MaskingName> for Masking {
+    fn from(name: MaskingName) -> Masking {
+        match name {
+            MaskingName::Nested => Masking::Nested,
+            MaskingName::Dsnn => Masking::Dsnn,
+            MaskingName::Slimmable => Masking::Slimmable,
+        }
+    }
+}
+
 /// When sparsity grows, as shares of the training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
@@ -178,6 +210,8 @@ pub struct Training {
     pub routing: RoutingName,
     #[serde(default, skip_serializing_if = "Growth::is_default")]
     pub growth: Growth,
+    #[serde(default, skip_serializing_if = "MaskingName::is_default")]
+    pub masking: MaskingName,
 }
 
 impl Training {
@@ -197,6 +231,7 @@ impl Training {
     pub fn config(&self) -> Result<Config, Error> {
         Ok(Config {
             ladder: ladder(&self.ladder)?,
+            masking: self.masking.into(),
             block: self.block.into(),
             allocation: match self.allocation {
                 AllocationName::Uniform => Allocation::Uniform,
@@ -237,6 +272,33 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     pub training: Training,
+    /// What is done to the trained network before it is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruning: Option<Pruning>,
+    /// The sparsities that a slimmable network's levels stand against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<f64>,
+}
+
+/// Pruning at run time, without training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pruning {
+    /// Per cent, falling.
+    pub ladder: Vec<f64>,
+    /// Whether batch-norm statistics are measured anew on the training images.
+    pub recalibrated: bool,
+}
+
+impl Settings {
+    /// The sparsity that a level stands for, in per cent.
+    pub fn sparsity(&self, level: usize) -> f64 {
+        let ladder = match &self.pruning {
+            Some(pruning) => &pruning.ladder,
+            None if !self.matched.is_empty() => &self.matched,
+            None => &self.training.ladder,
+        };
+        ladder.get(level - 1).copied().unwrap_or(0.0)
+    }
 }
 
 /// A name for files: what `value` is called, and a checksum of all of it.

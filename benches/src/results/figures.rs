@@ -2,7 +2,7 @@
 use super::summary::{Cell, Group};
 use crate::{
     error::Error,
-    experiment::settings::{Budget, Method},
+    experiment::{plan::RECALIBRATED, settings::{Budget, Method}},
     files,
     plot::{self, Frame, INK},
 };
@@ -96,7 +96,8 @@ fn is_shown(group: &Group<'_>) -> bool {
     match group.key.method {
         Method::Nested => group.key.variant.is_none(),
         Method::StandAlone => group.key.budget == Some(Budget::A) || group.key.budget == Some(Budget::B),
-        Method::Dense => true,
+        Method::DynamicPruning => RECALIBRATED.iter().any(|name| group.key.variant.as_deref() == Some(name)),
+        Method::Dsnn | Method::Slimmable | Method::Dense => true,
     }
 }
 

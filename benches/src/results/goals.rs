@@ -164,6 +164,7 @@ fn is_rival(group: &Group<'_>) -> bool {
     match group.key.method {
         Method::Nested | Method::Dense => false,
         Method::StandAlone => group.key.budget == Some(Budget::A),
+        Method::DynamicPruning | Method::Dsnn | Method::Slimmable => true,
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 pub struct Key {
     pub suite: Suite,
     pub network: NetworkName,
-    pub width: f64,
+    /// `None` for slimmable networks, whose levels are widths.
+    pub width: Option<f64>,
     pub method: Method,
     pub budget: Option<Budget>,
     pub variant: Option<String>,
@@ -25,7 +26,7 @@ impl Key {
         Key {
             suite: row.suite,
             network: row.network,
-            width: row.width,
+            width: (row.method != Method::Slimmable).then_some(row.width),
             method: row.method,
             budget: row.budget,
             variant: row.variant.clone(),
