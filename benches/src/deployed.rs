@@ -24,6 +24,14 @@ impl Deployed {
     pub fn read(path: &Path) -> Result<Deployed, Error> {
         let model =
             Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })?;
+        Deployed::new(model, path)
+    }
+
+    /// A model in memory; errors call it `path`.
+    ///
+    /// # Errors
+    /// A model that this build cannot run.
+    pub fn new(model: Model<Vec<u8>>, path: &Path) -> Result<Deployed, Error> {
         let network = Network::new(model).map_err(|source| Error::Kernel { path: path.to_owned(), source })?;
         Ok(Deployed { path: path.to_owned(), network })
     }

@@ -38,6 +38,7 @@ enum Command {
     Storage(commands::storage::Options),
     M7(commands::m7::Options),
     Compare(commands::compare::Options),
+    Ablate(commands::ablate::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Storage(options) => commands::storage::run(options),
         Command::M7(options) => commands::m7::run(options),
         Command::Compare(options) => commands::compare::run(options),
+        Command::Ablate(options) => commands::ablate::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,71 +6,49 @@ use crate::{
         execute::Folder,
         images::Images,
         measure,
+        options::ExperimentOptions,
         plan::{self, Scale},
-        record::{self, Record, Store},
-        settings::NetworkName,
+        record::{self, Store},
     },
-    interrupt,
-    options::{self, DataOptions},
-    results,
+    interrupt, results,
 };
 use clap::Args;
 use std::path::PathBuf;
 
-/// Train nested, stand-alone and dense networks and compare them; done runs are not repeated
+/// Train nested, stand-alone, pruned, slimmed and dense networks and compare them; done runs are not repeated
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(flatten)]
-    data: DataOptions,
-    /// The network
-    #[arg(long, default_value = "resnet8")]
-    network: NetworkName,
-    /// Factor of its channels
-    #[arg(long, default_value = "0.5", value_parser = options::width)]
-    width: f64,
-    /// Seeds of the comparison
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
-    seeds: u64,
+    common: ExperimentOptions,
     /// Raw figures of all runs; a run that is there is not repeated
     #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
     json: PathBuf,
-    /// Folder of the checkpoints and models
-    #[arg(long, default_value = "out/compare", value_name = "DIR")]
-    out: PathBuf,
-    /// Folder of the document and the figures
-    #[arg(long, default_value = "docs", value_name = "DIR")]
-    docs: PathBuf,
-    /// Train nothing: write document and figures anew from the raw figures
-    #[arg(long)]
-    report: bool,
     /// Count instructions and measure host times of all models anew
     #[arg(long)]
     recount: bool,
-    /// One epoch of few images with one seed, to see that all works
-    #[arg(long)]
-    quick: bool,
 }
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    if options.report {
-        return results::write(&options.docs, &Record::read(&options.json)?);
+    let common = &options.common;
+    let ablation = options.json.with_file_name("ablate.json");
+    if common.report {
+        return results::write(&common.docs, &options.json, &ablation);
     }
-    let images = Images::new(options.data.source().load()?);
+    let images = Images::new(common.data.source().load()?);
     let mut store = Store::open(&options.json, images.data())?;
-    let folder = Folder::prepare(&options.out)?;
+    let folder = Folder::prepare(&common.out)?;
     interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
-    let scale = options.scale();
+    let scale = common.scale();
     experiment::run_all(&plan::basis(&scale, &images), &mut store, &images, &folder)?;
     options.choose_widths(&scale, &images, &mut store, &folder)?;
     let plan = plan::compare(&scale, &images, &store.record.widths);
     experiment::run_all(&plan, &mut store, &images, &folder)?;
-    let counted = measure::count(&mut store.record, &folder, options.recount)?;
-    if counted || options.recount {
+    if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
         measure::host_times(&mut store.record, &folder, images.test())?;
         store.write()?;
     }
-    results::write(&options.docs, &store.record)
+    results::write(&common.docs, &options.json, &ablation)
 }
 
 impl Options {
@@ -84,26 +62,10 @@ impl Options {
         if !model.exists() {
             return Ok(());
         }
-        let network = nested.training.network(images.test().shape, images.test().classes)?;
-        if let Some(widths) = measure::widths(&model, &scale.ladder, &network)? {
-            store.record.widths = widths;
-            store.write()?;
-        }
-        Ok(())
-    }
-
-    fn scale(&self) -> Scale {
-        let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };
-        Scale {
-            network: self.network,
-            width: self.width,
-            ladder: vec![90.0, 80.0, 70.0],
-            batch: quick(64, 32),
-            epochs: quick(21, 3),
-            small_epochs: quick(9, 3),
-            small_images: quick(40_000, 200),
-            seeds: if self.quick { 1 } else { self.seeds },
-            rates: if self.quick { vec![0.2, 0.4] } else { vec![0.2, 0.4, 0.8] },
-        }
+        let (train, _) = images.of(&nested.training)?;
+        let network = nested.training.network(train.shape, train.classes)?;
+        let firmware = if self.common.quick { None } else { measure::firmware()? };
+        store.record.widths = measure::widths(&model, &scale.ladder, &network, firmware.as_ref())?;
+        store.write()
     }
 }

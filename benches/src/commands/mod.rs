@@ -1,4 +1,5 @@
 //! The commands, one file each.
+pub mod ablate;
 pub mod check_report;
 pub mod compare;
 pub mod evaluate;

@@ -1,7 +1,7 @@
 //! Figures that need no training: instructions on a Cortex-M7, and host times of all models side by side.
 use super::{
     execute::Folder,
-    record::{Record, Width},
+    record::{Record, Unit, Width},
     settings::ladder,
 };
 use crate::{
@@ -42,12 +42,24 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
 }
 
 /// For each level of a nested model the least width, in sixteenths of the network's channels, at which the same network
-/// without masks takes at least as many instructions; none twice. `None` without a toolchain.
-pub fn widths(nested: &Path, sparsities: &[f64], network: &Network) -> Result<Option<Vec<Width>>, Error> {
+/// without masks costs at least as much; none twice. Costs are instructions, or non-zero MACs without a firmware.
+pub fn widths(
+    nested: &Path,
+    sparsities: &[f64],
+    network: &Network,
+    firmware: Option<&Firmware>,
+) -> Result<Vec<Width>, Error> {
     const STEPS: u32 = 16;
     const SEED: u64 = 1;
-    let Some(firmware) = firmware()? else { return Ok(None) };
-    let levels = instructions(&firmware, model(nested)?)?;
+    let costs = |model: Model<Vec<u8>>| -> Result<Vec<Option<u64>>, Error> {
+        match firmware {
+            Some(firmware) => instructions(firmware, model),
+            None => {
+                let deployed = Deployed::new(model, nested)?;
+                deployed.levels().up_to().map(|level| deployed.nonzero_macs(level).map(Some)).collect()
+            }
+        }
+    };
     let mut candidates = Vec::new();
     for step in 1..=STEPS {
         let left_out = 100.0 * f64::from(STEPS - step) / f64::from(STEPS);
@@ -55,19 +67,19 @@ pub fn widths(nested: &Path, sparsities: &[f64], network: &Network) -> Result<Op
         let width = 1.0 - ladder(&[left_out])?.sparsities()[0];
         let narrow = network.narrowed(width);
         let model = random::model(&narrow, Block::OneByOne, &Ladder::dense(), Profile::Balanced, SEED)?;
-        let count = instructions(&firmware, model)?.first().copied().flatten();
-        candidates.extend(count.map(|instructions| (left_out, instructions)));
+        candidates.extend(costs(model)?.first().copied().flatten().map(|cost| (left_out, cost)));
     }
+    let unit = if firmware.is_some() { Unit::M7Instructions } else { Unit::NonzeroMacs };
     let mut chosen: Vec<Width> = Vec::new();
-    for (&sparsity, nested_instructions) in sparsities.iter().zip(levels) {
-        let nested_instructions = nested_instructions.unwrap_or(0);
+    for (&sparsity, nested_cost) in sparsities.iter().zip(costs(model(nested)?)?) {
+        let nested_cost = nested_cost.unwrap_or(0);
         let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
-        let fits = |&&(left_out, count): &&(f64, u64)| left_out < narrower && count >= nested_instructions;
-        if let Some(&(left_out, instructions)) = candidates.iter().find(fits) {
-            chosen.push(Width { sparsity, nested_instructions, left_out, instructions });
+        let fits = |&&(left_out, cost): &&(f64, u64)| left_out < narrower && cost >= nested_cost;
+        if let Some(&(left_out, cost)) = candidates.iter().find(fits) {
+            chosen.push(Width { sparsity, nested_cost, cost, unit, left_out });
         }
     }
-    Ok(Some(chosen))
+    Ok(chosen)
 }
 
 /// Counts the instructions of the rows that have none, or of all, whose model files are in the folder; says whether there

@@ -2,6 +2,7 @@
 pub mod execute;
 pub mod images;
 pub mod measure;
+pub mod options;
 mod origin;
 pub mod plan;
 pub mod record;

@@ -137,60 +137,83 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     plan
 }
 
-/// The ablation's runs: the nested network with one factor changed, by all seeds before the next factor.
+/// The ablation's runs: the nested network with one factor changed, all of them with one seed before the next.
 pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
     let builder = Builder { scale, images, widths: &[] };
     let tuned_on = builder.tuning(Kind::Nested);
     let mut plan: Vec<Planned> = tuned_on.iter().cloned().map(given).collect();
     for seed in 1..=scale.seeds {
-        for (variant, change) in variants(scale) {
-            for mut settings in builder.runs(Suite::Ablation, Kind::Nested, seed) {
-                change(&mut settings.training);
-                settings.variant = Some(variant.to_owned());
-                plan.push(Planned { settings, tuned_on: tuned_on.clone() });
+        for variant in variants(scale) {
+            let at_seed = |seed| -> Vec<Settings> {
+                let mut runs = builder.runs(Suite::Ablation, Kind::Nested, seed);
+                for settings in &mut runs {
+                    (variant.change)(&mut settings.training);
+                    settings.variant = Some(variant.name.to_owned());
+                }
+                runs
+            };
+            let tuned_on = if variant.retuned { builder.at_rates(&at_seed(1)) } else { tuned_on.clone() };
+            if variant.retuned && seed == 1 {
+                plan.extend(tuned_on.into_iter().map(given));
+            } else {
+                let planned = |settings| Planned { settings, tuned_on: tuned_on.clone() };
+                plan.extend(at_seed(seed).into_iter().map(planned));
             }
         }
     }
     plan
 }
 
-type Change = Box<dyn Fn(&mut Training)>;
+/// One change of the ablation.
+struct Variant {
+    /// `factor: value`.
+    name: &'static str,
+    change: Box<dyn Fn(&mut Training)>,
+    /// Whether it changes the size of steps, so that it needs a learning rate of its own.
+    retuned: bool,
+}
 
-/// What the ablation changes, and how it is called: `factor: value`. What passes through several levels a step gets fewer
-/// epochs, so that all have the same image passes.
-fn variants(scale: &Scale) -> Vec<(&'static str, Change)> {
+/// What the ablation changes. What passes through several levels a step gets fewer epochs, so that all have the same image
+/// passes.
+fn variants(scale: &Scale) -> Vec<Variant> {
     let levels = scale.ladder.len();
-    let routing = move |routing: RoutingName| -> Change {
-        Box::new(move |training| {
+    let changed = |name, change: fn(&mut Training)| Variant { name, change: Box::new(change), retuned: false };
+    let routed = |name, routing: RoutingName, retuned| {
+        let change = move |training: &mut Training| {
             training.epochs = (training.epochs / routing.passes_a_step(levels)).max(1);
             training.routing = routing.clone();
-        })
+        };
+        Variant { name, change: Box::new(change), retuned }
     };
-    let sampled = |weights: &[f64]| routing(RoutingName::Sampled(weights.to_vec()));
-    let growth = |start, end| -> Change { Box::new(move |training| training.growth = Growth { start, end }) };
-    let mut variants: Vec<(&'static str, Change)> = vec![
-        ("default", Box::new(|_| ())),
-        ("routing: joint", routing(RoutingName::Joint)),
-        ("routing: normalised", routing(RoutingName::Normalised)),
-        ("routing: ring", routing(RoutingName::Ring)),
-        ("routing: frozen", routing(RoutingName::Frozen)),
-        ("block: 1×2", Box::new(|training| training.block = BlockOption::OneByTwo)),
-        ("allocation: ERK", Box::new(|training| training.allocation = AllocationName::Erk)),
-        ("schedule: full sparsity from the start", growth(0.0, 0.0)),
-        ("schedule: ramp to a quarter", growth(0.0, 0.25)),
-        ("schedule: ramp to three quarters", growth(0.0, 0.75)),
+    let sampled = |name, weights: &[f64]| routed(name, RoutingName::Sampled(weights.to_vec()), false);
+    let grown = |name, end| Variant {
+        name,
+        change: Box::new(move |training| training.growth = Growth { start: 0.0, end }),
+        retuned: false,
+    };
+    let mut variants = vec![
+        changed("default", |_| ()),
+        changed("block: 1×2", |training| training.block = BlockOption::OneByTwo),
+        changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
+        grown("schedule: full sparsity from the start", 0.0),
+        grown("schedule: ramp over a quarter", 0.25),
+        grown("schedule: ramp over three quarters", 0.75),
+        routed("routing: frozen", RoutingName::Frozen, false),
     ];
     if levels == 3 {
         variants.extend([
-            ("sampling: 2:1:1, sparsest first", sampled(&[2.0, 1.0, 1.0])),
-            ("sampling: 1:1:2", sampled(&[1.0, 1.0, 2.0])),
-            ("sampling: 2:1:2", sampled(&[2.0, 1.0, 2.0])),
-            (
-                "routing: weighted, own level 1, denser ones ½",
-                routing(RoutingName::Weighted(vec![1.0, 0.5, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0])),
-            ),
+            sampled("sampling: 2:1:1, sparsest first", &[2.0, 1.0, 1.0]),
+            sampled("sampling: 1:1:2", &[1.0, 1.0, 2.0]),
+            sampled("sampling: 2:1:2", &[2.0, 1.0, 2.0]),
         ]);
+        let matrix = vec![1.0, 0.5, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0];
+        variants.push(routed("routing: weighted, own level 1, denser ½", RoutingName::Weighted(matrix), true));
     }
+    variants.extend([
+        routed("routing: joint", RoutingName::Joint, true),
+        routed("routing: normalised", RoutingName::Normalised, true),
+        routed("routing: ring", RoutingName::Ring, true),
+    ]);
     variants
 }
 
@@ -340,8 +363,13 @@ impl Builder<'_> {
         let runs = self.runs(Suite::Tune, kind.tuned_as(), 1);
         let whole = kind.tuned_as() == Kind::StandAlone(Budget::B);
         let runs = if whole { vec![runs[runs.len() / 2].clone()] } else { runs };
+        self.at_rates(&runs)
+    }
+
+    /// The runs at each rate of the grid.
+    fn at_rates(&self, runs: &[Settings]) -> Vec<Settings> {
         let at_rate = |&rate: &f64| {
-            let mut runs = runs.clone();
+            let mut runs = runs.to_vec();
             runs.iter_mut().for_each(|settings| settings.training.learning_rate = rate);
             runs
         };

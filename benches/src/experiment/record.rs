@@ -73,10 +73,21 @@ impl Row {
 pub struct Width {
     /// The nested level's, per cent.
     pub sparsity: f64,
-    pub nested_instructions: u64,
+    /// What the nested level costs, and the width.
+    pub nested_cost: u64,
+    pub cost: u64,
+    pub unit: Unit,
     /// Per cent of the channels left out.
     pub left_out: f64,
-    pub instructions: u64,
+}
+
+/// What a width was chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    M7Instructions,
+    /// Where no firmware can be built.
+    NonzeroMacs,
 }
 
 /// The file's content.

@@ -1,10 +1,14 @@
 //! What was to be reached, what was found, and whether that is enough.
 use super::{
     storage,
-    summary::{Group, plain},
+    summary::{Cell, Group, plain},
 };
 use crate::{
-    experiment::settings::{Budget, Method},
+    experiment::{
+        plan::RECALIBRATED,
+        record::{Record, Row},
+        settings::{AllocationName, Budget, Method, Suite},
+    },
     options::BlockOption,
     table::Table,
 };
@@ -58,7 +62,7 @@ pub fn table(goals: &[Goal]) -> Table {
 const LEVELS: [f64; 3] = [90.0, 80.0, 70.0];
 
 /// All goals of the comparison.
-pub fn all(full: &[Group<'_>], small: &[Group<'_>], storage: &[storage::Ratio]) -> Vec<Goal> {
+pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[storage::Ratio]) -> Vec<Goal> {
     let mut goals = absolute(full);
     let alone = Method::StandAlone;
     goals.extend(above(full, (alone, Some(Budget::A)), [0.0; 3], "over stand-alone, equal total compute, full budget"));
@@ -69,10 +73,19 @@ pub fn all(full: &[Group<'_>], small: &[Group<'_>], storage: &[storage::Ratio]) 
         [-0.5, -0.4, -0.3],
         "over stand-alone with the whole budget each",
     ));
+    goals.extend(above(full, (Method::Slimmable, None), [1.5; 3], "over slimmable of at least equal instructions"));
+    goals.extend(above(full, (Method::Dsnn, None), [0.0; 3], "over DSNN"));
+    goals.push(over_pruning(full));
     goals.extend(quantised(full));
     goals.extend(monotone(full));
     goals.extend(blocks(full));
     goals.push(frontier(full));
+    goals.push(Goal::at_most(
+        "time of one nested training / a dense one with the same image passes".to_owned(),
+        1.1,
+        training_time(record),
+        "",
+    ));
     goals.extend(storage.iter().map(|ratio| {
         let what = format!("one nested file / {} stand-alone files, {}", LEVELS.len(), ratio.case);
         let found = Some(ratio.ratio());
@@ -104,11 +117,45 @@ fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3]
     LEVELS.into_iter().zip(limits).map(goal).collect()
 }
 
+/// Points over the better of the two networks that were pruned at run time and recalibrated, at the sparsest level.
+fn over_pruning(full: &[Group<'_>]) -> Goal {
+    let at = |group: &Group<'_>| group.at(LEVELS[0]).map(Cell::top1);
+    let pruned = full.iter().filter(|group| {
+        let recalibrated = |name: &&str| group.key.variant.as_deref() == Some(name);
+        group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(&name))
+    });
+    let best = pruned.filter_map(at).max_by(f64::total_cmp);
+    let found = plain(full, Method::Nested, None).and_then(at).zip(best).map(|(nested, pruned)| nested - pruned);
+    let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
+    Goal::at_least(what, 10.0, found, " points")
+}
+
+/// Median over the seeds of the quotient of the training times, full budget.
+fn training_time(record: &Record) -> Option<f64> {
+    let time = |method: Method, seed: u64| {
+        let mut runs = record.runs.iter().map(|run| (&run.settings, run.train_seconds));
+        let found = runs.find(|(settings, _)| {
+            settings.suite == Suite::Full
+                && settings.method == method
+                && settings.variant.is_none()
+                && settings.training.block == BlockOption::OneByOne
+                && settings.training.allocation == AllocationName::Uniform
+                && settings.training.seed == seed
+        });
+        found?.1
+    };
+    let seeds = record.runs.iter().map(|run| run.settings.training.seed).max()?;
+    let quotient = |seed| Some(time(Method::Nested, seed)? / time(Method::Dense, seed)?);
+    let mut quotients: Vec<f64> = (1..=seeds).filter_map(quotient).collect();
+    quotients.sort_by(f64::total_cmp);
+    quotients.get(quotients.len() / 2).copied()
+}
+
 fn quantised(full: &[Group<'_>]) -> Vec<Goal> {
     let nested = plain(full, Method::Nested, None);
     let goal = |level| {
         let found = nested.and_then(|group| group.at(level)).map(|cell| {
-            let gap = |row: &crate::experiment::record::Row| (row.top1_int8 - row.top1_float).abs();
+            let gap = |row: &Row| (row.top1_int8 - row.top1_float).abs();
             cell.rows.iter().map(|row| gap(row)).fold(0.0, f64::max)
         });
         Goal::at_most(format!("int8 from float, worst seed, at {level:.0} %"), 0.3, found, " points")

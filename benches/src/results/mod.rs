@@ -1,4 +1,5 @@
 //! `docs/results.md` and its figures, made of the records alone.
+mod ablation;
 mod figures;
 mod goals;
 mod storage;
@@ -12,17 +13,18 @@ use crate::{
 };
 use std::path::Path;
 
-/// Writes the document and the figures into a folder.
+/// Writes the document and the figures into a folder, from those of the two records that are there.
 ///
 /// # Errors
-/// A file that cannot be written.
-pub fn write(docs: &Path, record: &Record) -> Result<(), Error> {
+/// A record that is not one, a file that cannot be written.
+pub fn write(docs: &Path, comparison: &Path, ablation: &Path) -> Result<(), Error> {
+    let read = |path: &Path| if path.exists() { Record::read(path) } else { Ok(Record::default()) };
+    let (comparison, ablation) = (read(comparison)?, read(ablation)?);
     let figures = docs.join("figures");
     files::prepare_folder(&figures)?;
-    let (full, small) = (summary::groups(record, Suite::Full), summary::groups(record, Suite::Small));
+    let full = summary::groups(&comparison, Suite::Full);
     figures::accuracy_latency(&figures, &full)?;
     figures::accuracy_storage(&figures, &full)?;
-    let storage = storage::ratios()?;
-    let text = tables::document(record, &full, &small, &storage);
+    let text = tables::document(&comparison, &ablation, &full, &storage::ratios()?);
     files::write(&docs.join("results.md"), text.as_bytes())
 }

@@ -19,6 +19,8 @@ pub struct Key {
     pub variant: Option<String>,
     pub block: BlockOption,
     pub allocation: AllocationName,
+    /// Of the ablation, where several rates of one change are beside each other.
+    pub rate: Option<f64>,
 }
 
 impl Key {
@@ -32,6 +34,7 @@ impl Key {
             variant: row.variant.clone(),
             block: row.block,
             allocation: row.allocation,
+            rate: (row.suite == Suite::Ablation).then_some(row.learning_rate),
         }
     }
 
@@ -126,7 +129,9 @@ pub fn groups(record: &Record, suite: Suite) -> Vec<Group<'_>> {
     for group in &mut groups {
         group.cells.sort_by(|a, b| b.sparsity.total_cmp(&a.sparsity));
     }
-    groups.sort_by_key(|group| (group.key.method, group.key.block, group.key.allocation, group.key.budget));
+    if suite != Suite::Ablation {
+        groups.sort_by_key(|group| (group.key.method, group.key.block, group.key.allocation, group.key.budget));
+    }
     groups
 }
 

@@ -1,12 +1,12 @@
 //! The document's text.
 use super::{
-    goals,
+    ablation, goals,
     storage::{self, Ratio},
-    summary::{Cell, Group},
+    summary::{Cell, Group, groups},
 };
 use crate::{
     experiment::{
-        record::{Finished, Record},
+        record::{Finished, Record, Unit},
         settings::{Suite, Training},
     },
     table::{Table, grouped},
@@ -14,21 +14,47 @@ use crate::{
 use std::fmt::Write;
 
 /// The whole document.
-pub fn document(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[Ratio]) -> String {
-    let goals = goals::all(full, small, storage);
+pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], storage: &[Ratio]) -> String {
+    let small = groups(comparison, Suite::Small);
+    let goals = goals::all(comparison, full, &small, storage);
     let mut sections = vec![
-        "# Results\n\nMade by `nested-bench compare`; not to be edited by hand.\n".to_owned(),
-        origin(record),
+        INTRODUCTION.to_owned(),
+        origin(comparison),
         format!("## Goals\n\n{}", goals::table(&goals)),
         section("## Full budget\n", full),
-        "![accuracy against instructions](figures/accuracy-latency.svg)\n".to_owned(),
-        "![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned(),
-        section("## Small budget\n", small),
     ];
+    if !full.is_empty() {
+        sections.push("![accuracy against instructions](figures/accuracy-latency.svg)\n".to_owned());
+        sections.push("![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned());
+    }
+    sections.push(section("## Small budget\n", &small));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
-    sections.push(format!("## Learning rates\n\n{RATES}\n\n{}", rates(record)));
+    sections.push(format!("## Learning rates\n\n{RATES}\n\n{}", rates(comparison)));
+    if let Some(table) = widths(comparison) {
+        sections.push(format!("## Widths of the slimmable network\n\n{WIDTHS}\n\n{table}"));
+    }
+    sections.push(match ablation::table(ablation) {
+        Some(table) => format!("## Ablation\n\n{ABLATION}\n\n{}\n{table}", origin(ablation)),
+        None => "## Ablation\n\nNot run yet.\n".to_owned(),
+    });
     sections.join("\n")
 }
+
+const INTRODUCTION: &str = "\
+# Results
+
+Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` from `results/compare.json` and
+`results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates and
+all other settings were chosen on validation images, a fifth of the training images. The verdicts are computed.
+";
+
+const WIDTHS: &str = "Of each level's rival the least width, in sixteenths of the channels, that costs at least as much as \
+                      the level of the nested network with seed 1, counted when the network was trained.";
+
+const ABLATION: &str = "The nested network with one factor changed, at the small budget: int8 accuracy on validation images, \
+                        mean ± standard deviation over the seeds. All have the same image passes, as near as whole \
+                        epochs allow. Where a change alters the size of the steps, several learning rates were tried, \
+                        and the best is shown; all others have the default's.";
 
 const STORAGE: &str = "Whole files of the format's size profile in bytes, requantisation and all else counted, with \
                        uniform random supports of 90/80/70 %, 32×32×3 images and 10 classes.";
@@ -125,6 +151,30 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
         maybe(cell.instructions(), &whole),
         maybe(cell.mean_of(|row| row.host_ms), &|ms| format!("{ms:.3}")),
     ]
+}
+
+/// What slimmable networks' widths were chosen by.
+fn widths(record: &Record) -> Option<Table> {
+    let unit = record.widths.first()?.unit;
+    let what = match unit {
+        Unit::M7Instructions => "Cortex-M7 instructions",
+        Unit::NonzeroMacs => "non-zero MACs",
+    };
+    let mut table = Table::new([
+        "level's sparsity %".to_owned(),
+        format!("its {what}"),
+        "channels kept %".to_owned(),
+        format!("{what} of that width"),
+    ]);
+    for width in &record.widths {
+        table.row([
+            format!("{:.0}", width.sparsity),
+            grouped(width.nested_cost),
+            format!("{}", 100.0 - width.left_out),
+            grouped(width.cost),
+        ]);
+    }
+    Some(table)
 }
 
 /// The grid of learning rates.
