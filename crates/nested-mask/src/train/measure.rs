@@ -41,6 +41,10 @@ impl Trained {
     ) -> Result<f64, TrainError> {
         self.fits(dataset)?;
         self.has(level)?;
+        Ok(on_a_worker(|| self.share_right(passes, level, dataset)))
+    }
+
+    fn share_right(&self, passes: &mut Passes<f32>, level: Level, dataset: &Dataset) -> f64 {
         passes.prepare(&self.parameters, level);
         let order: Vec<usize> = (0..dataset.len()).collect();
         let mut right = 0;
@@ -54,7 +58,7 @@ impl Trained {
             let labels = images.iter().map(|&image| usize::from(dataset.labels[image]));
             right += labels.enumerate().filter(|&(image, label)| best(image) == label).count();
         }
-        Ok(right as f64 / dataset.len().max(1) as f64)
+        right as f64 / dataset.len().max(1) as f64
     }
 
     /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
@@ -70,6 +74,11 @@ impl Trained {
         if dataset.is_empty() {
             return Err(TrainError::TooFew { images: 0, batch: 1 });
         }
+        on_a_worker(|| self.measure_statistics(passes, dataset));
+        Ok(())
+    }
+
+    fn measure_statistics(&mut self, passes: &mut Passes<f32>, dataset: &Dataset) {
         let order: Vec<usize> = (0..dataset.len()).collect();
         for level in self.ladder.levels().up_to() {
             let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
@@ -98,7 +107,6 @@ impl Trained {
                 }
             }
         }
-        Ok(())
     }
 
     /// Prunes further what a level uses, by magnitude and without training: a network of another ladder, each of whose
@@ -176,6 +184,12 @@ impl Trained {
         }
         Ok(())
     }
+}
+
+/// Runs work of many short parallel parts on a worker of the pool: from any other thread, each part would put that thread to
+/// sleep and wake it again.
+pub(super) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// Images into the passes' input; without changes when none are given.

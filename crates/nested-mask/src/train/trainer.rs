@@ -2,7 +2,7 @@
 use super::{
     Config, Dataset, Masking, Normalization, TrainError, Trained,
     augment::{Change, Stream, stream},
-    measure,
+    measure::{self, on_a_worker},
     optimizer::{Optimizer, Rates},
     ranking,
 };
@@ -158,10 +158,12 @@ impl Trainer {
             }
             let change = || Change::draw(self.config.augmentation, &mut changes);
             let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
-            measure::load(&mut self.passes, self.trained.normalization, dataset, images, &changes);
             let routing = self.config.routing.draw(levels, share, &mut draws)?;
             let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
-            let (loss, used) = self.step(&labels, &routing, share, step)?;
+            let (loss, used) = on_a_worker(|| {
+                measure::load(&mut self.passes, self.trained.normalization, dataset, images, &changes);
+                self.step(&labels, &routing, share, step)
+            })?;
             report.loss += loss.mean / steps as f64;
             report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
             report.passes += used * batch;
