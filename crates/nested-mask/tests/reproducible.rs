@@ -1,7 +1,7 @@
 //! Training gives the same result to the bit, whatever the number of threads and whether it is interrupted.
 use nested_csr::TensorShape;
 use nested_mask::nn::{Network, resnet8};
-use nested_mask::train::{Config, Dataset, TrainError, Trained, Trainer};
+use nested_mask::train::{Augmentation, Config, Dataset, Distillation, Masking, TrainError, Trained, Trainer};
 use nested_mask::{Ladder, Routing};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -42,10 +42,24 @@ fn with_threads(threads: usize, config: Config) -> Trained {
     })
 }
 
+/// Configurations that draw, remember and compute in different ways.
+fn variants() -> Vec<Config> {
+    let distillation = Some(Distillation { start: 0.4, mix: 0.5, temperature: 2.0 });
+    let augmentation = Augmentation { shift: 1, flip: true, erase: 3 };
+    vec![
+        config(),
+        Config { routing: Routing::Joint, ..config() },
+        Config { routing: Routing::Frozen, ..config() },
+        Config { distillation, augmentation, ..config() },
+        Config { distillation, routing: Routing::Joint, int8_from: 0.5, ..config() },
+        Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
+        Config { masking: Masking::Slimmable, distillation, ..config() },
+    ]
+}
+
 #[test]
 fn one_two_and_three_threads_agree_to_the_bit() {
-    for routing in [Routing::default(), Routing::Joint] {
-        let config = Config { routing, ..config() };
+    for config in variants() {
         let one = with_threads(1, config.clone());
         assert_eq!(one, with_threads(2, config.clone()));
         assert_eq!(one, with_threads(3, config));
@@ -55,8 +69,7 @@ fn one_two_and_three_threads_agree_to_the_bit() {
 #[test]
 fn a_resumed_run_ends_like_an_uninterrupted_one_to_the_bit() {
     let directory = tempfile::tempdir().unwrap();
-    for routing in [Routing::default(), Routing::Joint, Routing::Frozen] {
-        let config = Config { routing, ..config() };
+    for config in variants() {
         let whole = run(Trainer::new(network(), config.clone()).unwrap(), 3);
         for interrupted_after in [0, 1, 2] {
             let path = directory.path().join("checkpoint.safetensors");
@@ -141,11 +154,16 @@ fn what_a_level_does_not_use_stays_as_it_is() {
 
 #[test]
 fn bad_configurations_are_named() {
+    let distillation = |start, mix, temperature| Some(Distillation { start, mix, temperature });
     let bad = [
         ("batch", Config { batch: 0, ..config() }),
         ("epochs", Config { epochs: 0, ..config() }),
         ("learning_rate", Config { learning_rate: f64::NAN, ..config() }),
         ("momentum", Config { momentum: 1.0, ..config() }),
+        ("int8_from", Config { int8_from: 1.5, ..config() }),
+        ("distillation.mix", Config { distillation: distillation(0.5, -0.1, 1.0), ..config() }),
+        ("distillation.start", Config { distillation: distillation(f64::NAN, 0.1, 1.0), ..config() }),
+        ("distillation.temperature", Config { distillation: distillation(0.5, 0.1, 0.0), ..config() }),
     ];
     for (field, config) in bad {
         match Trainer::new(network(), config).unwrap_err() {

@@ -264,6 +264,34 @@ impl<T: Scalar> Passes<T> {
         Loss { mean: sum / self.images.max(1) as f64, right }
     }
 
+    /// What the last node made for all images, image by image.
+    pub fn all_logits(&self) -> Vec<T> {
+        (0..self.images).flat_map(|image| self.logits(image)).collect()
+    }
+
+    /// After [`Self::cross_entropy`], blends a teacher into its loss and gradient: `(1 − mix) · loss + mix · T² · CE(softmax(
+    /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
+    /// blended mean loss.
+    pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
+        let classes = self.network.classes();
+        let last = self.maps.len() - 1;
+        let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
+        let each = part * heat / T::from_f64(self.images.max(1) as f64);
+        let mut sum = 0.0;
+        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
+            let first = self.logit(image, 0);
+            let student: Vec<T> = self.logits(image).collect();
+            let (wanted, found) = (log_softmax(teacher, heat), log_softmax(&student, heat));
+            let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
+            for ((into, wanted), found) in into.zip(wanted).zip(found) {
+                sum -= (wanted.exp() * found).to_f64();
+                *into = (T::one() - part) * *into + each * (found.exp() - wanted.exp());
+            }
+        }
+        let distilled = temperature * temperature * sum / self.images.max(1) as f64;
+        Loss { mean: (1.0 - mix) * loss.mean + mix * distilled, ..loss }
+    }
+
     /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
     /// logits to that of the parameters.
     pub fn backward(&mut self, parameters: &Parameters<T>, level: Level, gradient: &mut Gradient<T>) {
@@ -320,6 +348,14 @@ impl<T: Scalar> Passes<T> {
         let weighted = self.weighted.get(node)?.as_ref().filter(|weighted| weighted.affine == Affine::Norm)?;
         Some((&weighted.mean, &weighted.variance))
     }
+}
+
+/// Logarithms of the probabilities of these logits at a temperature.
+fn log_softmax<T: Scalar>(logits: &[T], temperature: T) -> Vec<T> {
+    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
+    let scaled = logits.iter().map(|&logit| (logit - greatest) / temperature);
+    let total = scaled.clone().fold(T::zero(), |sum, value| sum + value.exp()).ln();
+    scaled.map(|value| value - total).collect()
 }
 
 /// Maps of all tensors, with the margins that their readers need.
@@ -784,6 +820,40 @@ mod tests {
                     close(of_layer.scale[index], slope, "scale", index);
                     let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().norms[norm].shift[index]);
                     close(of_layer.shift[index], slope, "shift", index);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn distillations_gradients_are_the_losses_slopes() {
+        let finish = Finish::NORM.then(Activation::Relu);
+        let network =
+            network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+        let mut p = parameters(&network, &Ladder::dense(), Block::OneByOne);
+        let teacher: Vec<f64> = (0..IMAGES * CLASSES).map(|i| f64::from(i as u8 % 7) / 2.0 - 1.0).collect();
+        for (mix, temperature) in [(1.0, 1.0), (0.3, 1.0), (0.6, 2.5)] {
+            let loss = |check: &mut Check, p: &Parameters<f64>| {
+                let mean = check.loss(p);
+                check.passes.distil(Loss { mean, right: 0 }, &teacher, mix, temperature).mean
+            };
+            let mut check = Check::new(&network, Level::FIRST);
+            let mut gradient = Gradient::zeros(&p);
+            loss(&mut check, &p);
+            check.passes.backward(&p, Level::FIRST, &mut gradient);
+            for node in [0, 1, 3] {
+                let found = gradient.layers[node].clone().unwrap().weights;
+                for (index, found) in found.into_iter().enumerate().step_by(3) {
+                    let mut at = |step: f64| {
+                        let layer = p.layers[node].as_mut().unwrap();
+                        layer.weights.as_slice_mut().unwrap()[index] += step;
+                        loss(&mut check, &p)
+                    };
+                    let above = at(1e-6);
+                    let below = at(-2e-6);
+                    at(1e-6);
+                    let slope = (above - below) / 2e-6;
+                    assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{node} {index}: {found} {slope}");
                 }
             }
         }

@@ -10,6 +10,24 @@ pub struct Augmentation {
     pub shift: u8,
     /// Whether half of the images are mirrored left to right.
     pub flip: bool,
+    /// Half of the images lose a rectangle whose sides are up to this many pixels: it becomes the mean pixel. Source: Zhong
+    /// et al., Random Erasing (2020).
+    pub erase: u8,
+}
+
+/// In-place distillation: the densest level learns from the labels, the others from its outputs too, which are detached.
+///
+/// Their loss is `(1 − mix) · CE(labels) + mix · T² · CE(teacher at T)`, where at temperature T logits are divided by T. When
+/// the densest level is not itself in a step, it makes one forward pass more. Source: Hinton et al., Distilling the Knowledge
+/// in a Neural Network (2015), section 2; in place: Yu & Huang, Universally Slimmable Networks (2019).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distillation {
+    /// Share of the training after which it begins, in `[0, 1]`: an untrained teacher hurts.
+    pub start: f64,
+    /// The teacher's part of the loss, in `[0, 1]`.
+    pub mix: f64,
+    /// T, positive.
+    pub temperature: f64,
 }
 
 /// What the levels are, and whether their gradients are masked: nested masks, or the methods they are compared with.
@@ -57,6 +75,12 @@ pub struct Config {
     pub weight_decay: f64,
     /// Share of the label's probability that is spread over all classes.
     pub label_smoothing: f64,
+    /// Whether sparser levels learn from the densest.
+    pub distillation: Option<Distillation>,
+    /// Share of the training after which passes use weights rounded to int8, on the one scale a row that all levels share, as
+    /// [`crate::quant`] exports them; gradients go straight through the rounding. At the end the weights are what they were
+    /// rounded to. 1: never.
+    pub int8_from: f64,
     /// When sparsity grows.
     pub ramp: Ramp,
     /// Steps between two rankings of the weights, while sparsity grows.
@@ -81,9 +105,11 @@ impl Default for Config {
             momentum: 0.9,
             weight_decay: 3e-4,
             label_smoothing: 0.0,
+            distillation: None,
+            int8_from: 1.0,
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,
-            augmentation: Augmentation { shift: 1, flip: false },
+            augmentation: Augmentation { shift: 1, flip: false, erase: 0 },
         }
     }
 }
@@ -105,10 +131,18 @@ impl Config {
             ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "in [0, 1)"),
             ("label_smoothing", self.label_smoothing, (0.0..1.0).contains(&self.label_smoothing), "in [0, 1)"),
             ("warm_up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), FRACTION),
+            ("int8_from", self.int8_from, (0.0..=1.0).contains(&self.int8_from), FRACTION),
             ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
             ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
         ];
-        match rules.into_iter().find(|rule| !rule.2) {
+        let of_distillation = self.distillation.map(|Distillation { start, mix, temperature }| {
+            [
+                ("distillation.start", start, (0.0..=1.0).contains(&start), FRACTION),
+                ("distillation.mix", mix, (0.0..=1.0).contains(&mix), FRACTION),
+                ("distillation.temperature", temperature, temperature > 0.0 && temperature.is_finite(), POSITIVE),
+            ]
+        });
+        match rules.into_iter().chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
             Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
             None => Ok(self.routing.check(self.ladder.levels().number())?),
         }

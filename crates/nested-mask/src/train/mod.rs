@@ -7,10 +7,11 @@ mod error;
 mod measure;
 mod optimizer;
 mod ranking;
+mod step;
 mod trained;
 mod trainer;
 
-pub use config::{Augmentation, Config, Masking};
+pub use config::{Augmentation, Config, Distillation, Masking};
 pub use dataset::{Dataset, DatasetError};
 pub use error::TrainError;
 pub use trained::{Normalization, Trained};

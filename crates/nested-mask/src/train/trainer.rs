@@ -3,19 +3,15 @@ use super::{
     Config, Dataset, Masking, Normalization, TrainError, Trained,
     augment::{Change, Stream, stream},
     measure::{self, on_a_worker},
-    optimizer::{Optimizer, Rates},
+    optimizer::Optimizer,
     ranking,
 };
 use crate::{
-    RoutingMatrix,
-    nn::{Gradient, Learning, Loss, Network, Parameters, Passes, Statistics},
-    schedule::cosine,
+    nn::{Gradient, Network, Parameters, Passes},
+    quant,
 };
 use nested_csr::Level;
 use rand::seq::SliceRandom;
-
-/// Share of a running statistic that a step keeps.
-const KEEP: f32 = 0.9;
 
 /// Where a running epoch is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,8 +71,8 @@ pub struct Trainer {
     pub(super) trained: Trained,
     pub(super) optimizer: Optimizer,
     pub(super) epoch: usize,
-    passes: Passes<f32>,
-    gradient: Gradient<f32>,
+    pub(super) passes: Passes<f32>,
+    pub(super) gradient: Gradient<f32>,
 }
 
 impl Trainer {
@@ -156,7 +152,7 @@ impl Trainer {
             if self.ranks_at(done, self.config.epochs * steps) {
                 self.rank(share).map_err(|error| ranking::at_step(error, self.epoch, step))?;
             }
-            let change = || Change::draw(self.config.augmentation, &mut changes);
+            let change = || Change::draw(self.config.augmentation, dataset.shape, &mut changes);
             let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
             let routing = self.config.routing.draw(levels, share, &mut draws)?;
             let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
@@ -174,6 +170,9 @@ impl Trainer {
         let all = self.config.epochs * steps;
         if self.epoch == self.config.epochs && (self.ranks_at(all, all) || self.config.masking == Masking::Dsnn) {
             self.rank(1.0)?;
+        }
+        if self.epoch == self.config.epochs && self.config.int8_from < 1.0 {
+            quant::round_weights(&mut self.trained.parameters);
         }
         Ok(report)
     }
@@ -209,53 +208,6 @@ impl Trainer {
         Ok(dataset.len() / self.config.batch)
     }
 
-    /// One step: the passes of the levels that the routing uses, then the descent. Returns the mean loss of the levels, the
-    /// images that were right, over all of them, and how many levels that were.
-    fn step(
-        &mut self,
-        labels: &[u8],
-        routing: &RoutingMatrix,
-        share: f64,
-        step: usize,
-    ) -> Result<(Loss, usize), TrainError> {
-        let config = &self.config;
-        let rates = Rates {
-            learning_rate: (config.learning_rate * cosine(share, config.warm_up)) as f32,
-            momentum: config.momentum as f32,
-            weight_decay: config.weight_decay as f32,
-        };
-        let classes = self.trained.network.classes();
-        let spread = (config.label_smoothing / classes as f64) as f32;
-        let label = 1.0 - config.label_smoothing as f32 + spread;
-        let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
-        let learning = if config.masking == Masking::Dsnn { Learning::All } else { Learning::Support };
-        let mut sum = Loss { mean: 0.0, right: 0 };
-        let mut used = 0;
-        self.optimizer.start();
-        for level in config.ladder.levels().up_to().filter(|level| routing.uses(level.number())) {
-            let parameters = &mut self.trained.parameters;
-            self.passes.prepare_for(parameters, level, learning);
-            self.passes.forward(parameters, level, Statistics::Batch);
-            let loss = self.passes.cross_entropy(labels, target);
-            if !loss.mean.is_finite() {
-                return Err(self.not_finite(loss.mean, step));
-            }
-            self.passes.backward(parameters, level, &mut self.gradient);
-            remember_statistics(&self.passes, parameters, level);
-            self.optimizer.add(parameters, &self.gradient, routing, level.number(), rates);
-            sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
-            used += 1;
-        }
-        self.optimizer.step(&mut self.trained.parameters, routing, rates);
-        Ok((Loss { mean: sum.mean / used.max(1) as f64, ..sum }, used.max(1)))
-    }
-
-    fn not_finite(&self, loss: f64, step: usize) -> TrainError {
-        let node = self.passes.first_not_finite();
-        let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
-        TrainError::NotFinite { what: format!("the loss is {loss}"), layer, epoch: self.epoch + 1, step: step + 1 }
-    }
-
     /// Whether weights are ranked before step `done` (from 0) of `all`: now and then while sparsity grows, and a last time
     /// when it has its final value.
     fn ranks_at(&self, done: usize, all: usize) -> bool {
@@ -271,19 +223,5 @@ impl Trainer {
     fn rank(&mut self, share: f64) -> Result<(), TrainError> {
         let factor = self.config.ramp.factor(share);
         ranking::by_magnitude(&mut self.trained, self.config.allocation, factor)
-    }
-}
-
-/// Moves the level's running statistics towards the batch's.
-fn remember_statistics(passes: &Passes<f32>, parameters: &mut Parameters<f32>, level: Level) {
-    for (node, layer) in parameters.layers.iter_mut().enumerate() {
-        let norm = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1));
-        if let (Some(norm), Some((mean, variance))) = (norm, passes.batch_statistics(node)) {
-            let blend = |into: &mut [f32], from: &[f32]| {
-                into.iter_mut().zip(from).for_each(|(into, from)| *into = KEEP * *into + (1.0 - KEEP) * from);
-            };
-            blend(&mut norm.mean, mean);
-            blend(&mut norm.variance, variance);
-        }
     }
 }
