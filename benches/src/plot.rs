@@ -27,6 +27,8 @@ pub struct Frame<'a> {
     pub title: &'a str,
     pub subtitle: &'a str,
     pub x_desc: &'a str,
+    /// Pixels left free to the right.
+    pub margin: u32,
 }
 
 /// A chart of accuracy against a cost.
@@ -48,7 +50,7 @@ impl Frame<'_> {
         area.draw(&Text::new(self.subtitle, (40, 64), text(23))).map_err(wrong)?;
         let mut chart = ChartBuilder::on(area)
             .margin_top(110)
-            .margin_right(40)
+            .margin_right(self.margin)
             .margin_left(20)
             .margin_bottom(15)
             .x_label_area_size(70)
@@ -95,7 +97,7 @@ pub fn register_fonts() {
 fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> Result<(), String> {
     let subtitle = format!("{}, {} blocks; {}; int8, one host thread", report.network, report.block, report.dataset);
     let title = "Accuracy against time, one network at each of its levels";
-    let frame = Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image" };
+    let frame = Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image", margin: 40 };
     let (time, accuracy) = ranges(report);
     let mut chart = frame.draw(area, time, accuracy, 2)?;
     points(&mut chart, report).map_err(|error| error.to_string())?;

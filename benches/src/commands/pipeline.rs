@@ -180,6 +180,8 @@ impl Options {
         };
         // The second of the two trainings may not have begun when the first was interrupted.
         let resume = self.resume && (name == "nested" || run.checkpoint.exists());
-        run.train(resume, images)
+        let (mut trainer, took) = run.train(resume, images)?;
+        trainer.recalibrate(images)?;
+        Ok((trainer, took))
     }
 }

@@ -74,12 +74,15 @@ pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<
         config: settings.training.config()?,
         checkpoint,
     };
-    let (trainer, took) = match run.train(resume, &train) {
+    let (mut trainer, took) = match run.train(resume, &train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
             return Ok((finished(None, Some(error.to_string())), Vec::new()));
         }
         other => other?,
     };
+    if settings.recalibrated {
+        trainer.recalibrate(&train)?;
+    }
     let outcome = Outcome { settings, id: &id, train: &train, test: &test, folder };
     let rows = match (&settings.pruning, settings.training.masking) {
         (Some(pruning), _) => outcome.pruned(trainer.trained(), pruning)?,
@@ -106,9 +109,8 @@ impl Outcome<'_> {
         let candidates: Vec<_> = levels.up_to().map(|level| (&subject.file, level)).collect();
         let host_ms = deployed::milliseconds(&candidates, self.test)?;
         let file_bytes = subject.file.file_bytes(levels)?;
-        let row = |(level, ms): (Level, f64)| {
-            Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, ms)?))
-        };
+        let row =
+            |(level, ms): (Level, f64)| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, ms)?));
         levels.up_to().zip(host_ms).map(row).collect()
     }
 
@@ -153,7 +155,8 @@ impl Outcome<'_> {
             budget: settings.budget,
             variant: settings.variant.clone(),
             network: training.network,
-            width: training.width * if settings.matched.is_empty() { 1.0 } else { 1.0 - training.ladder[level - 1] / 100.0 },
+            width: training.width
+                * if settings.matched.is_empty() { 1.0 } else { 1.0 - training.ladder[level - 1] / 100.0 },
             block: training.block,
             allocation: training.allocation,
             measured: training.measured,

@@ -3,7 +3,8 @@ use super::{
     images::Images,
     record::{Record, Width},
     settings::{
-        AllocationName, Budget, Growth, MaskingName, Measured, Method, NetworkName, Pruning, RoutingName, Settings, Suite, Training,
+        AllocationName, Budget, DistillationFrom, Growth, MaskingName, Measured, Method, NetworkName, Pruning,
+        RoutingName, Settings, Suite, Training,
     },
 };
 use crate::{error::Error, options::BlockOption};
@@ -85,6 +86,9 @@ pub struct Scale {
     pub small_images: usize,
     pub seeds: u64,
     pub rates: Vec<f64>,
+    /// Other networks to train nested and dense, with their widths, and for how many epochs.
+    pub others: Vec<(NetworkName, f64)>,
+    pub other_epochs: usize,
 }
 
 /// The variants of dynamic pruning whose batch-norm statistics are measured anew.
@@ -134,6 +138,13 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     for seed in 1..=scale.seeds {
         plan.extend(tuned(&[Kind::NestedErk], Suite::Full, seed));
     }
+    for &(network, width) in &scale.others {
+        for mut planned in tuned(&[Kind::Nested, Kind::Dense], Suite::Networks, 1) {
+            planned.settings.training.network = network;
+            planned.settings.training.width = width;
+            plan.push(planned);
+        }
+    }
     plan
 }
 
@@ -147,7 +158,7 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
             let at_seed = |seed| -> Vec<Settings> {
                 let mut runs = builder.runs(Suite::Ablation, Kind::Nested, seed);
                 for settings in &mut runs {
-                    (variant.change)(&mut settings.training);
+                    (variant.change)(settings);
                     settings.variant = Some(variant.name.to_owned());
                 }
                 runs
@@ -168,7 +179,7 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
 struct Variant {
     /// `factor: value`.
     name: &'static str,
-    change: Box<dyn Fn(&mut Training)>,
+    change: Box<dyn Fn(&mut Settings)>,
     /// Whether it changes the size of steps, so that it needs a learning rate of its own.
     retuned: bool,
 }
@@ -177,9 +188,14 @@ struct Variant {
 /// passes.
 fn variants(scale: &Scale) -> Vec<Variant> {
     let levels = scale.ladder.len();
-    let changed = |name, change: fn(&mut Training)| Variant { name, change: Box::new(change), retuned: false };
+    let changed = |name, change: fn(&mut Training)| Variant {
+        name,
+        change: Box::new(move |settings| change(&mut settings.training)),
+        retuned: false,
+    };
     let routed = |name, routing: RoutingName, retuned| {
-        let change = move |training: &mut Training| {
+        let change = move |settings: &mut Settings| {
+            let training = &mut settings.training;
             training.epochs = (training.epochs / routing.passes_a_step(levels)).max(1);
             training.routing = routing.clone();
         };
@@ -188,16 +204,35 @@ fn variants(scale: &Scale) -> Vec<Variant> {
     let sampled = |name, weights: &[f64]| routed(name, RoutingName::Sampled(weights.to_vec()), false);
     let grown = |name, end| Variant {
         name,
-        change: Box::new(move |training| training.growth = Growth { start: 0.0, end }),
+        change: Box::new(move |settings| settings.training.growth = Growth { start: 0.0, end }),
+        retuned: false,
+    };
+    let distilled = |name, start| Variant {
+        name,
+        change: Box::new(move |settings| {
+            settings.training.distillation = Some(DistillationFrom { start, mix: 0.5, temperature: 2.0 });
+        }),
         retuned: false,
     };
     let mut variants = vec![
         changed("default", |_| ()),
+        distilled("distillation: from the start", 0.0),
+        distilled("distillation: from the middle", 0.5),
+        distilled("distillation: last quarter", 0.75),
         changed("block: 1×2", |training| training.block = BlockOption::OneByTwo),
         changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
         grown("schedule: full sparsity from the start", 0.0),
         grown("schedule: ramp over a quarter", 0.25),
         grown("schedule: ramp over three quarters", 0.75),
+        Variant {
+            name: "batch norm: not recalibrated",
+            change: Box::new(|settings| settings.recalibrated = false),
+            retuned: false,
+        },
+        changed("labels: smoothed by 0.1", |training| training.label_smoothing = 0.1),
+        changed("images: mirrored too", |training| training.flip = true),
+        changed("images: erased too", |training| training.erase = 8),
+        changed("int8: last tenth", |training| training.int8_from = 0.9),
         routed("routing: frozen", RoutingName::Frozen, false),
     ];
     if levels == 3 {
@@ -303,10 +338,9 @@ impl Builder<'_> {
             budget: kind.budget(),
             variant: kind.variant().map(str::to_owned),
             training: self.training(suite, kind, seed, ladder),
+            recalibrated: true,
             pruning: match kind {
-                Kind::Pruned { recalibrated, .. } => {
-                    Some(Pruning { ladder: self.scale.ladder.clone(), recalibrated })
-                }
+                Kind::Pruned { recalibrated, .. } => Some(Pruning { ladder: self.scale.ladder.clone(), recalibrated }),
                 _ => None,
             },
             matched: match kind {
@@ -337,6 +371,7 @@ impl Builder<'_> {
             }
             Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
             Suite::Full => (Measured::Test, self.images.train(), scale.epochs),
+            Suite::Networks => (Measured::Test, self.images.train(), scale.other_epochs),
         };
         let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
         Training {
@@ -354,6 +389,11 @@ impl Builder<'_> {
             routing: RoutingName::default(),
             growth: Growth::default(),
             masking: kind.masking(),
+            distillation: None,
+            label_smoothing: 0.0,
+            int8_from: 1.0,
+            flip: false,
+            erase: 0,
         }
     }
 

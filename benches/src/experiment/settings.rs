@@ -5,7 +5,7 @@ use nested_mask::{
     Allocation, Ladder, LadderError, Routing, RoutingError, RoutingMatrix,
     nn::{self, Network, NetworkError},
     schedule::Ramp,
-    train::{Config, Masking, TrainError},
+    train::{Augmentation, Config, Distillation, Masking, TrainError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,8 @@ pub enum Suite {
     Full,
     /// The comparison at a small budget.
     Small,
+    /// Other networks, nested and dense alone.
+    Networks,
     /// One factor at a time, at the small budget, on validation images.
     Ablation,
 }
@@ -88,6 +90,16 @@ impl NetworkName {
             NetworkName::ResNet8 => None,
             NetworkName::ResNet9 | NetworkName::MobileNetV1 => Some(32),
         }
+    }
+}
+
+impl std::fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NetworkName::ResNet8 => "ResNet-8",
+            NetworkName::ResNet9 => "ResNet-9",
+            NetworkName::MobileNetV1 => "MobileNetV1",
+        })
     }
 }
 
@@ -212,6 +224,47 @@ pub struct Training {
     pub growth: Growth,
     #[serde(default, skip_serializing_if = "MaskingName::is_default")]
     pub masking: MaskingName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationFrom>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// Share of the training after which weights are rounded to int8; 1: never.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub int8_from: f64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flip: bool,
+    /// Sides of erased rectangles, at most; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero_pixels")]
+    pub erase: u8,
+}
+
+/// In-place distillation; see [`Distillation`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DistillationFrom {
+    /// Share of the training after which it begins.
+    pub start: f64,
+    pub mix: f64,
+    pub temperature: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_zero_pixels(value: &u8) -> bool {
+    *value == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Training {
@@ -229,6 +282,7 @@ impl Training {
     /// # Errors
     /// A ladder or a routing that is not one; neither comes from a plan.
     pub fn config(&self) -> Result<Config, Error> {
+        let defaults = Config::default();
         Ok(Config {
             ladder: ladder(&self.ladder)?,
             masking: self.masking.into(),
@@ -243,7 +297,15 @@ impl Training {
             seed: self.seed,
             routing: self.routing.routing(self.ladder.len()).map_err(TrainError::from)?,
             ramp: Ramp { start: self.growth.start, end: self.growth.end },
-            ..Config::default()
+            distillation: self.distillation.map(|from| Distillation {
+                start: from.start,
+                mix: from.mix,
+                temperature: from.temperature,
+            }),
+            label_smoothing: self.label_smoothing,
+            int8_from: self.int8_from,
+            augmentation: Augmentation { flip: self.flip, erase: self.erase, ..defaults.augmentation },
+            ..defaults
         })
     }
 
@@ -272,12 +334,23 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     pub training: Training,
+    /// Whether batch-norm statistics are measured anew after the training.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub recalibrated: bool,
     /// What is done to the trained network before it is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruning: Option<Pruning>,
     /// The sparsities that a slimmable network's levels stand against.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matched: Vec<f64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// Pruning at run time, without training.
@@ -318,7 +391,8 @@ impl Settings {
         let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
         let block = if training.block == BlockOption::OneByOne { "" } else { " 1x2" };
         format!(
-            "{method}{variant}{block} {} %, {} epochs of {}, rate {}, seed {}",
+            "{} {method}{variant}{block} {} %, {} epochs of {}, rate {}, seed {}",
+            training.network,
             levels.join("/"),
             training.epochs,
             training.images,

@@ -2,11 +2,18 @@
 use super::summary::{Cell, Group};
 use crate::{
     error::Error,
-    experiment::{plan::RECALIBRATED, settings::{Budget, Method}},
+    experiment::{
+        plan::RECALIBRATED,
+        settings::{Budget, Method},
+    },
     files,
     plot::{self, Frame, INK},
 };
-use plotters::{coord::Shift, prelude::*};
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
 use std::{ops::Range, path::Path};
 
 /// A method's points.
@@ -35,7 +42,7 @@ enum Marker {
 }
 
 /// Okabe and Ito's colours, with a shape each.
-const LOOKS: [(RGBColor, Marker); 7] = [
+const LOOKS: [(RGBColor, Marker); 8] = [
     (RGBColor(0, 114, 178), Marker::Circle),
     (RGBColor(213, 94, 0), Marker::Square),
     (RGBColor(0, 158, 115), Marker::Triangle),
@@ -43,6 +50,7 @@ const LOOKS: [(RGBColor, Marker); 7] = [
     (RGBColor(86, 180, 233), Marker::Cross),
     (RGBColor(230, 159, 0), Marker::Square),
     (RGBColor(100, 100, 100), Marker::Triangle),
+    (RGBColor(0, 0, 0), Marker::Diamond),
 ];
 
 /// Accuracy against Cortex-M7 instructions, or against host time where nothing was counted: `name.svg` and `name.png`.
@@ -86,7 +94,7 @@ fn series(groups: &[Group<'_>], x: impl Fn(&Group<'_>, &Cell<'_>) -> Option<f64>
             let deviation = cell.deviation(|row| row.top1_int8).unwrap_or(0.0);
             Some(Point { x: x(group, cell)?, top1: cell.top1(), deviation })
         };
-        Series { name: group.key.name(), colour, marker, points: group.cells.iter().filter_map(point).collect() }
+        Series { name: name(group), colour, marker, points: group.cells.iter().filter_map(point).collect() }
     };
     shown.map(one).filter(|series| !series.points.is_empty()).collect()
 }
@@ -98,6 +106,15 @@ fn is_shown(group: &Group<'_>) -> bool {
         Method::StandAlone => group.key.budget == Some(Budget::A) || group.key.budget == Some(Budget::B),
         Method::DynamicPruning => RECALIBRATED.iter().any(|name| group.key.variant.as_deref() == Some(name)),
         Method::Dsnn | Method::Slimmable | Method::Dense => true,
+    }
+}
+
+/// Short enough for the legend.
+fn name(group: &Group<'_>) -> String {
+    match (group.key.method, group.key.variant.as_deref()) {
+        (Method::DynamicPruning, variant) if variant == Some(RECALIBRATED[0]) => "pruned stand-alone".to_owned(),
+        (Method::DynamicPruning, _) => "pruned dense".to_owned(),
+        _ => group.key.name(),
     }
 }
 
@@ -125,8 +142,9 @@ fn chart<B: DrawingBackend>(
     all: &[Series],
 ) -> Result<(), String> {
     let (x, y) = ranges(all);
-    let frame = Frame { title, subtitle: "int8, from the file; bars are ± one deviation over the seeds", x_desc };
-    let mut chart = frame.draw(area, x, y, 1)?;
+    let subtitle = "int8, from the file; bars are ± one deviation over the seeds";
+    let decimals = if x.end < 1.0 { 2 } else { 1 };
+    let mut chart = Frame { title, subtitle, x_desc, margin: LEGEND }.draw(area, x, y, decimals)?;
     let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     for series in all {
         let style = series.colour.stroke_width(3);
@@ -146,22 +164,21 @@ fn chart<B: DrawingBackend>(
     legend(area, all).and_then(|()| area.present()).map_err(wrong)
 }
 
-/// Shapes and names, in the lower right corner.
+/// Pixels to the right of the chart, for the names.
+const LEGEND: u32 = 290;
+
+/// Shapes and names, beside the chart.
 fn legend<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     all: &[Series],
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    const LINE: i32 = 30;
-    const WIDTH: i32 = 400;
-    let (right, bottom) = (plot::SIZE.0 as i32 - 55, plot::SIZE.1 as i32 - 100);
-    let (left, top) = (right - WIDTH, bottom - LINE * all.len() as i32 - 14);
-    area.draw(&Rectangle::new([(left, top), (right, bottom)], WHITE.mix(0.85).filled()))?;
-    area.draw(&Rectangle::new([(left, top), (right, bottom)], plot::GRID))?;
+    const LINE: i32 = 36;
+    let left = (plot::SIZE.0 - LEGEND) as i32;
     for (index, series) in all.iter().enumerate() {
-        let middle = top + 7 + LINE * index as i32 + LINE / 2;
+        let middle = 130 + LINE * index as i32;
         area.draw(&Polygon::new(series.marker.corners((left + 24, middle)), series.colour.filled()))?;
-        let style = (plot::FONT, 22).into_font().color(&INK);
-        area.draw(&Text::new(series.name.clone(), (left + 48, middle - 12), style))?;
+        let style = (plot::FONT, 22).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(series.name.clone(), (left + 46, middle), style))?;
     }
     Ok(())
 }
@@ -183,20 +200,8 @@ impl Marker {
             (-9, -3),
             (-3, -3),
         ];
-        const CIRCLE: [(i32, i32); 12] = [
-            (8, 0),
-            (7, 4),
-            (4, 7),
-            (0, 8),
-            (-4, 7),
-            (-7, 4),
-            (-8, 0),
-            (-7, -4),
-            (-4, -7),
-            (0, -8),
-            (4, -7),
-            (7, -4),
-        ];
+        const CIRCLE: [(i32, i32); 12] =
+            [(8, 0), (7, 4), (4, 7), (0, 8), (-4, 7), (-7, 4), (-8, 0), (-7, -4), (-4, -7), (0, -8), (4, -7), (7, -4)];
         let corners: &[(i32, i32)] = match self {
             Marker::Circle => &CIRCLE,
             Marker::Square => &[(-7, -7), (7, -7), (7, 7), (-7, 7)],

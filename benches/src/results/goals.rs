@@ -48,13 +48,13 @@ impl Goal {
 pub fn table(goals: &[Goal]) -> Table {
     let mut table = Table::new(["goal", "needed", "found", ""]);
     for goal in goals {
-        let verdict = goal.met.map_or("not measured", |met| if met { "met" } else { "**missed**" });
-        table.row([
-            goal.what.clone(),
-            goal.needed.clone(),
-            goal.found.clone().unwrap_or_default(),
-            verdict.to_owned(),
-        ]);
+        let verdict = match (goal.met, &goal.found) {
+            (Some(true), _) => "met",
+            (Some(false), _) => "**missed**",
+            (None, Some(_)) => "no goal",
+            (None, None) => "not measured",
+        };
+        table.row([goal.what.clone(), goal.needed.clone(), goal.found.clone().unwrap_or_default(), verdict.to_owned()]);
     }
     table
 }
@@ -66,7 +66,12 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
     let mut goals = absolute(full);
     let alone = Method::StandAlone;
     goals.extend(above(full, (alone, Some(Budget::A)), [0.0; 3], "over stand-alone, equal total compute, full budget"));
-    goals.extend(above(small, (alone, Some(Budget::A)), [1.0; 3], "over stand-alone, equal total compute, small budget"));
+    goals.extend(above(
+        small,
+        (alone, Some(Budget::A)),
+        [1.0; 3],
+        "over stand-alone, equal total compute, small budget",
+    ));
     goals.extend(above(
         full,
         (alone, Some(Budget::B)),
@@ -94,6 +99,25 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
             None => Goal { what, needed: String::new(), found: found.map(|found| format!("{found:.2}")), met: None },
         }
     }));
+    goals
+}
+
+/// Other networks: each level against the same network trained without masks.
+pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for nested in groups.iter().filter(|group| group.key.method == Method::Nested) {
+        let same = |group: &&Group<'_>| {
+            group.key.method == Method::Dense
+                && group.key.network == nested.key.network
+                && group.key.width == nested.key.width
+        };
+        let dense = groups.iter().find(same).and_then(|group| group.at(0.0)).map(Cell::top1);
+        for (level, limit) in LEVELS.into_iter().zip([1.5, 1.0, 0.7]) {
+            let found = nested.at(level).map(Cell::top1).zip(dense).map(|(nested, dense)| dense - nested);
+            let what = format!("{} nested below dense, at {level:.0} %", nested.key.network);
+            goals.push(Goal::at_most(what, limit, found, " points"));
+        }
+    }
     goals
 }
 
@@ -172,9 +196,7 @@ fn monotone(full: &[Group<'_>]) -> Option<Goal> {
 
 fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
     let two = full.iter().find(|group| {
-        group.key.method == Method::Nested
-            && group.key.block == BlockOption::OneByTwo
-            && group.key.variant.is_none()
+        group.key.method == Method::Nested && group.key.block == BlockOption::OneByTwo && group.key.variant.is_none()
     });
     let nested = plain(full, Method::Nested, None);
     let goal = |(level, limit): (f64, f64)| {

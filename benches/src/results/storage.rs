@@ -1,5 +1,10 @@
 //! One nested file against the files of its levels as networks of their own, in the same format.
-use crate::{error::Error, options::BlockOption, random, table::{Table, grouped}};
+use crate::{
+    error::Error,
+    options::BlockOption,
+    random,
+    table::{Table, grouped},
+};
 use nested_csr::{Profile, TensorShape};
 use nested_mask::{Ladder, nn};
 
@@ -49,7 +54,8 @@ pub fn ratios() -> Result<Vec<Ratio>, Error> {
 
 /// The bytes as a table.
 pub fn table(ratios: &[Ratio]) -> Table {
-    let mut table = Table::new(["network", "nested, one file", "alone 90 %", "alone 80 %", "alone 70 %", "all alone", "ratio"]);
+    let mut table =
+        Table::new(["network", "nested, one file", "alone 90 %", "alone 80 %", "alone 70 %", "all alone", "ratio"]);
     for ratio in ratios {
         let alone = ratio.alone.iter().map(|&bytes| grouped(bytes as u64));
         let sum = ratio.alone.iter().sum::<usize>();

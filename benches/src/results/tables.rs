@@ -7,7 +7,7 @@ use super::{
 use crate::{
     experiment::{
         record::{Finished, Record, Unit},
-        settings::{Suite, Training},
+        settings::{MaskingName, Suite, Training},
     },
     table::{Table, grouped},
 };
@@ -16,7 +16,9 @@ use std::fmt::Write;
 /// The whole document.
 pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], storage: &[Ratio]) -> String {
     let small = groups(comparison, Suite::Small);
-    let goals = goals::all(comparison, full, &small, storage);
+    let others = groups(comparison, Suite::Networks);
+    let mut goals = goals::all(comparison, full, &small, storage);
+    goals.extend(goals::networks(&others));
     let mut sections = vec![
         INTRODUCTION.to_owned(),
         origin(comparison),
@@ -28,8 +30,9 @@ pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], stor
         sections.push("![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned());
     }
     sections.push(section("## Small budget\n", &small));
+    sections.push(section("## Other networks\n", &others));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
-    sections.push(format!("## Learning rates\n\n{RATES}\n\n{}", rates(comparison)));
+    sections.push(format!("## Learning rates\n\n{RATES}{}\n\n{}", at_ends(comparison, full), rates(comparison)));
     if let Some(table) = widths(comparison) {
         sections.push(format!("## Widths of the slimmable network\n\n{WIDTHS}\n\n{table}"));
     }
@@ -86,7 +89,12 @@ fn origin(record: &Record) -> String {
         }
         found.join(", ")
     };
-    let _ = write!(text, "Machine: {}. Commits (`+`: with changes): {}. ", listed(|run| &run.machine), listed(|run| &run.commit));
+    let _ = write!(
+        text,
+        "Machine: {}. Commits (`+`: with changes): {}. ",
+        listed(|run| &run.machine),
+        listed(|run| &run.commit)
+    );
     if let Some(compiler) = &record.compiler {
         let _ = write!(text, "Instructions: Cortex-M7 in QEMU, {compiler}. ");
     }
@@ -105,7 +113,7 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
         text,
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and \
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has \
-         them. {:?} at width {}.\n",
+         them. {} at width {}.\n",
         first.network, first.width
     );
     text + &results(groups).to_string()
@@ -114,6 +122,7 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
 fn results(groups: &[Group<'_>]) -> Table {
     let mut table = Table::new([
         "method",
+        "network",
         "sparsity %",
         "seeds",
         "passes",
@@ -139,6 +148,7 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
     let maybe = |value: Option<f64>, text: &dyn Fn(f64) -> String| value.map_or("–".to_owned(), text);
     vec![
         group.key.name(),
+        group.key.network.to_string(),
         format!("{:.0}", cell.sparsity),
         cell.rows.len().to_string(),
         whole(cell.mean(|row| row.passes as f64)),
@@ -177,13 +187,31 @@ fn widths(record: &Record) -> Option<Table> {
     Some(table)
 }
 
+fn grid(record: &Record) -> Vec<f64> {
+    let tuning = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune);
+    let mut rates: Vec<f64> = tuning.map(|run| run.settings.training.learning_rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    rates
+}
+
+/// Names the methods that a wider grid might serve better.
+fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
+    let grid = grid(record);
+    let rate = |group: &Group<'_>| group.cells.first().map(|cell| cell.mean(|row| row.learning_rate));
+    let ends = |group: &&Group<'_>| rate(group).is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)));
+    let names: Vec<String> = groups.iter().filter(ends).map(|group| group.key.name()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" At an end of the grid, so that a wider one might serve them better: {}.", names.join("; "))
+}
+
 /// The grid of learning rates.
 fn rates(record: &Record) -> Table {
     let tuning: Vec<&Finished> = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune).collect();
-    let mut rates: Vec<f64> = tuning.iter().map(|run| run.settings.training.learning_rate).collect();
-    rates.sort_by(f64::total_cmp);
-    rates.dedup();
-    let mut table = Table::new(["network".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
+    let rates = grid(record);
+    let mut table = Table::new(["trained".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
     let mut shown: Vec<String> = Vec::new();
     for run in &tuning {
         let name = untuned(run);
@@ -204,7 +232,8 @@ fn rates(record: &Record) -> Table {
 fn untuned(run: &Finished) -> String {
     let training = Training { learning_rate: 0.0, ..run.settings.training.clone() };
     let levels: Vec<String> = training.ladder.iter().map(f64::to_string).collect();
-    format!("{} {} %, {} epochs", run.settings.method.name(), levels.join("/"), training.epochs)
+    let what = if training.masking == MaskingName::Slimmable { "channels left out" } else { "sparse" };
+    format!("{} {} % {what}, {} epochs", run.settings.method.name(), levels.join("/"), training.epochs)
 }
 
 fn accuracies(record: &Record, run: &Finished) -> String {
