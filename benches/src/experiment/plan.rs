@@ -423,3 +423,112 @@ impl Builder<'_> {
         self.runs(suite, kind, seed).into_iter().map(planned).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::record::{Finished, Row, id};
+
+    fn scale() -> Scale {
+        Scale {
+            network: NetworkName::ResNet8,
+            width: 0.5,
+            ladder: vec![90.0, 70.0],
+            batch: 32,
+            epochs: 4,
+            small_epochs: 2,
+            small_images: 100,
+            seeds: 2,
+            rates: vec![0.1, 0.2, 0.4],
+            others: Vec::new(),
+            other_epochs: 1,
+        }
+    }
+
+    fn images() -> Images {
+        let shape = nested_csr::TensorShape { channels: 1, height: 1, width: 1 };
+        let set = |count: usize| {
+            let labels = (0..count).map(|image| (image % 2) as u8).collect();
+            nested_mask::train::Dataset::new(shape, 2, vec![0; count], labels).unwrap()
+        };
+        Images::new(crate::data::Split { name: "numbers".to_owned(), train: set(200), test: set(20) })
+    }
+
+    /// A record in which each of these runs has one row a level, as accurate as `top1` says; `None` is a failure.
+    fn record(runs: &[Settings], top1: impl Fn(&Settings) -> Option<f64>) -> Record {
+        let mut record = Record::default();
+        for settings in runs {
+            let accuracy = top1(settings);
+            record.runs.push(Finished {
+                id: id(settings),
+                settings: settings.clone(),
+                train_seconds: None,
+                failed: accuracy.is_none().then(|| "loss".to_owned()),
+                commit: String::new(),
+                machine: String::new(),
+            });
+            record
+                .rows
+                .extend(accuracy.map(|accuracy| Row { top1_int8: accuracy, ..Row::example(settings, &id(settings)) }));
+        }
+        record
+    }
+
+    #[test]
+    fn the_rate_of_the_best_mean_is_taken_and_a_failed_rate_is_not() {
+        let (scale, images) = (scale(), images());
+        let tuning = Builder { scale: &scale, images: &images, widths: &[] }.tuning(Kind::StandAlone(Budget::A));
+        assert_eq!(tuning.len(), 6);
+        let top1 = |settings: &Settings| match (settings.training.learning_rate, settings.training.ladder[0]) {
+            (0.1, _) => Some(80.0),
+            (0.2, 90.0) => Some(70.0),
+            (0.2, _) => Some(91.0),
+            (_, 90.0) => Some(99.0),
+            _ => None,
+        };
+        assert_eq!(best_rate(&record(&tuning, top1), &tuning), Some(0.2));
+        assert_eq!(best_rate(&record(&tuning[..5], top1), &tuning), None);
+        assert_eq!(best_rate(&record(&tuning, |_| None), &tuning), None);
+    }
+
+    #[test]
+    fn stand_alone_networks_share_the_passes_at_one_budget_and_have_them_each_at_the_other() {
+        let (scale, images) = (scale(), images());
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let passes = |kind| -> Vec<u64> {
+            builder.runs(Suite::Full, kind, 1).iter().map(|settings| settings.training.passes()).collect()
+        };
+        let [nested] = passes(Kind::Nested)[..] else { panic!("one training") };
+        assert_eq!(passes(Kind::StandAlone(Budget::A)), [nested / 2; 2]);
+        assert_eq!(passes(Kind::StandAlone(Budget::B)), [nested; 2]);
+        assert_eq!(passes(Kind::Dense), [nested]);
+    }
+
+    #[test]
+    fn rates_are_tuned_without_the_test_images_and_before_they_are_used() {
+        let (scale, images) = (scale(), images());
+        let plan = compare(&scale, &images, &[]);
+        for (index, planned) in plan.iter().enumerate() {
+            for tuning in &planned.tuned_on {
+                assert_eq!(tuning.training.measured, Measured::Validation);
+                assert!(plan[..index].iter().any(|earlier| earlier.settings == *tuning), "{}", tuning.name());
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_the_ablation_have_the_default_s_passes_and_differ_from_it() {
+        let scale = Scale { ladder: vec![90.0, 80.0, 70.0], small_epochs: 9, seeds: 1, ..scale() };
+        let images = images();
+        let plan = ablate(&scale, &images);
+        let runs: Vec<&Settings> = plan.iter().map(|planned| &planned.settings).collect();
+        let default = runs.iter().find(|settings| settings.variant.as_deref() == Some("default")).unwrap();
+        for settings in runs.iter().filter(|settings| settings.suite == Suite::Ablation && settings != &default) {
+            assert_eq!(settings.training.passes(), default.training.passes(), "{}", settings.name());
+            assert_ne!(
+                Settings { variant: None, ..(**settings).clone() },
+                Settings { variant: None, ..(**default).clone() }
+            );
+        }
+    }
+}

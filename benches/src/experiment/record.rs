@@ -171,3 +171,49 @@ impl Store {
 pub fn id(settings: &Settings) -> String {
     file_stem(settings.method.name(), settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Row {
+        /// The densest level of a run, with figures that mean nothing.
+        pub fn example(settings: &Settings, run: &str) -> Row {
+            let training = &settings.training;
+            Row {
+                run: run.to_owned(),
+                suite: settings.suite,
+                method: settings.method,
+                budget: settings.budget,
+                variant: settings.variant.clone(),
+                network: training.network,
+                width: training.width,
+                block: training.block,
+                allocation: training.allocation,
+                measured: training.measured,
+                seed: training.seed,
+                level: training.ladder.len(),
+                sparsity: settings.sparsity(training.ladder.len()),
+                stored: 1.0,
+                passes: training.passes(),
+                learning_rate: training.learning_rate,
+                top1_float: 90.0,
+                top1_int8: 90.0,
+                file_bytes: 2,
+                prefix_bytes: 1,
+                nonzero_macs: 1,
+                m7_instructions: None,
+                host_ms: None,
+            }
+        }
+    }
+
+    /// What was added to the settings later may not turn old runs into other ones.
+    #[test]
+    fn a_run_of_an_old_file_is_found_and_written_as_it_was() {
+        let old = r#"{"suite":"tune","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,80.0,70.0],"block":"1x1","allocation":"uniform","measured":"validation","images":40000,"epochs":9,"batch":64,"learning_rate":0.2,"seed":1}}"#;
+        let settings: Settings = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), old);
+        assert_eq!(id(&settings), "nested-b72ab96a");
+    }
+}

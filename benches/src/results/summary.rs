@@ -146,3 +146,24 @@ pub fn plain<'g, 'a>(groups: &'g [Group<'a>], method: Method, budget: Option<Bud
             && key.allocation == AllocationName::Uniform
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::settings::Settings;
+
+    #[test]
+    fn seeds_are_one_cell_and_levels_come_sparsest_first() {
+        let text = r#"{"suite":"full","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,70.0],"block":"1x1","allocation":"uniform","measured":"test","images":9,"epochs":9,"batch":3,"learning_rate":0.2,"seed":1}}"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        let row = |seed, sparsity, top1_int8| Row { seed, sparsity, top1_int8, ..Row::example(&settings, "run") };
+        let rows = vec![row(1, 70.0, 90.0), row(1, 90.0, 80.0), row(2, 70.0, 92.0), row(3, 70.0, 94.0)];
+        let record = Record { rows, ..Record::default() };
+        let groups = groups(&record, Suite::Full);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].cells.iter().map(|cell| cell.sparsity).collect::<Vec<_>>(), [90.0, 70.0]);
+        let spread = |sparsity| groups[0].at(sparsity).unwrap().spread(|row| row.top1_int8);
+        assert_eq!([spread(90.0), spread(70.0)], ["80.00", "92.00 ± 2.00"]);
+        assert!(plain(&groups, Method::Nested, None).is_some() && plain(&groups, Method::Dense, None).is_none());
+    }
+}
