@@ -7,6 +7,7 @@ mod origin;
 pub mod plan;
 pub mod record;
 pub mod settings;
+mod training;
 
 use crate::error::Error;
 use execute::Folder;
