@@ -7,6 +7,7 @@ pub mod mask;
 pub mod nn;
 pub mod quant;
 pub mod routing;
+pub mod saliency;
 pub mod schedule;
 pub mod train;
 
@@ -15,3 +16,4 @@ pub use ladder::{Ladder, LadderError};
 pub use mask::{MaskError, NestedMask};
 pub use nested_csr::{Block, Level};
 pub use routing::{Routing, RoutingError, RoutingMatrix};
+pub use saliency::Saliency;

@@ -1,6 +1,6 @@
 //! What a training run is determined by.
 use super::TrainError;
-use crate::{Allocation, Ladder, Routing, schedule::Ramp};
+use crate::{Allocation, Ladder, Routing, Saliency, schedule::Ramp};
 use nested_csr::Block;
 
 /// Light changes of the training images, drawn anew each epoch.
@@ -46,6 +46,16 @@ pub enum Masking {
     Slimmable,
 }
 
+/// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest
+/// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regrowth {
+    /// Share of the training after which supports are frozen.
+    pub until: f64,
+    /// The share exchanged at first, in `[0, 1]`.
+    pub share: f64,
+}
+
 /// All that determines a training run, besides the network and the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -55,6 +65,10 @@ pub struct Config {
     pub masking: Masking,
     /// How the ladder's sparsities are spread over the layers.
     pub allocation: Allocation,
+    /// What a weight is worth when the weights of a layer are ranked.
+    pub saliency: Saliency,
+    /// Whether supports change after the ramp.
+    pub regrowth: Option<Regrowth>,
     /// The block that is pruned as one.
     pub block: Block,
     /// Passes over the training images.
@@ -95,6 +109,8 @@ impl Default for Config {
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
             masking: Masking::Nested,
             allocation: Allocation::Uniform,
+            saliency: Saliency::Magnitude,
+            regrowth: None,
             block: Block::OneByOne,
             epochs: 80,
             batch: 64,
@@ -142,7 +158,19 @@ impl Config {
                 ("distillation.temperature", temperature, temperature > 0.0 && temperature.is_finite(), POSITIVE),
             ]
         });
-        match rules.into_iter().chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
+        let of_regrowth = self.regrowth.map(|Regrowth { until, share }| {
+            [
+                ("regrowth.until", until, (0.0..=1.0).contains(&until), FRACTION),
+                ("regrowth.share", share, (0.0..=1.0).contains(&share), FRACTION),
+            ]
+        });
+        let exponent = match self.allocation {
+            Allocation::PerInstruction { exponent } => exponent,
+            _ => 1.0,
+        };
+        let of_allocation = [("allocation.exponent", exponent, (0.0..=1.0).contains(&exponent), FRACTION)];
+        let rules = rules.into_iter().chain(of_regrowth.into_iter().flatten()).chain(of_allocation);
+        match rules.chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
             Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
             None => Ok(self.routing.check(self.ladder.levels().number())?),
         }

@@ -150,9 +150,7 @@ impl Trained {
                 layer.norms = vec![norm; ladder.levels().number()];
             }
         }
-        if !ladder.is_dense() {
-            ranking::by_magnitude(&mut pruned, allocation, 1.0)?;
-        }
+        ranking::by_magnitude(&mut pruned, allocation)?;
         Ok(pruned)
     }
 

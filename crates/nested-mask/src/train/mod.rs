@@ -11,7 +11,7 @@ mod step;
 mod trained;
 mod trainer;
 
-pub use config::{Augmentation, Config, Distillation, Masking};
+pub use config::{Augmentation, Config, Distillation, Masking, Regrowth};
 pub use dataset::{Dataset, DatasetError};
 pub use error::TrainError;
 pub use trained::{Normalization, Trained};

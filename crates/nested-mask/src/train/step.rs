@@ -1,5 +1,5 @@
 //! One training step: the passes of its levels, then the descent.
-use super::{Distillation, Masking, TrainError, Trainer, optimizer::Rates};
+use super::{Distillation, Masking, TrainError, Trainer, optimizer::Rates, ranking};
 use crate::{
     RoutingMatrix,
     nn::{Learning, Loss, Parameters, Passes, Statistics},
@@ -11,6 +11,17 @@ use nested_csr::Level;
 /// Share of a running statistic that a step keeps.
 const KEEP: f32 = 0.9;
 
+/// Where a step is, and what it does besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The step of its epoch, from 0.
+    pub(super) step: usize,
+    /// Share of the training that is done.
+    pub(super) share: f64,
+    /// Share of the supports that it exchanges.
+    pub(super) regrows: Option<f64>,
+}
+
 impl Trainer {
     /// The passes of the levels that the routing uses, then the descent. Returns the mean loss of the levels, the images that
     /// were right, over all of them, and how many levels that were.
@@ -18,9 +29,9 @@ impl Trainer {
         &mut self,
         labels: &[u8],
         routing: &RoutingMatrix,
-        share: f64,
-        step: usize,
+        moment: Moment,
     ) -> Result<(Loss, usize), TrainError> {
+        let share = moment.share;
         let rates = self.rates(share);
         let rounded = (share >= self.config.int8_from).then(|| {
             let mut rounded = self.trained.parameters.clone();
@@ -43,15 +54,21 @@ impl Trainer {
         let mut sum = Loss { mean: 0.0, right: 0 };
         self.optimizer.start();
         for &level in &levels {
-            let loss = self.pass(labels, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), step)?;
+            let loss = self.pass(labels, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), moment)?;
             if distillation.is_some() && level == densest {
                 teacher = Some(self.passes.all_logits());
             }
             remember_statistics(&self.passes, &mut self.trained.parameters, level);
+            if self.watches_saliency(share) {
+                self.remember_saliency();
+            }
             self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), rates);
             sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
         }
         self.optimizer.step(&mut self.trained.parameters, routing, rates);
+        if let Some(exchanged) = moment.regrows {
+            self.regrow(exchanged).map_err(|error| ranking::at_step(error, self.epoch, moment.step))?;
+        }
         let used = levels.len().max(1);
         Ok((Loss { mean: sum.mean / used as f64, ..sum }, used))
     }
@@ -72,12 +89,14 @@ impl Trainer {
         level: Level,
         rounded: Option<&Parameters<f32>>,
         teacher: Option<(Distillation, &[f32])>,
-        step: usize,
+        moment: Moment,
     ) -> Result<Loss, TrainError> {
         let spread = (self.config.label_smoothing / self.trained.network.classes() as f64) as f32;
         let label = 1.0 - self.config.label_smoothing as f32 + spread;
         let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
-        let learning = if self.config.masking == Masking::Dsnn { Learning::All } else { Learning::Support };
+        let all =
+            self.config.masking == Masking::Dsnn || moment.regrows.is_some() || self.watches_saliency(moment.share);
+        let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
         self.passes.forward(parameters, level, Statistics::Batch);
@@ -86,7 +105,7 @@ impl Trainer {
             loss = self.passes.distil(loss, teacher, mix, temperature);
         }
         if !loss.mean.is_finite() {
-            return Err(self.not_finite(loss.mean, step));
+            return Err(self.not_finite(loss.mean, moment.step));
         }
         self.passes.backward(parameters, level, &mut self.gradient);
         Ok(loss)

@@ -5,11 +5,13 @@ use super::{
     measure::{self, on_a_worker},
     optimizer::Optimizer,
     ranking,
+    step::Moment,
 };
 use crate::{
     nn::{Gradient, Network, Parameters, Passes},
     quant,
 };
+use ndarray::Array2;
 use nested_csr::Level;
 use rand::seq::SliceRandom;
 
@@ -70,6 +72,8 @@ pub struct Trainer {
     pub(super) config: Config,
     pub(super) trained: Trained,
     pub(super) optimizer: Optimizer,
+    /// Means of the first-order saliency of the sparse layers, when that ranks.
+    pub(super) saliency: Vec<Option<Array2<f32>>>,
     pub(super) epoch: usize,
     pub(super) passes: Passes<f32>,
     pub(super) gradient: Gradient<f32>,
@@ -84,22 +88,23 @@ impl Trainer {
         config.check()?;
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
         let parameters = Parameters::random(&network, config.ladder.levels(), seed);
+        let trained = Trained {
+            network,
+            parameters,
+            ladder: config.ladder.clone(),
+            block: config.block,
+            normalization: Normalization { mean: 0, deviation: 1.0 },
+        };
         let mut trainer = Trainer {
-            optimizer: Optimizer::new(&parameters, config.masking),
-            passes: Passes::new(&network, config.batch),
-            gradient: Gradient::zeros(&parameters),
-            trained: Trained {
-                network,
-                parameters,
-                ladder: config.ladder.clone(),
-                block: config.block,
-                normalization: Normalization { mean: 0, deviation: 1.0 },
-            },
+            saliency: Trainer::no_saliency(&trained, config.saliency),
+            optimizer: Optimizer::new(&trained.parameters, config.masking),
+            passes: Passes::new(&trained.network, config.batch),
+            gradient: Gradient::zeros(&trained.parameters),
+            trained,
             config,
             epoch: 0,
         };
-        let (masking, allocation) = (trainer.config.masking, trainer.config.allocation);
-        ranking::begin(&mut trainer.trained, masking, allocation, trainer.config.ramp.factor(0.0))?;
+        trainer.begin_masks()?;
         Ok(trainer)
     }
 
@@ -147,9 +152,9 @@ impl Trainer {
         let levels = self.config.ladder.levels().number();
         let mut report = EpochReport { epoch: self.epoch + 1, loss: 0.0, accuracy: 0.0, passes: 0 };
         for (step, images) in order.chunks_exact(batch).enumerate() {
-            let done = self.epoch * steps + step;
-            let share = done as f64 / (self.config.epochs * steps) as f64;
-            if self.ranks_at(done, self.config.epochs * steps) {
+            let (done, all) = (self.epoch * steps + step, self.config.epochs * steps);
+            let share = done as f64 / all as f64;
+            if self.ranks_at(done, all) {
                 self.rank(share).map_err(|error| ranking::at_step(error, self.epoch, step))?;
             }
             let change = || Change::draw(self.config.augmentation, dataset.shape, &mut changes);
@@ -158,7 +163,7 @@ impl Trainer {
             let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
             let (loss, used) = on_a_worker(|| {
                 measure::load(&mut self.passes, self.trained.normalization, dataset, images, &changes);
-                self.step(&labels, &routing, share, step)
+                self.step(&labels, &routing, Moment { step, share, regrows: self.regrows(done, all) })
             })?;
             report.loss += loss.mean / steps as f64;
             report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
@@ -206,22 +211,5 @@ impl Trainer {
             self.trained.normalization = Normalization::of(&dataset.pixels);
         }
         Ok(dataset.len() / self.config.batch)
-    }
-
-    /// Whether weights are ranked before step `done` (from 0) of `all`: now and then while sparsity grows, and a last time
-    /// when it has its final value.
-    fn ranks_at(&self, done: usize, all: usize) -> bool {
-        if self.config.masking == Masking::Slimmable {
-            return false;
-        }
-        let end = self.config.ramp.end * all as f64;
-        let grows = (done as f64) < end || self.config.masking == Masking::Dsnn;
-        grows && done.is_multiple_of(self.config.rank_every) || !grows && (done == 0 || ((done - 1) as f64) < end)
-    }
-
-    /// Masks of the sparsities that hold at this moment.
-    fn rank(&mut self, share: f64) -> Result<(), TrainError> {
-        let factor = self.config.ramp.factor(share);
-        ranking::by_magnitude(&mut self.trained, self.config.allocation, factor)
     }
 }
