@@ -1,6 +1,7 @@
 //! What determines a run of an experiment, down to the last figure.
 pub use super::training::{
-    AllocationName, DistillationFrom, Growth, MaskingName, Measured, NetworkName, RoutingName, Training, ladder,
+    AllocationName, DistillationFrom, Growth, MaskingName, Measured, NetworkName, RegrowthUntil, RoutingName, Training,
+    ladder,
 };
 use crate::options::BlockOption;
 use serde::{Deserialize, Serialize};

@@ -2,10 +2,10 @@
 use crate::{error::Error, options::BlockOption};
 use nested_csr::TensorShape;
 use nested_mask::{
-    Allocation, Ladder, LadderError, Routing, RoutingError, RoutingMatrix,
+    Allocation, Ladder, LadderError, Routing, RoutingError, RoutingMatrix, Saliency,
     nn::{self, Network, NetworkError},
     schedule::Ramp,
-    train::{Augmentation, Config, Distillation, Masking, TrainError},
+    train::{Augmentation, Config, Distillation, Masking, Regrowth, TrainError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,11 @@ impl std::fmt::Display for NetworkName {
 pub enum AllocationName {
     Uniform,
     Erk,
+    Global,
+    /// [`Allocation::PerInstruction`] with exponent ½.
+    PerRootInstruction,
+    /// With exponent 1.
+    PerInstruction,
 }
 
 /// How the gradients of the levels reach the rings; see [`Routing`].
@@ -184,6 +189,20 @@ pub struct Training {
     /// Sides of erased rectangles, at most; 0: none.
     #[serde(default, skip_serializing_if = "is_zero_pixels")]
     pub erase: u8,
+    /// Whether weights are ranked by weight times gradient instead of magnitude.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_gradient: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regrowth: Option<RegrowthUntil>,
+}
+
+/// Exchange of weights after the ramp; see [`Regrowth`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegrowthUntil {
+    /// Share of the training after which supports are frozen.
+    pub until: f64,
+    /// The share of the weights exchanged at first.
+    pub share: f64,
 }
 
 /// In-place distillation; see [`Distillation`].
@@ -238,6 +257,9 @@ impl Training {
             allocation: match self.allocation {
                 AllocationName::Uniform => Allocation::Uniform,
                 AllocationName::Erk => Allocation::ErdosRenyiKernel,
+                AllocationName::Global => Allocation::Global,
+                AllocationName::PerRootInstruction => Allocation::PerInstruction { exponent: 0.5 },
+                AllocationName::PerInstruction => Allocation::PerInstruction { exponent: 1.0 },
             },
             epochs: self.epochs,
             batch: self.batch,
@@ -250,6 +272,8 @@ impl Training {
                 mix: from.mix,
                 temperature: from.temperature,
             }),
+            saliency: if self.by_gradient { Saliency::FirstOrder } else { Saliency::Magnitude },
+            regrowth: self.regrowth.map(|regrowth| Regrowth { until: regrowth.until, share: regrowth.share }),
             label_smoothing: self.label_smoothing,
             int8_from: self.int8_from,
             augmentation: Augmentation { flip: self.flip, erase: self.erase, ..defaults.augmentation },

@@ -84,6 +84,7 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
     goals.extend(quantised(full));
     goals.extend(monotone(full));
     goals.extend(blocks(full));
+    goals.extend(automatic(full));
     goals.push(frontier(full));
     goals.push(Goal::at_most(
         "time of one nested training / a dense one with the same image passes".to_owned(),
@@ -145,8 +146,8 @@ fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3]
 fn over_pruning(full: &[Group<'_>]) -> Goal {
     let at = |group: &Group<'_>| group.at(LEVELS[0]).map(Cell::top1);
     let pruned = full.iter().filter(|group| {
-        let recalibrated = |name: &&str| group.key.variant.as_deref() == Some(name);
-        group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(&name))
+        let recalibrated = |name: &str| group.key.variant.as_deref() == Some(name);
+        group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(name))
     });
     let best = pruned.filter_map(at).max_by(f64::total_cmp);
     let found = plain(full, Method::Nested, None).and_then(at).zip(best).map(|(nested, pruned)| nested - pruned);
@@ -207,6 +208,44 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
     LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
 }
 
+/// Automatic allocation against ERK: as accurate at the same instructions, which ERK's curve, straight between its levels,
+/// says; a level beyond the curve's ends is compared with the nearest end.
+fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
+    let spread = |allocation| {
+        full.iter().find(|group| {
+            group.key.method == Method::Nested && group.key.allocation == allocation && group.key.variant.is_none()
+        })
+    };
+    let curve = spread(AllocationName::Erk).map(points).unwrap_or_default();
+    let automatic = spread(AllocationName::PerRootInstruction);
+    let goal = |level| {
+        let cell = automatic.and_then(|group| group.at(level));
+        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");
+        Goal::at_least(what, 0.0, found, " points")
+    };
+    LEVELS.map(goal).into()
+}
+
+/// Instructions and accuracy of each level that was counted.
+fn points(group: &Group<'_>) -> Vec<(f64, f64)> {
+    group.cells.iter().filter_map(|cell| Some((cell.instructions()?, cell.top1()))).collect()
+}
+
+/// A curve's accuracy at a cost; `None` without a curve.
+fn at_cost(curve: &[(f64, f64)], cost: f64) -> Option<f64> {
+    let (first, last) = (curve.first()?, curve.last()?);
+    let between = curve.windows(2).find(|pair| (pair[0].0..=pair[1].0).contains(&cost));
+    Some(match between {
+        Some(pair) => {
+            let [(c0, a0), (c1, a1)] = [pair[0], pair[1]];
+            a0 + (a1 - a0) * (cost - c0) / (c1 - c0).max(f64::MIN_POSITIVE)
+        }
+        None if cost < first.0 => first.1,
+        None => last.1,
+    })
+}
+
 /// No point of dynamic pruning, DSNN, slimmable or stand-alone at budget (a) is above and left of the nested curve in
 /// accuracy against instructions.
 fn frontier(full: &[Group<'_>]) -> Goal {
@@ -262,5 +301,7 @@ mod tests {
         assert!(is_above(&curve, (1.5, 90.6)));
         assert!(!is_above(&curve, (1.5, 89.9)));
         assert!(!is_above(&curve, (3.0, 92.0)));
+        assert_eq!([0.5, 1.0, 1.5, 9.0].map(|cost| at_cost(&curve, cost)), [90.0, 90.0, 90.5, 91.0].map(Some));
+        assert_eq!(at_cost(&[], 1.0), None);
     }
 }

@@ -49,6 +49,9 @@ impl Key {
         let allocation = match self.allocation {
             AllocationName::Uniform => "",
             AllocationName::Erk => ", ERK",
+            AllocationName::Global => ", global",
+            AllocationName::PerRootInstruction => ", automatic",
+            AllocationName::PerInstruction => ", automatic (exponent 1)",
         };
         let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(", {variant}"));
         format!("{}{block}{budget}{allocation}{variant}", self.method.name())

@@ -3,7 +3,7 @@ use super::{Builder, Planned, Scale, given, kinds::Kind};
 use crate::{
     experiment::{
         images::Images,
-        settings::{AllocationName, DistillationFrom, Growth, RoutingName, Settings, Suite, Training},
+        settings::{AllocationName, DistillationFrom, Growth, RegrowthUntil, RoutingName, Settings, Suite, Training},
     },
     options::BlockOption,
 };
@@ -81,6 +81,17 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         distilled("distillation: last quarter", 0.75),
         changed("block: 1×2", |training| training.block = BlockOption::OneByTwo),
         changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
+        changed("allocation: global", |training| training.allocation = AllocationName::Global),
+        changed("allocation: per instruction, exponent ½", |training| {
+            training.allocation = AllocationName::PerRootInstruction;
+        }),
+        changed("allocation: per instruction, exponent 1", |training| {
+            training.allocation = AllocationName::PerInstruction;
+        }),
+        changed("saliency: weight times gradient", |training| training.by_gradient = true),
+        changed("regrowth: 20 % at first, until three quarters", |training| {
+            training.regrowth = Some(RegrowthUntil { until: 0.75, share: 0.2 });
+        }),
         grown("schedule: full sparsity from the start", 0.0),
         grown("schedule: ramp over a quarter", 0.25),
         grown("schedule: ramp over three quarters", 0.75),

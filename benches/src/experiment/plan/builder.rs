@@ -4,7 +4,7 @@ use crate::{
     experiment::{
         images::Images,
         record::Width,
-        settings::{AllocationName, Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
+        settings::{Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
     },
     options::BlockOption,
 };
@@ -42,7 +42,7 @@ impl Builder<'_> {
     fn ladders(&self, kind: Kind) -> Vec<Vec<f64>> {
         let ladder = &self.scale.ladder;
         match kind {
-            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk | Kind::Dsnn => vec![ladder.clone()],
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) | Kind::Dsnn => vec![ladder.clone()],
             Kind::StandAlone(_) => ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
             Kind::Pruned { dense: false, .. } => vec![ladder[ladder.len() - 1..].to_vec()],
             Kind::Dense | Kind::Pruned { dense: true, .. } => vec![vec![0.0]],
@@ -66,7 +66,7 @@ impl Builder<'_> {
             width: scale.width,
             ladder,
             block: if kind == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne },
-            allocation: if kind == Kind::NestedErk { AllocationName::Erk } else { AllocationName::Uniform },
+            allocation: kind.allocation(),
             measured,
             images: images.min(self.images.train()),
             epochs: (epochs / share).max(1),
@@ -81,6 +81,8 @@ impl Builder<'_> {
             int8_from: 1.0,
             flip: false,
             erase: 0,
+            by_gradient: false,
+            regrowth: None,
         }
     }
 

@@ -6,8 +6,12 @@ use super::{
 use crate::experiment::{
     images::Images,
     record::Width,
-    settings::{Budget, Suite},
+    settings::{AllocationName, Budget, Suite},
 };
+
+/// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
+const SPREAD: [Kind; 2] =
+    [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::PerRootInstruction)];
 
 /// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
 pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
@@ -50,7 +54,7 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
         }
     }
     for seed in 1..=scale.seeds {
-        plan.extend(tuned(&[Kind::NestedErk], Suite::Full, seed));
+        plan.extend(tuned(&SPREAD, Suite::Full, seed));
     }
     for &(network, width) in &scale.others {
         for mut planned in tuned(&[Kind::Nested, Kind::Dense], Suite::Networks, 1) {

@@ -1,5 +1,5 @@
 //! The rows of the comparison, as kinds of runs.
-use crate::experiment::settings::{Budget, MaskingName, Method};
+use crate::experiment::settings::{AllocationName, Budget, MaskingName, Method};
 
 /// The variants of dynamic pruning whose batch-norm statistics are measured anew.
 pub const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
@@ -10,7 +10,7 @@ const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
 pub enum Kind {
     Nested,
     NestedInPairs,
-    NestedErk,
+    NestedSpread(AllocationName),
     StandAlone(Budget),
     Pruned { dense: bool, recalibrated: bool },
     Dsnn,
@@ -29,7 +29,7 @@ impl Kind {
     /// Whose learning rate it takes.
     pub fn tuned_as(self) -> Kind {
         match self {
-            Kind::NestedInPairs | Kind::NestedErk => Kind::Nested,
+            Kind::NestedInPairs | Kind::NestedSpread(_) => Kind::Nested,
             Kind::Pruned { dense: false, .. } => Kind::StandAlone(Budget::B),
             Kind::Pruned { dense: true, .. } => Kind::Dense,
             kind => kind,
@@ -38,7 +38,7 @@ impl Kind {
 
     pub fn method(self) -> Method {
         match self {
-            Kind::Nested | Kind::NestedInPairs | Kind::NestedErk => Method::Nested,
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) => Method::Nested,
             Kind::StandAlone(_) => Method::StandAlone,
             Kind::Pruned { .. } => Method::DynamicPruning,
             Kind::Dsnn => Method::Dsnn,
@@ -59,6 +59,13 @@ impl Kind {
             Kind::Pruned { dense, recalibrated: true } => Some(RECALIBRATED[usize::from(dense)]),
             Kind::Pruned { dense, recalibrated: false } => Some(UNCALIBRATED[usize::from(dense)]),
             _ => None,
+        }
+    }
+
+    pub fn allocation(self) -> AllocationName {
+        match self {
+            Kind::NestedSpread(allocation) => allocation,
+            _ => AllocationName::Uniform,
         }
     }
 
