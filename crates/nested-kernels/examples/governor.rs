@@ -36,7 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for percent in [0, 20, 40, 60, 80, 95] {
         let left = deadline - deadline * percent / 100;
         match governor.densest_within(left) {
-            Some(level) => println!("{percent} % of the frame is taken: level {}, {} of {left} ns", level.number(), run(level)?),
+            Some(level) => {
+                println!("{percent} % of the frame is taken: level {}, {} of {left} ns", level.number(), run(level)?)
+            }
             None => println!("{percent} % of the frame is taken: no level fits {left} ns, the frame is dropped"),
         }
     }

@@ -26,7 +26,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for level in model.levels().up_to() {
         let (sparsity, right) = (trainer.sparsity(level), trainer.evaluate(level, &images)?);
         let bytes = model.prefix(level)?.len();
-        println!("level {}: {:.0} % sparse, {:.0} % right, {bytes} bytes", level.number(), 100.0 * sparsity, 100.0 * right);
+        println!(
+            "level {}: {:.0} % sparse, {:.0} % right, {bytes} bytes",
+            level.number(),
+            100.0 * sparsity,
+            100.0 * right
+        );
     }
     Ok(())
 }

@@ -49,13 +49,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn tile<const WORDS: usize>(
-        &self,
-        tile: &[[u32; WORDS]],
-        row: Requantization,
-        at: [usize; 2],
-        plane: &mut [i8],
-    ) {
+    fn tile<const WORDS: usize>(&self, tile: &[[u32; WORDS]], row: Requantization, at: [usize; 2], plane: &mut [i8]) {
         let mut sums = [[row.bias; 2]; WORDS];
         let (mut lanes, mut held) = ([1i64 << 23; WORDS], 0);
         for (gaps, weights) in self.runs.iter().take(self.count) {
