@@ -9,6 +9,7 @@ use band::{Band, Lines, Parts};
 use byte_rows::ByteRows;
 use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
 use pack::Pairing;
+use pointwise::Pointwise;
 use walk::Walk;
 
 /// `global_asm!` for a core with the DSP extension. The assembler takes it for granted on Armv7E-M; on Armv8-M, where the
@@ -28,6 +29,7 @@ mod clamp;
 mod fully_connected;
 mod ops;
 mod pack;
+mod pointwise;
 mod table;
 mod walk;
 
@@ -68,6 +70,9 @@ pub(crate) fn convolution(
             Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
         };
     }
+    if let Some(layer) = Pointwise::new(weights, level, geometry) {
+        return layer.convolve(parameters, input, output, scratch);
+    }
     let lines = lines(weights, level, geometry);
     match *weights {
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
@@ -98,9 +103,12 @@ pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) ->
         Weights::Sparse(matrix) => matrix.levels(),
     };
     let mut most = Scratch::default();
-    // A level chooses for itself how it pairs.
+    // A level chooses for itself how it is run.
     for level in levels.up_to() {
-        let Scratch { minimum, preferred } = scratch_words(lines(weights, level, geometry), geometry)?;
+        let Scratch { minimum, preferred } = match Pointwise::new(weights, level, geometry) {
+            Some(layer) => layer.scratch(),
+            None => scratch_words(lines(weights, level, geometry), geometry)?,
+        };
         most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
     }
     Ok(most)

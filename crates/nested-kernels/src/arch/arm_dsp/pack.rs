@@ -99,6 +99,11 @@ impl RowLayout {
     }
 }
 
+/// Packs four pixels of each column for [`Pairing::Pixels`], a column's words together.
+pub(super) fn columns_of_four(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
+    four::columns(lanes, columns, packed);
+}
+
 /// Four pixels of each lane at a time.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod four {
@@ -118,6 +123,16 @@ mod four {
             for (x, (a, b)) in a.iter().zip(b).enumerate() {
                 let at = if stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
                 words[at] = pairing.word(*a, *b);
+            }
+        }
+    }
+
+    pub(super) fn columns(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
+        let (packed, _) = packed.as_chunks_mut::<4>();
+        for (column, words) in packed.iter_mut().enumerate().take(columns) {
+            let [a, b] = lanes.map(|lane| lane.channel(column, 4));
+            for (word, (a, b)) in words.iter_mut().zip(a.iter().zip(b)) {
+                *word = Pairing::Pixels.word(*a, *b);
             }
         }
     }
