@@ -37,6 +37,9 @@ pub struct Options {
     /// Seed of the random cases
     #[arg(long, default_value_t = 1)]
     seed: u32,
+    /// Model the cycles of networks as well, with llvm-mca
+    #[arg(long)]
+    cycles: bool,
     /// Measure this model and write the cost of each of its levels into it
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only"])]
     costs: Option<PathBuf>,
@@ -225,13 +228,14 @@ fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained
 
 /// All networks' rows and the dearest switch.
 fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Result<(Vec<Row>, Option<u32>), Error> {
+    let mut cycles = if options.cycles { Some(m7::Cycles::new(firmware)?) } else { None };
     let (mut rows, mut switch) = (Vec::new(), None);
     let mut add = |measured: m7::Measured| {
         rows.extend(measured.rows);
         switch = switch.max(measured.switch);
     };
     for model in trained {
-        add(trained_network(firmware, model, options.images as usize)?);
+        add(trained_network(firmware, cycles.as_mut(), model, options.images as usize)?);
     }
     for (name, width, network) in zoo()? {
         for (block, ladder) in variants()? {
@@ -240,7 +244,7 @@ fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Resu
                 (&case.network, case.width, case.block) == (&other.network, other.width, other.block)
             };
             if !trained.iter().any(|model| same(&model.case, &case)) {
-                add(random_network(firmware, &case, &network, block, &ladder)?);
+                add(random_network(firmware, cycles.as_mut(), &case, &network, block, &ladder)?);
             }
         }
     }
@@ -285,6 +289,7 @@ fn random_case(network: &str, width: f64, block: Block, ladder: &Ladder) -> Case
 
 fn random_network(
     firmware: &Firmware,
+    cycles: Option<&mut m7::Cycles>,
     case: &Case,
     network: &Network,
     block: Block,
@@ -293,13 +298,18 @@ fn random_network(
     const SEED: u64 = 1;
     let model = random::model(network, block, ladder, Profile::Speed, SEED)?;
     let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(m7::measure_networks(firmware, case, model, &images)?)
+    Ok(m7::measure_networks(firmware, cycles, case, model, &images)?)
 }
 
 /// On test images where there are some of its size.
-fn trained_network(firmware: &Firmware, trained: &Trained, images: usize) -> Result<m7::Measured, Error> {
+fn trained_network(
+    firmware: &Firmware,
+    cycles: Option<&mut m7::Cycles>,
+    trained: &Trained,
+    images: usize,
+) -> Result<m7::Measured, Error> {
     let images = images_for(&trained.model, images)?;
-    Ok(m7::measure_networks(firmware, &trained.case, trained.model.clone(), &images)?)
+    Ok(m7::measure_networks(firmware, cycles, &trained.case, trained.model.clone(), &images)?)
 }
 
 /// The first test images that come with the program, or random ones when the model reads others.
@@ -316,7 +326,7 @@ fn images_for(model: &Model<Vec<u8>>, count: usize) -> Result<Vec<Vec<i8>>, Erro
 fn with_costs(firmware: &Firmware, case: &Case, mut model: Model<Vec<u8>>) -> Result<Model<Vec<u8>>, Error> {
     const IMAGES: usize = 4;
     let images = images_for(&model, IMAGES)?;
-    let rows = m7::measure_networks(firmware, case, model.clone(), &images)?.rows;
+    let rows = m7::measure_networks(firmware, None, case, model.clone(), &images)?.rows;
     let costs: Vec<u32> = rows.iter().filter(|row| !row.least_arena).filter_map(|row| row.instructions).collect();
     model.set_costs(&costs)?;
     Ok(model)
@@ -367,7 +377,7 @@ fn other_cores(
         let firmware = Firmware::build(board, Kernels::Dsp)?;
         let mut core = Core { layers: m7::measure_layers(&firmware, anchors)?, networks: Vec::new() };
         for model in trained {
-            core.networks.extend(trained_network(&firmware, model, IMAGES)?.rows);
+            core.networks.extend(trained_network(&firmware, None, model, IMAGES)?.rows);
         }
         let checked = m7::check_cases(&firmware, options.cases, options.seed)?;
         println!("\n## {}\n\n{checked} random cases equal the reference.\n", board.cpu);

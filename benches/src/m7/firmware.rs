@@ -123,11 +123,25 @@ impl Firmware {
     /// # Errors
     /// [`M7Error::Missing`] without QEMU, [`M7Error::Firmware`] when the program stops before its end.
     pub fn run<T: DeserializeOwned>(&self, program: Program, job: &[u8], counted: bool) -> Result<Vec<T>, M7Error> {
+        self.run_with(program, job, counted, None)
+    }
+
+    /// As [`Firmware::run`], with a plugin of QEMU.
+    pub(super) fn run_with<T: DeserializeOwned>(
+        &self,
+        program: Program,
+        job: &[u8],
+        counted: bool,
+        plugin: Option<&str>,
+    ) -> Result<Vec<T>, M7Error> {
         let path = self.folder.join(format!("{}-{}.job", program.name(), std::process::id()));
         let wrong = |error: std::io::Error| M7Error::File { path: path.clone(), problem: error.to_string() };
         let mut qemu = Command::new("qemu-system-arm");
         qemu.args(["-M", self.board.machine, "-nographic", "-monitor", "none", "-serial", "none"]);
         qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(self.elf(program));
+        if let Some(plugin) = plugin {
+            qemu.args(["-plugin", plugin]);
+        }
         if counted {
             qemu.args(["-icount", "shift=6"]);
         }

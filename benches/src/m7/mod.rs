@@ -1,6 +1,7 @@
 //! Instruction counts on Cortex-M: firmware built with what the machine has, run in QEMU, checked and compared.
 mod baseline;
 mod cases;
+mod cycles;
 mod deadline;
 mod firmware;
 mod inspect;
@@ -18,7 +19,7 @@ pub use inspect::{dsp_instructions, no_panic};
 pub use layers::{
     Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,
 };
-pub use networks::{Case, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
+pub use networks::{Case, Cycles, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
 pub use shapes::{ShapeRow, measure_shapes, print_shapes};
 pub use single::block_name;
 

@@ -1,11 +1,12 @@
 //! Whole networks: instructions, flash and SRAM of each level; logits equal to the host's.
-use super::{Firmware, M7Error, Program};
+use super::{Firmware, M7Error, Program, cycles::Blocks};
 use crate::table::{Table, grouped};
 use nested_csr::{Model, Operation, TensorId, Weights};
 use nested_kernels::Network;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
+use std::{fs, path::PathBuf};
 
 /// The reference microcontroller.
 const FLASH: usize = 2 << 20;
@@ -77,6 +78,36 @@ pub(super) struct Record {
     wrong: usize,
     /// Instructions of each, in order.
     nodes: Vec<u32>,
+    /// Not printed: see [`Cycles`].
+    #[serde(skip)]
+    modelled_cycles: Option<u64>,
+}
+
+/// The models of cycles that a firmware's runs share.
+pub struct Cycles {
+    blocks: Blocks,
+    out: PathBuf,
+}
+
+impl Cycles {
+    /// Builds what counts blocks.
+    ///
+    /// # Errors
+    /// [`M7Error::Missing`], [`M7Error::Build`].
+    pub fn new(firmware: &Firmware) -> Result<Cycles, M7Error> {
+        let elf = firmware.elf(Program::Networks);
+        let out = elf.with_extension(format!("{}.blocks", std::process::id()));
+        Ok(Cycles { blocks: Blocks::new(elf)?, out })
+    }
+
+    /// Adds the cycles to the records of the run that has just ended.
+    fn add_to(&mut self, records: &mut [Record]) -> Result<(), M7Error> {
+        let cycles = self.blocks.cycles(&self.out)?;
+        fs::remove_file(&self.out)
+            .map_err(|error| M7Error::File { path: self.out.clone(), problem: error.to_string() })?;
+        records.iter_mut().zip(cycles).for_each(|(record, cycles)| record.modelled_cycles = Some(cycles));
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,15 +121,18 @@ enum Line {
 ///
 /// # Errors
 /// The firmware's, or logits that differ from the host's.
+///
+/// `cycles`: model the cycles of each run, too.
 pub fn measure_networks(
     firmware: &Firmware,
+    cycles: Option<&mut Cycles>,
     case: &Case,
     model: Model<Vec<u8>>,
     images: &[Vec<i8>],
 ) -> Result<Measured, M7Error> {
     let network = Network::new(model)?;
     let code = firmware.code_len()?;
-    let row = |level: usize, instructions, flash_bytes, sram_bytes, least_arena, nodes| Row {
+    let row = |level: usize, instructions, modelled_cycles, flash_bytes, sram_bytes, least_arena, nodes| Row {
         network: case.network.clone(),
         width: case.width,
         weights: case.weights,
@@ -106,7 +140,7 @@ pub fn measure_networks(
         level,
         sparsity: case.sparsities.get(level - 1).copied().unwrap_or(0.0),
         instructions,
-        modelled_cycles: None,
+        modelled_cycles,
         flash_bytes,
         sram_bytes,
         live_bytes: live_len(network.model()),
@@ -115,18 +149,18 @@ pub fn measure_networks(
         fits: flash_bytes + code <= FLASH && sram_bytes <= SRAM,
         nodes,
     };
-    let Some((records, switch)) = run(firmware, &network, images)? else {
+    let Some((records, switch)) = run(firmware, cycles, &network, images)? else {
         let of_level = |level: nested_csr::Level| {
-            Ok(row(level.number(), None, network.flash_len(level)?, network.arena_len(), true, Vec::new()))
+            Ok(row(level.number(), None, None, network.flash_len(level)?, network.arena_len(), true, Vec::new()))
         };
         let rows = network.model().levels().up_to().map(of_level).collect::<Result<_, M7Error>>()?;
         return Ok(Measured { rows, switch: None });
     };
     let mut rows: Vec<Row> = Vec::new();
-    for Record { level, instructions, flash_bytes, sram_bytes, nodes, .. } in records {
+    for Record { level, instructions, modelled_cycles, flash_bytes, sram_bytes, nodes, .. } in records {
         let least = rows.last().is_some_and(|last| last.level == level);
         let nodes = node_rows(network.model(), &nodes);
-        rows.push(row(level, Some(instructions), flash_bytes, sram_bytes, least, nodes));
+        rows.push(row(level, Some(instructions), modelled_cycles, flash_bytes, sram_bytes, least, nodes));
     }
     Ok(Measured { rows, switch: Some(switch) })
 }
@@ -135,6 +169,7 @@ pub fn measure_networks(
 /// the board does not hold it.
 pub(super) fn run(
     firmware: &Firmware,
+    cycles: Option<&mut Cycles>,
     network: &Network<Vec<u8>>,
     images: &[Vec<i8>],
 ) -> Result<Option<(Vec<Record>, u32)>, M7Error> {
@@ -143,7 +178,8 @@ pub(super) fn run(
         return Ok(None);
     }
     let (mut records, mut switch) = (Vec::new(), 0);
-    for line in firmware.run(Program::Networks, &job, true)? {
+    let plugin = cycles.as_ref().map(|cycles| cycles.blocks.argument(&cycles.out));
+    for line in firmware.run_with(Program::Networks, &job, true, plugin.as_deref())? {
         match line {
             Line::Switch { switch: price } => switch = price,
             Line::Record(record) if record.wrong > 0 => {
@@ -153,6 +189,9 @@ pub(super) fn run(
             }
             Line::Record(record) => records.push(record),
         }
+    }
+    if let Some(cycles) = cycles {
+        cycles.add_to(&mut records)?;
     }
     Ok(Some((records, switch)))
 }

@@ -20,7 +20,9 @@ pub(super) struct Count {
 /// host's.
 pub(super) fn measure(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Count>, M7Error> {
     let images = networks::random_images(model.input_shape().len(), 1);
-    let Some((records, _)) = networks::run(firmware, &Network::new(model)?, &images)? else { return Ok(Vec::new()) };
+    let Some((records, _)) = networks::run(firmware, None, &Network::new(model)?, &images)? else {
+        return Ok(Vec::new());
+    };
     let mut before = 0;
     let count = |record: networks::Record| Count {
         level: record.level,
