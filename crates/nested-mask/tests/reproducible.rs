@@ -1,6 +1,7 @@
 //! Training gives the same result to the bit, whatever the number of threads and whether it is interrupted.
 use nested_csr::{Level, TensorShape};
 use nested_mask::nn::{Network, resnet8};
+use nested_mask::schedule::Ramp;
 use nested_mask::train::{
     Augmentation, Config, Dataset, Distillation, Masking, Regrowth, TrainError, Trained, Trainer,
 };
@@ -123,6 +124,46 @@ fn a_loss_that_is_not_finite_names_layer_and_step() {
 }
 
 #[test]
+fn a_run_that_broke_keeps_its_last_good_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    let config =
+        Config { learning_rate: 1e30, warm_up: 1.0, momentum: 0.0, ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+    trainer.save(&path).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    assert!(matches!(trainer.train_epoch(&dataset(), &mut |_| {}), Err(TrainError::NotFinite { .. })));
+    assert_eq!(trainer.save(&path), Err(TrainError::Broken { epoch: 1 }));
+    assert_eq!(trainer.train_epoch(&dataset(), &mut |_| {}), Err(TrainError::Broken { epoch: 1 }));
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+    assert_eq!(Trainer::resume(&path, network(), config).unwrap().epoch(), 0);
+}
+
+#[test]
+fn a_checkpoint_whose_arrays_have_another_shape_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    Trainer::new(network(), config()).unwrap().save(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (old, new) = (b"\"shape\":[8,72]", b"\"shape\":[72,8]");
+    let at = bytes.windows(old.len()).position(|window| window == old).unwrap();
+    bytes[at..at + new.len()].copy_from_slice(new);
+    std::fs::write(&path, bytes).unwrap();
+    match Trainer::resume(&path, network(), config()).unwrap_err() {
+        TrainError::Checkpoint { what, .. } => assert!(what.contains("[72, 8]") && what.contains("[8, 72]"), "{what}"),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn levels_that_come_out_the_same_are_refused() {
+    for masking in [Masking::Nested, Masking::Slimmable] {
+        let config = Config { masking, ladder: Ladder::new([0.9, 0.5, 0.49999]).unwrap(), ..config() };
+        assert_eq!(Trainer::new(network(), config).unwrap_err(), TrainError::EqualLevels { level: 3 });
+    }
+}
+
+#[test]
 fn once_the_ramp_ends_masks_are_frozen_at_the_ladder() {
     let levels = config().ladder.levels();
     let rings = |trainer: &Trainer| -> Vec<_> {
@@ -142,7 +183,7 @@ fn regrowth_changes_supports_until_it_ends_and_keeps_their_sizes() {
     let supports = |trainer: &Trainer| -> Vec<_> {
         trainer.trained().parameters.layers.iter().flatten().filter_map(|layer| layer.mask.clone()).collect()
     };
-    let ramp = nested_mask::schedule::Ramp { start: 0.0, end: 0.0 };
+    let ramp = Ramp { start: 0.0, end: 0.0 };
     for until in [0.0, 0.6] {
         let regrowth = Some(Regrowth { until, share: 0.5 });
         let trainer = Trainer::new(network(), Config { regrowth, ramp, ..config() }).unwrap();
@@ -205,7 +246,7 @@ fn sparse_macs(trainer: &Trainer) -> u64 {
 fn what_a_level_does_not_use_stays_as_it_is() {
     // Only level 1 is ever drawn, so ring 2 and the other level's normalisations must not move once masks are frozen.
     let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
-    let config = Config { routing, ramp: nested_mask::schedule::Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let config = Config { routing, ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
     let before = Trainer::new(network(), config).unwrap();
     let weights = |trained: &Trained| trained.parameters.layers.clone();
     let old = weights(before.trained());

@@ -711,7 +711,7 @@ fn pool_gradient<T: Scalar>(
 mod tests {
     use super::*;
     use crate::nn::{Finish, NetworkBuilder};
-    use crate::{Block, Ladder, NestedMask};
+    use crate::{Block, Ladder, NestedMask, Routing, RoutingMatrix};
     use nested_csr::Padding;
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
@@ -855,6 +855,51 @@ mod tests {
                     let slope = (above - below) / 2e-6;
                     assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{node} {index}: {found} {slope}");
                 }
+            }
+        }
+    }
+
+    /// What each routing gives a weight is the slope, in that weight, of the levels' losses weighted as its matrix says.
+    #[test]
+    fn routed_gradients_are_the_slopes_of_the_weighted_losses() {
+        let ladder = Ladder::new([0.7, 0.5, 0.2]).unwrap();
+        let finish = Finish::NORM.then(Activation::Relu).sparse();
+        let network =
+            network(shape(1, 5, 4), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 4, finish).unwrap());
+        let mut p = parameters(&network, &ladder, Block::OneByOne);
+        let (mut gradients, mut slopes) = (Vec::new(), Vec::new());
+        for level in ladder.levels().up_to() {
+            let mut check = Check::new(&network, level);
+            let mut gradient = Gradient::zeros(&p);
+            check.loss(&p);
+            check.passes.backward(&p, level, &mut gradient);
+            let found = gradient.layers[1].clone().unwrap().weights;
+            let mut slope = |index: usize| {
+                check.slope(&mut p, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index])
+            };
+            slopes.push((0..found.len()).map(&mut slope).collect::<Vec<f64>>());
+            gradients
+                .push(ndarray::Array2::from_shape_vec(p.layers[1].as_ref().unwrap().weights.dim(), found).unwrap());
+        }
+        let mask = p.layers[1].as_ref().unwrap().mask.clone().unwrap();
+        let matrix = RoutingMatrix::new(3, vec![0.3, -1.0, 2.0, 7.0, 0.1, 0.4, 7.0, 7.0, 1.5]).unwrap();
+        let routings = [
+            Routing::Joint,
+            Routing::Normalised,
+            Routing::Ring,
+            Routing::Frozen,
+            Routing::Sampled { weights: vec![1.0, 2.0, 3.0] },
+            Routing::Anchored { weights: Vec::new() },
+            Routing::Weighted(matrix),
+        ];
+        let views: Vec<_> = gradients.iter().map(|gradient| gradient.view()).collect();
+        for routing in routings {
+            let coefficients = routing.matrix(3).unwrap();
+            let routed = routing.route(&views, &mask).unwrap();
+            for ((index, &found), &ring) in routed.iter().enumerate().zip(mask.rings()) {
+                let of_level = |level: usize| coefficients.coefficient(ring.into(), level) * slopes[level - 1][index];
+                let slope: f64 = (1..=3).map(of_level).sum();
+                assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{routing:?} {index}: {found} {slope}");
             }
         }
     }
