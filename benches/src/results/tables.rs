@@ -67,8 +67,7 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
 budget (other networks: one epoch of half as many images). Of each method the rate with the best mean over its levels was
-taken; the test images were not looked at. Stand-alone networks of budget (b) were tuned at the middle level alone; what is
-not listed took the rate of the method it varies.";
+taken; the test images were not looked at. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
