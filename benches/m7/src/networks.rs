@@ -1,5 +1,8 @@
 //! A whole network: the host's model at each level, its logits compared with the host's.
-use crate::{counter::Counter, job::Job};
+use crate::{
+    counter::{Counter, Instant},
+    job::Job,
+};
 use alloc::{vec, vec::Vec};
 use core::hint::black_box;
 use cortex_m_semihosting::hprintln;
@@ -48,15 +51,28 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             wrong += usize::from(logits != example.logits);
         }
         hprintln!(
-            "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{}}}",
+            "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{},\"nodes\":{:?}}}",
             level.number(),
             most,
             network.flash_len(level).expect("a level that is held"),
             arena_len,
             examples.len(),
-            wrong
+            wrong,
+            count_nodes(network, level, examples, &mut arena)
         );
     }
+}
+
+/// Instructions of each node in a run of the first image, to within a few.
+fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], arena: &mut [u8]) -> Vec<u32> {
+    let Some(example) = examples.first() else { return Vec::new() };
+    let mut logits = vec![0x55; example.logits.len()];
+    let mut readings = Vec::with_capacity(network.model().node_count() + 1);
+    readings.push(Instant::now());
+    network
+        .run_observed(level, example.image, arena, &mut logits, |_| readings.push(Instant::now()))
+        .expect("all lengths fit");
+    readings.windows(2).map(|pair| pair[0].until(pair[1])).collect()
 }
 
 /// The governor's choice, and what a run costs more after a run at another level than after one at its own.

@@ -31,6 +31,8 @@ pub use depthwise::{depthwise, depthwise_scratch};
 pub use error::{KernelError, NodeFault};
 pub use geometry::Geometry;
 pub use governor::Governor;
+/// The format crate of the models that this crate runs: one dependency serves both.
+pub use nested_csr;
 pub use network::Network;
 pub use plan::MAX_NODES;
 pub use pool::{average_pool, max_pool};

@@ -24,6 +24,15 @@ pub enum Statistics {
     Running,
 }
 
+/// Which weights a backward pass gives a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// Those that the level uses.
+    Support,
+    /// All: for a weight that the level does not use, what its gradient would be if it stood there with value 0.
+    All,
+}
+
 /// The most chunks of a batch, so the most threads that one pass uses.
 const CHUNKS: usize = 8;
 
@@ -96,7 +105,9 @@ struct Weighted<T> {
     phases: Vec<Phase>,
     table: Table<T>,
     phase_tables: Vec<Table<T>>,
-    /// A chunk each: one value a weight of the table.
+    /// All weights, when those that do not count are to have a gradient too.
+    all: Option<Table<T>>,
+    /// A chunk each: one value a weight that has a gradient.
     weight_sums: Vec<T>,
     /// A chunk each: two a row.
     row_sums: Vec<f64>,
@@ -123,6 +134,11 @@ impl<T: Scalar> Passes<T> {
         let weighted =
             (0..network.nodes().len()).map(|node| Weighted::new(network, node, &maps, &plan, later[node][0])).collect();
         Passes { network: network.clone(), plan, maps, tensors, gradients, weighted, lanes: zeros(1), images: 0 }
+    }
+
+    /// The most images of a batch.
+    pub fn batch(&self) -> usize {
+        self.plan.batch
     }
 
     /// Puts images into the input. `write(image, pixels)` fills the channel-major pixels of one image.
@@ -152,10 +168,15 @@ impl<T: Scalar> Passes<T> {
 
     /// Makes the tables of the weights that count at a level; needed after weights, masks or level changed.
     pub fn prepare(&mut self, parameters: &Parameters<T>, level: Level) {
+        self.prepare_for(parameters, level, Learning::Support);
+    }
+
+    /// [`Self::prepare`], for a backward pass that gives these weights a gradient.
+    pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
             if let (Some(node), Some(layer)) = (node, layer) {
-                node.prepare(layer, level);
+                node.prepare(layer, level, learning);
             }
         });
     }
@@ -243,6 +264,34 @@ impl<T: Scalar> Passes<T> {
         Loss { mean: sum / self.images.max(1) as f64, right }
     }
 
+    /// What the last node made for all images, image by image.
+    pub fn all_logits(&self) -> Vec<T> {
+        (0..self.images).flat_map(|image| self.logits(image)).collect()
+    }
+
+    /// After [`Self::cross_entropy`], blends a teacher into its loss and gradient: `(1 − mix) · loss + mix · T² · CE(softmax(
+    /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
+    /// blended mean loss.
+    pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
+        let classes = self.network.classes();
+        let last = self.maps.len() - 1;
+        let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
+        let each = part * heat / T::from_f64(self.images.max(1) as f64);
+        let mut sum = 0.0;
+        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
+            let first = self.logit(image, 0);
+            let student: Vec<T> = self.logits(image).collect();
+            let (wanted, found) = (log_softmax(teacher, heat), log_softmax(&student, heat));
+            let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
+            for ((into, wanted), found) in into.zip(wanted).zip(found) {
+                sum -= (wanted.exp() * found).to_f64();
+                *into = (T::one() - part) * *into + each * (found.exp() - wanted.exp());
+            }
+        }
+        let distilled = temperature * temperature * sum / self.images.max(1) as f64;
+        Loss { mean: (1.0 - mix) * loss.mean + mix * distilled, ..loss }
+    }
+
     /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
     /// logits to that of the parameters.
     pub fn backward(&mut self, parameters: &Parameters<T>, level: Level, gradient: &mut Gradient<T>) {
@@ -299,6 +348,14 @@ impl<T: Scalar> Passes<T> {
         let weighted = self.weighted.get(node)?.as_ref().filter(|weighted| weighted.affine == Affine::Norm)?;
         Some((&weighted.mean, &weighted.variance))
     }
+}
+
+/// Logarithms of the probabilities of these logits at a temperature.
+fn log_softmax<T: Scalar>(logits: &[T], temperature: T) -> Vec<T> {
+    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
+    let scaled = logits.iter().map(|&logit| (logit - greatest) / temperature);
+    let total = scaled.clone().fold(T::zero(), |sum, value| sum + value.exp()).ln();
+    scaled.map(|value| value - total).collect()
 }
 
 /// Maps of all tensors, with the margins that their readers need.
@@ -375,6 +432,7 @@ impl<T: Scalar> Weighted<T> {
             phase_tables: phases.iter().map(|_| Table::default()).collect(),
             phases,
             table: Table::default(),
+            all: None,
             weight_sums: vec![T::zero(); plan.chunks() * shape.rows * shape.columns],
             row_sums: vec![0.0; plan.chunks() * shape.rows * 2],
             mean: rows.clone(),
@@ -385,29 +443,24 @@ impl<T: Scalar> Weighted<T> {
         })
     }
 
-    fn prepare(&mut self, layer: &Layer<T>, level: Level) {
+    fn prepare(&mut self, layer: &Layer<T>, level: Level, learning: Learning) {
         let counts = layer.counts(level);
         let density = layer.mask.as_ref().map_or(1.0, |mask| 1.0 - mask.sparsity(level));
         let tall = !self.depthwise && density >= TALL_FROM;
         let (rows, columns) = layer.weights.dim();
         let weights = layer.weights.as_slice().unwrap_or(&[]);
         let at = |place: usize| (place, weights[place], counts(place));
-        let kernel_width = usize::from(self.window.kernel[1]);
 
-        self.table.clear();
+        let mut table = std::mem::take(&mut self.table);
+        self.fill_forward(&mut table, (rows, columns), tall, at);
+        self.table = table;
+        self.all = (learning == Learning::All && layer.mask.is_some()).then(|| {
+            let mut all = self.all.take().unwrap_or_default();
+            self.fill_forward(&mut all, (rows, columns), !self.depthwise, |place| (place, weights[place], true));
+            all
+        });
+
         let from = self.from;
-        if self.depthwise {
-            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
-            self.table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
-        } else {
-            let inputs = from.shape.channels;
-            let offset = |_, column: usize| {
-                let (tap, channel) = (column / inputs, column % inputs);
-                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
-            };
-            self.table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
-        }
-
         let plane = self.map.plane();
         for (phase, table) in self.phases.iter().zip(&mut self.phase_tables) {
             table.clear();
@@ -433,6 +486,29 @@ impl<T: Scalar> Weighted<T> {
                     },
                 );
             }
+        }
+    }
+
+    /// The table of the forward pass and of the weights' gradient: offsets are those of the input.
+    fn fill_forward(
+        &self,
+        table: &mut Table<T>,
+        (rows, columns): (usize, usize),
+        tall: bool,
+        at: impl Fn(usize) -> (usize, T, bool),
+    ) {
+        let (from, kernel_width) = (self.from, usize::from(self.window.kernel[1]));
+        table.clear();
+        if self.depthwise {
+            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
+            table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
+        } else {
+            let inputs = from.shape.channels;
+            let offset = |_, column: usize| {
+                let (tap, channel) = (column / inputs, column % inputs);
+                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
+            };
+            table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
         }
     }
 
@@ -540,7 +616,7 @@ impl<T: Scalar> Weighted<T> {
 
     /// The gradients of the sums (in place of them), of the weights (a chunk each) and of the input.
     fn back(&mut self, plan: &Plan, lanes: &[T], own: &[T], (from, source): (&Map, &[T]), input: &mut [T]) {
-        let (map, table, forward) = (self.map, &self.table, self.forward);
+        let (map, table, forward) = (self.map, self.all.as_ref().unwrap_or(&self.table), self.forward);
         let (dense, shape) = (map.shape.len(), from.shape.len());
         let (factors, phases, tables) = (&self.factors, &self.phases, &self.phase_tables);
         let one_chunk = |pre: &mut [T], own: &[T], source: &[T], lanes: &[T], sums: &mut [T], input: &mut [T]| {
@@ -575,9 +651,10 @@ impl<T: Scalar> Weighted<T> {
     /// Adds the chunks' sums, in their order, and puts each where its weight stands.
     fn collect(&mut self, chunks: usize, gradient: &mut [T]) {
         gradient.fill(T::zero());
-        let used = self.table.weights.len().max(1);
+        let table = self.all.as_ref().unwrap_or(&self.table);
+        let used = table.weights.len().max(1);
         for sums in self.weight_sums.chunks_exact(used).take(chunks) {
-            for (&place, &sum) in self.table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
+            for (&place, &sum) in table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
                 gradient[place as usize] += sum;
             }
         }
@@ -746,6 +823,72 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn distillations_gradients_are_the_losses_slopes() {
+        let finish = Finish::NORM.then(Activation::Relu);
+        let network =
+            network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+        let mut p = parameters(&network, &Ladder::dense(), Block::OneByOne);
+        let teacher: Vec<f64> = (0..IMAGES * CLASSES).map(|i| f64::from(i as u8 % 7) / 2.0 - 1.0).collect();
+        for (mix, temperature) in [(1.0, 1.0), (0.3, 1.0), (0.6, 2.5)] {
+            let loss = |check: &mut Check, p: &Parameters<f64>| {
+                let mean = check.loss(p);
+                check.passes.distil(Loss { mean, right: 0 }, &teacher, mix, temperature).mean
+            };
+            let mut check = Check::new(&network, Level::FIRST);
+            let mut gradient = Gradient::zeros(&p);
+            loss(&mut check, &p);
+            check.passes.backward(&p, Level::FIRST, &mut gradient);
+            for node in [0, 1, 3] {
+                let found = gradient.layers[node].clone().unwrap().weights;
+                for (index, found) in found.into_iter().enumerate().step_by(3) {
+                    let mut at = |step: f64| {
+                        let layer = p.layers[node].as_mut().unwrap();
+                        layer.weights.as_slice_mut().unwrap()[index] += step;
+                        loss(&mut check, &p)
+                    };
+                    let above = at(1e-6);
+                    let below = at(-2e-6);
+                    at(1e-6);
+                    let slope = (above - below) / 2e-6;
+                    assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{node} {index}: {found} {slope}");
+                }
+            }
+        }
+    }
+
+    /// The gradient of a weight outside the support is the loss's slope where it stands in it with value 0.
+    #[test]
+    fn gradients_straight_through_the_mask_are_the_slopes_at_zero() {
+        let ladder = Ladder::new([0.6, 0.3]).unwrap();
+        let finish = Finish::NORM.then(Activation::Relu).sparse();
+        let network =
+            network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+        let p = parameters(&network, &ladder, Block::OneByOne);
+        let mut check = Check::new(&network, Level::FIRST);
+        let mut gradient = Gradient::zeros(&p);
+        check.loss(&p);
+        check.passes.prepare_for(&p, Level::FIRST, Learning::All);
+        check.passes.backward(&p, Level::FIRST, &mut gradient);
+        let found = gradient.layers[1].clone().unwrap().weights;
+        let rings: Vec<u8> = p.layers[1].as_ref().unwrap().mask.as_ref().unwrap().rings().iter().copied().collect();
+        for index in 0..found.len() {
+            let mut with = p.clone();
+            let layer = with.layers[1].as_mut().unwrap();
+            let mut wider = rings.clone();
+            if wider[index] != 1 {
+                wider[index] = 1;
+                layer.weights.as_slice_mut().unwrap()[index] = 0.0;
+            }
+            let wider = ndarray::Array2::from_shape_vec(layer.weights.dim(), wider).unwrap();
+            layer.mask = Some(NestedMask::from_rings(wider, ladder.levels(), Block::OneByOne).unwrap());
+            let slope =
+                check.slope(&mut with, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index]);
+            assert!((found[index] - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{index}: {} {slope}", found[index]);
+        }
+        assert!(rings.contains(&0) && rings.contains(&2));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use nested_csr::{
 use rows::QuantizedLayer;
 
 pub use rows::quantize_row;
+pub(crate) use rows::round_weights;
 
 /// What can go wrong in quantisation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

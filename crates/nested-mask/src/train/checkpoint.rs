@@ -4,7 +4,7 @@ use super::{Config, Normalization, TrainError, Trainer};
 use crate::{NestedMask, nn::Network};
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, View};
-use std::{borrow::Cow, collections::HashMap, path::Path};
+use std::{borrow::Cow, collections::HashMap, io::Write, path::Path};
 
 /// One named array of a checkpoint.
 struct Part {
@@ -33,6 +33,13 @@ fn floats(values: &[f32]) -> Part {
     Part { dtype: Dtype::F32, shape: vec![values.len()], bytes }
 }
 
+/// Writes a file to the disk itself, so that its renaming cannot come before its content.
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 impl Trainer {
     /// Writes a checkpoint: weights, rings, normalisations, velocities, and what the run is (network, configuration, seed,
     /// epoch). Weights are named after their node, so other tools can read them.
@@ -44,7 +51,7 @@ impl Trainer {
         let bytes = safetensors::serialize(self.parts(), Some(self.identity())).map_err(|e| error(e.to_string()))?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
-        let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+        let written = write_through(Path::new(&temporary), &bytes).and_then(|()| std::fs::rename(&temporary, path));
         written.map_err(|e| {
             // The error that matters is the first one.
             let _ = std::fs::remove_file(&temporary);
@@ -97,6 +104,12 @@ impl Trainer {
 
     fn parts(&self) -> Vec<(String, Part)> {
         let mut parts = Vec::new();
+        for (node, saliency) in self.trained.network.nodes().iter().zip(&self.saliency) {
+            if let Some(saliency) = saliency {
+                let values: Vec<f32> = saliency.iter().copied().collect();
+                parts.push((format!("{}.saliency", node.name), floats(&values)));
+            }
+        }
         let layers = self.trained.parameters.layers.iter().zip(&self.optimizer.layers);
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
             let (Some(layer), Some(velocity)) = layers else { continue };
@@ -125,6 +138,11 @@ impl Trainer {
     }
 
     fn restore(&mut self, file: &File<'_>) -> Result<(), TrainError> {
+        for (node, saliency) in self.trained.network.nodes().iter().zip(&mut self.saliency) {
+            if let Some(values) = saliency.as_mut().and_then(|saliency| saliency.as_slice_mut()) {
+                file.floats(&format!("{}.saliency", node.name), values)?;
+            }
+        }
         let (levels, block) = (self.config.ladder.levels(), self.config.block);
         let layers = self.trained.parameters.layers.iter_mut().zip(&mut self.optimizer.layers);
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {

@@ -78,6 +78,9 @@ pub enum TrainError {
         /// The levels.
         levels: usize,
     },
+    /// A network asked for a width whose levels are not widths.
+    #[error("the levels of this network are not widths")]
+    NotSlimmable,
     /// A file that cannot be read or written.
     #[error("{}: {what}", path.display())]
     File {

@@ -4,11 +4,14 @@ mod checkpoint;
 mod config;
 mod dataset;
 mod error;
+mod measure;
 mod optimizer;
+mod ranking;
+mod step;
 mod trained;
 mod trainer;
 
-pub use config::{Augmentation, Config};
+pub use config::{Augmentation, Config, Distillation, Masking, Regrowth};
 pub use dataset::{Dataset, DatasetError};
 pub use error::TrainError;
 pub use trained::{Normalization, Trained};

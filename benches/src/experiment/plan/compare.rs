@@ -1,0 +1,67 @@
+//! The comparison's runs.
+use super::{
+    Builder, Planned, Scale, given,
+    kinds::{Kind, PRUNED},
+};
+use crate::experiment::{
+    images::Images,
+    record::Width,
+    settings::{AllocationName, Budget, Suite},
+};
+
+/// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
+const SPREAD: [Kind; 2] =
+    [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::PerRootInstruction)];
+
+/// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
+pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths: &[] };
+    let tuning = builder.tuning(Kind::Nested).into_iter().map(given);
+    tuning.chain(builder.tuned(Suite::Full, Kind::Nested, 1)).collect()
+}
+
+/// The run of the basis whose model has the instructions to match.
+pub fn matched(scale: &Scale, images: &Images) -> Option<Planned> {
+    basis(scale, images).pop()
+}
+
+/// The comparison's runs, the most telling first; without widths there is no slimmable network.
+pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths };
+    let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
+    let mut rivals: Vec<Kind> = PRUNED.into_iter().collect();
+    rivals.extend((!widths.is_empty()).then_some(Kind::Slimmable));
+    rivals.extend([Kind::Dsnn, Kind::NestedInPairs]);
+    let tuned = |kinds: &[Kind], suite, seed| -> Vec<Planned> {
+        kinds.iter().flat_map(|&kind| builder.tuned(suite, kind, seed)).collect()
+    };
+    let tuning = |kinds: &[Kind]| -> Vec<Planned> {
+        let own = kinds.iter().filter(|kind| kind.tuned_as() == **kind);
+        own.flat_map(|&kind| builder.tuning(kind)).map(given).collect()
+    };
+    let mut plan = basis(scale, images);
+    plan.extend(tuning(&core[1..]));
+    plan.extend(tuned(&core, Suite::Full, 1));
+    for seed in 1..=scale.seeds {
+        plan.extend(tuned(&core[..2], Suite::Small, seed));
+    }
+    plan.extend(tuned(&PRUNED, Suite::Full, 1));
+    plan.extend(tuning(&rivals));
+    plan.extend(tuned(&rivals, Suite::Full, 1));
+    for kinds in [&core[..], &rivals] {
+        for seed in 2..=scale.seeds {
+            plan.extend(tuned(kinds, Suite::Full, seed));
+        }
+    }
+    for seed in 1..=scale.seeds {
+        plan.extend(tuned(&SPREAD, Suite::Full, seed));
+    }
+    for &(network, width) in &scale.others {
+        for mut planned in tuned(&[Kind::Nested, Kind::Dense], Suite::Networks, 1) {
+            planned.settings.training.network = network;
+            planned.settings.training.width = width;
+            plan.push(planned);
+        }
+    }
+    plan
+}
