@@ -7,6 +7,8 @@ extern crate std;
 
 mod add;
 mod arch;
+#[cfg(feature = "rayon")]
+mod batch;
 mod conv;
 mod depthwise;
 mod error;
@@ -22,6 +24,8 @@ mod softmax;
 mod tests;
 
 pub use add::{add, add_in_place};
+#[cfg(feature = "rayon")]
+pub use conv::convolution_parallel;
 pub use conv::{Scratch, convolution, convolution_scratch};
 pub use depthwise::{depthwise, depthwise_scratch};
 pub use error::{KernelError, NodeFault};
