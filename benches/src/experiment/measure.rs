@@ -8,7 +8,7 @@ use crate::{
     deployed::{self, Deployed},
     error::Error,
     files,
-    m7::{self, BOARDS, Case, Firmware, Kernels, M7Error},
+    m7::{self, Case, Firmware, Kernels, M7Error},
     random,
 };
 use nested_csr::{Block, Level, Model, Profile};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// The firmware, or why there is none: counts are then left out.
 pub fn firmware() -> Result<Option<Firmware>, Error> {
-    match Firmware::build(BOARDS[0], Kernels::Dsp) {
+    match Firmware::build(m7::M7, Kernels::Dsp) {
         Ok(firmware) => Ok(Some(firmware)),
         Err(error @ (M7Error::NoTarget(_) | M7Error::Missing { .. })) => {
             eprintln!("no Cortex-M7 figures: {error}");
@@ -30,8 +30,10 @@ pub fn firmware() -> Result<Option<Firmware>, Error> {
 /// Instructions of one image at each level, in the arena that the network prefers; `None` for a model that is larger than
 /// the board.
 pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
-    let case = Case { network: "", width: None, block: "", sparsities: Vec::new() };
-    let measured = m7::measure_networks(firmware, &case, model, 1)?;
+    // Of the rows only the counts are used.
+    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
+    let images = m7::random_images(model.input_shape().len(), 1);
+    let measured = m7::measure_networks(firmware, None, &case, model, &images)?;
     let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
     Ok(preferred.map(|row| row.instructions.map(u64::from)).collect())
 }
