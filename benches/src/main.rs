@@ -4,6 +4,7 @@ mod commands;
 mod data;
 mod deployed;
 mod error;
+mod experiment;
 mod files;
 mod interrupt;
 mod m7;
@@ -12,7 +13,9 @@ mod plot;
 mod progress;
 mod random;
 mod report;
+mod results;
 mod storage;
+mod subject;
 mod table;
 mod training;
 
@@ -34,6 +37,8 @@ enum Command {
     CheckReport(commands::check_report::Options),
     Storage(commands::storage::Options),
     M7(commands::m7::Options),
+    Compare(commands::compare::Options),
+    Ablate(commands::ablate::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         Command::CheckReport(options) => commands::check_report::run(options),
         Command::Storage(options) => commands::storage::run(options),
         Command::M7(options) => commands::m7::run(options),
+        Command::Compare(options) => commands::compare::run(options),
+        Command::Ablate(options) => commands::ablate::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

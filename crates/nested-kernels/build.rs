@@ -9,7 +9,11 @@ fn main() {
     // What a user may say with `--cfg`.
     println!("cargo::rustc-check-cfg=cfg(nested_kernels_dsp)");
     println!("cargo::rustc-check-cfg=cfg(nested_kernels_force_portable)");
+    println!("cargo::rustc-check-cfg=cfg(nested_kernels_armv8m)");
     println!("cargo::rustc-cfg=nested_kernels_backend=\"{}\"", backend());
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m")) {
+        println!("cargo::rustc-cfg=nested_kernels_armv8m");
+    }
 }
 
 fn backend() -> &'static str {

@@ -9,7 +9,19 @@ use band::{Band, Lines, Parts};
 use byte_rows::ByteRows;
 use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
 use pack::Pairing;
+use pointwise::Pointwise;
 use walk::Walk;
+
+/// `global_asm!` for a core with the DSP extension. The assembler takes it for granted on Armv7E-M; on Armv8-M, where the
+/// target says nothing of it, a core that has it must be named.
+#[cfg(all(nested_kernels_backend = "dsp", not(nested_kernels_armv8m)))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!($($text)*); };
+}
+#[cfg(all(nested_kernels_backend = "dsp", nested_kernels_armv8m))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!(".cpu cortex-m33", $($text)*); };
+}
 
 mod band;
 mod byte_rows;
@@ -17,6 +29,7 @@ mod clamp;
 mod fully_connected;
 mod ops;
 mod pack;
+mod pointwise;
 mod table;
 mod walk;
 
@@ -57,6 +70,9 @@ pub(crate) fn convolution(
             Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
         };
     }
+    if let Some(layer) = Pointwise::new(weights, level, geometry) {
+        return layer.convolve(parameters, input, output, scratch);
+    }
     let lines = lines(weights, level, geometry);
     match *weights {
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
@@ -87,9 +103,12 @@ pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) ->
         Weights::Sparse(matrix) => matrix.levels(),
     };
     let mut most = Scratch::default();
-    // A level chooses for itself how it pairs.
+    // A level chooses for itself how it is run.
     for level in levels.up_to() {
-        let Scratch { minimum, preferred } = scratch_words(lines(weights, level, geometry), geometry)?;
+        let Scratch { minimum, preferred } = match Pointwise::new(weights, level, geometry) {
+            Some(layer) => layer.scratch(),
+            None => scratch_words(lines(weights, level, geometry), geometry)?,
+        };
         most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
     }
     Ok(most)
@@ -132,7 +151,7 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
         let middle = fitting.midpoint(too_many);
         if fits(middle).is_some() { fitting = middle } else { too_many = middle }
     }
-    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting));
+    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting.max(1)).max(1));
     Some((fits(count)?, count))
 }
 
@@ -184,7 +203,7 @@ fn walk_rows(
     let narrow = band.narrow();
     let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
-    for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
+    for (row, plane) in output.chunks_exact_mut(plane.max(1)).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
         let decoded = match band.lines.pairing {
             Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
@@ -226,11 +245,13 @@ pub(crate) fn depthwise(
     let taps = geometry.taps();
     let most = (1..=GROUP.min(geometry.input.channels)).rev();
     let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
-    let count = most.clone().find(fits).unwrap_or(1);
+    let count = most.clone().find(fits).unwrap_or(1).max(1);
     let mut group = grouped(geometry, count);
-    let (in_plane, out_plane) = (group.input.len() / count, group.output.len() / count);
-    let inputs = input.chunks(in_plane * count).zip(weights.chunks(taps * count));
-    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(out_plane * count)).enumerate() {
+    let (in_plane, out_plane) = ((group.input.len() / count).max(1), group.output.len() / count);
+    // Never 0 in a geometry that was checked; said here, so that no division and no chunk needs a panic.
+    let lengths = [in_plane, taps, out_plane].map(|each| (each * count).max(1));
+    let inputs = input.chunks(lengths[0]).zip(weights.chunks(lengths[1]));
+    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(lengths[2])).enumerate() {
         group = grouped(geometry, input.len() / in_plane);
         let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
         let requantization = |row| parameters.rows.get(index * count + row);

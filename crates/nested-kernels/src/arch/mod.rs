@@ -26,3 +26,15 @@ pub(crate) use arm_dsp as backend;
 pub(crate) use portable as backend;
 #[cfg(nested_kernels_backend = "x86_64")]
 pub(crate) use x86_64 as backend;
+
+/// The backends of small Arm cores have no threads to share the work.
+#[cfg(all(
+    feature = "rayon",
+    any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm"))
+))]
+pub(crate) use backend::convolution as convolution_parallel;
+#[cfg(all(
+    feature = "rayon",
+    not(any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm")))
+))]
+pub(crate) use backend::convolution_parallel;

@@ -1,5 +1,5 @@
 //! The packed copy of a band of the input: two activations a word.
-use core::ops::Range;
+use core::{num::NonZero, ops::Range};
 
 /// What a word holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Pairing {
 /// columns that one tap meets are neighbours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowLayout {
-    stride: usize,
+    stride: NonZero<usize>,
     columns: usize,
     left: usize,
 }
@@ -52,7 +52,7 @@ pub(super) struct Channels<'p> {
 
 impl RowLayout {
     pub(super) fn new(stride: usize, columns: usize, left: usize) -> Self {
-        RowLayout { stride, columns, left }
+        RowLayout { stride: NonZero::new(stride).unwrap_or(NonZero::<usize>::MIN), columns, left }
     }
 
     /// Words of a packed row.
@@ -62,7 +62,7 @@ impl RowLayout {
 
     /// Where padded column `j` is.
     pub(super) fn position(&self, j: usize) -> usize {
-        if self.stride == 1 {
+        if self.stride.get() == 1 {
             return j;
         }
         let (plane, index) = (j % self.stride, j / self.stride);
@@ -75,10 +75,10 @@ impl RowLayout {
     #[inline(always)]
     pub(super) fn pack(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], mut channels: Channels<'_>) {
         let kept = width.min(self.columns.saturating_sub(self.left));
-        let whole = if self.stride <= 2 { kept / 4 * 4 } else { 0 };
+        let whole = if self.stride.get() <= 2 { kept / 4 * 4 } else { 0 };
         if whole > 0 {
             let starts = [self.position(self.left), self.position(self.left + 1)];
-            four::pack(pairing, self.stride, whole / 4, starts, lanes, &mut channels);
+            four::pack(pairing, self.stride.get(), whole / 4, starts, lanes, &mut channels);
         }
         if whole < kept {
             self.pack_rest(pairing, whole..kept, lanes, channels);
@@ -97,6 +97,11 @@ impl RowLayout {
             }
         }
     }
+}
+
+/// Packs four pixels of each column for [`Pairing::Pixels`], a column's words together.
+pub(super) fn columns_of_four(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
+    four::columns(lanes, columns, packed);
 }
 
 /// Four pixels of each lane at a time.
@@ -118,6 +123,16 @@ mod four {
             for (x, (a, b)) in a.iter().zip(b).enumerate() {
                 let at = if stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
                 words[at] = pairing.word(*a, *b);
+            }
+        }
+    }
+
+    pub(super) fn columns(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
+        let (packed, _) = packed.as_chunks_mut::<4>();
+        for (column, words) in packed.iter_mut().enumerate().take(columns) {
+            let [a, b] = lanes.map(|lane| lane.channel(column, 4));
+            for (word, (a, b)) in words.iter_mut().zip(a.iter().zip(b)) {
+                *word = Pairing::Pixels.word(*a, *b);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
 use super::{Channels, Lane, Pairing};
-use core::arch::global_asm;
 
 /// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
 #[repr(C)]
@@ -22,6 +21,20 @@ unsafe extern "C" {
     fn nested_kernels_pack_pixels_2(rows: &Rows);
     fn nested_kernels_pack_channels_1(rows: &Rows);
     fn nested_kernels_pack_channels_2(rows: &Rows);
+    fn nested_kernels_pack_columns(a: *const i8, b: *const i8, words: *mut u32, turns: usize, step: usize);
+}
+
+/// Packs four pixels of each column, a column's words together.
+pub(super) fn columns(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
+    let step = lanes[0].step;
+    let read = |lane: &Lane<'_>| lane.step == step && columns.saturating_sub(1) * step + 4 <= lane.pixels.len();
+    if columns == 0 || 4 * columns > packed.len() || !lanes.iter().all(read) {
+        return;
+    }
+    let [a, b] = lanes.map(|lane| lane.pixels.as_ptr());
+    // SAFETY: the assembly reads four pixels of each lane for each of the columns, `step` apart, and writes four words a
+    // column, all checked above. It keeps the registers that the C ABI asks for.
+    unsafe { nested_kernels_pack_columns(a, b, packed.as_mut_ptr(), columns + 1, step) }
 }
 
 /// Packs `chunks` times four pixels of each channel, even ones from word `starts[0]` on, odd ones from `starts[1]`.
@@ -70,8 +83,8 @@ pub(super) fn pack(
 // r0, r1: the lanes; r2, r3: where even and odd pixels go; r4–r9: a chunk; r10: chunks left; r11: rows left;
 // r12: 0xff00ff00; lr: the arguments.
 macro_rules! pack {
-    ($name:literal, $pair:literal, $store:literal) => {
-        global_asm!(
+    ($name:literal, $pair:expr, $store:literal) => {
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 2",
@@ -111,23 +124,24 @@ macro_rules! pack {
     };
 }
 
+/// From four pixels of both lanes in r4 and r5 to four words in r4–r7.
+macro_rules! pixel_pairs {
+    () => {
+        "eor r4, r4, #0x80808080
+         and r8, r12, r5, lsl #8
+         uxtb16 r6, r4
+         uxtb16 r7, r4, ror #8
+         and r9, r5, r12
+         pkhbt r4, r6, r8, lsl #16
+         pkhbt r5, r7, r9, lsl #16
+         pkhtb r6, r8, r6, asr #16
+         pkhtb r7, r9, r7, asr #16\n"
+    };
+}
+
 macro_rules! pack_pixels {
     ($name:literal, $store:literal) => {
-        pack!(
-            $name,
-            "ldr r4, [r0], #4
-             ldr r5, [r1], #4
-             eor r4, r4, #0x80808080
-             and r8, r12, r5, lsl #8
-             uxtb16 r6, r4
-             uxtb16 r7, r4, ror #8
-             and r9, r5, r12
-             pkhbt r4, r6, r8, lsl #16
-             pkhbt r5, r7, r9, lsl #16
-             pkhtb r6, r8, r6, asr #16
-             pkhtb r7, r9, r7, asr #16",
-            $store
-        );
+        pack!($name, concat!("ldr r4, [r0], #4\n ldr r5, [r1], #4\n", pixel_pairs!()), $store);
     };
 }
 
@@ -154,3 +168,38 @@ pack_pixels!("nested_kernels_pack_pixels_1", "stm r2!, {{r4-r7}}");
 pack_pixels!("nested_kernels_pack_pixels_2", "strd r4, r6, [r2], #8\n strd r5, r7, [r3], #8");
 pack_channels!("nested_kernels_pack_channels_1", "stm r2!, {{r4-r7}}");
 pack_channels!("nested_kernels_pack_channels_2", "strd r4, r6, [r2], #8\n strd r5, r7, [r3], #8");
+
+dsp_asm!(
+    ".pushsection .text.nested_kernels_pack_columns,\"ax\",%progbits",
+    ".syntax unified",
+    ".p2align 2",
+    ".global nested_kernels_pack_columns",
+    ".type nested_kernels_pack_columns,%function",
+    ".thumb_func",
+    "nested_kernels_pack_columns:",
+    "push {{r4-r11, lr}}",
+    "ldr r10, [sp, #36]",
+    "mov r12, #0xff00ff00",
+    // Turns of two columns; the first may be a half one.
+    "lsrs r3, r3, #1",
+    "bcc 3f",
+    "2:",
+    "ldr r4, [r0]",
+    "ldr r5, [r1]",
+    "add r0, r10",
+    "add r1, r10",
+    pixel_pairs!(),
+    "stm r2!, {{r4-r7}}",
+    "3:",
+    "ldr r4, [r0]",
+    "ldr r5, [r1]",
+    "add r0, r10",
+    "add r1, r10",
+    pixel_pairs!(),
+    "stm r2!, {{r4-r7}}",
+    "subs r3, #1",
+    "bne 2b",
+    "pop {{r4-r11, pc}}",
+    ".size nested_kernels_pack_columns, . - nested_kernels_pack_columns",
+    ".popsection",
+);

@@ -2,7 +2,6 @@
 //! and lr pass weights and activations; the rest of the state is on the stack:
 //! `sp[0..] = multiplier, multiplier >> 8, zero point, output, second output, end of the segment, segments, table, entry`.
 use super::Walk;
-use core::arch::global_asm;
 
 /// Entries between two ends of the inner loop; a power of 2.
 const UNROLL: usize = 32;
@@ -58,7 +57,7 @@ pub(super) fn channels(walk: &Walk<'_>, output: &mut [i8]) {
 
 macro_rules! walk {
     ($name:literal, $body:literal, $size:literal, $loop_end:literal, $epilogue:literal) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 3",
