@@ -1,8 +1,9 @@
 //! Figures that need no training: instructions on a Cortex-M7, and host times of all models side by side.
 use super::{
     execute::Folder,
+    images::Images,
     record::{Record, Unit, Width},
-    settings::ladder,
+    settings::{Training, ladder},
 };
 use crate::{
     deployed::{self, Deployed},
@@ -12,8 +13,15 @@ use crate::{
     random,
 };
 use nested_csr::{Block, Level, Model, Profile};
-use nested_mask::{Ladder, nn::Network, train::Dataset};
-use std::path::{Path, PathBuf};
+use nested_mask::{
+    Ladder,
+    nn::Network,
+    train::{Dataset, Trainer},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// The firmware, or why there is none: counts are then left out.
 pub fn firmware() -> Result<Option<Firmware>, Error> {
@@ -138,4 +146,23 @@ pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Res
         record.rows[place].host_ms = Some(ms);
     }
     Ok(())
+}
+
+/// Time of the first training over that of the second: each goes through its whole schedule in one epoch of a part of the
+/// images, in turn, and the least times count.
+pub fn training_ratio(trainings: [&Training; 2], images: &Images) -> Result<f64, Error> {
+    const ROUNDS: usize = 5;
+    const IMAGES: usize = 6_400;
+    let mut least = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        for (training, least) in trainings.into_iter().zip(&mut least) {
+            let training = Training { epochs: 1, images: training.images.min(IMAGES), ..training.clone() };
+            let (train, _) = images.of(&training)?;
+            let mut trainer = Trainer::new(training.network(train.shape, train.classes)?, training.config()?)?;
+            let start = Instant::now();
+            trainer.train_epoch(&train, &mut |_| {})?;
+            *least = least.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(least[0] / least[1])
 }

@@ -7,7 +7,7 @@ use crate::{
     experiment::{
         plan::RECALIBRATED,
         record::{Record, Row},
-        settings::{AllocationName, Budget, Method, Suite},
+        settings::{AllocationName, Budget, Method},
     },
     options::BlockOption,
     table::Table,
@@ -87,9 +87,9 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
     goals.extend(automatic(full));
     goals.push(frontier(full));
     goals.push(Goal::at_most(
-        "time of one nested training / a dense one with the same image passes".to_owned(),
+        "time of a nested training / a dense one with the same image passes".to_owned(),
         1.1,
-        training_time(record),
+        record.training_ratio,
         "",
     ));
     goals.extend(storage.iter().map(|ratio| {
@@ -153,27 +153,6 @@ fn over_pruning(full: &[Group<'_>]) -> Goal {
     let found = plain(full, Method::Nested, None).and_then(at).zip(best).map(|(nested, pruned)| nested - pruned);
     let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
     Goal::at_least(what, 10.0, found, " points")
-}
-
-/// Median over the seeds of the quotient of the training times, full budget.
-fn training_time(record: &Record) -> Option<f64> {
-    let time = |method: Method, seed: u64| {
-        let mut runs = record.runs.iter().map(|run| (&run.settings, run.train_seconds));
-        let found = runs.find(|(settings, _)| {
-            settings.suite == Suite::Full
-                && settings.method == method
-                && settings.variant.is_none()
-                && settings.training.block == BlockOption::OneByOne
-                && settings.training.allocation == AllocationName::Uniform
-                && settings.training.seed == seed
-        });
-        found?.1
-    };
-    let seeds = record.runs.iter().map(|run| run.settings.training.seed).max()?;
-    let quotient = |seed| Some(time(Method::Nested, seed)? / time(Method::Dense, seed)?);
-    let mut quotients: Vec<f64> = (1..=seeds).filter_map(quotient).collect();
-    quotients.sort_by(f64::total_cmp);
-    quotients.get(quotients.len() / 2).copied()
 }
 
 fn quantised(full: &[Group<'_>]) -> Vec<Goal> {
