@@ -51,15 +51,16 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
     Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
 }
 
-/// For each level of a nested model the least width, in sixteenths of the network's channels, at which the same network
-/// without masks costs at least as much; none twice. Costs are instructions, or non-zero MACs without a firmware.
+/// For each level of a nested model the width, in steps of a thirty-second of the network's channels, at which the same
+/// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
+/// without a firmware.
 pub fn widths(
     nested: &Path,
     sparsities: &[f64],
     network: &Network,
     firmware: Option<&Firmware>,
 ) -> Result<Vec<Width>, Error> {
-    const STEPS: u32 = 16;
+    const STEPS: u32 = 32;
     const SEED: u64 = 1;
     let costs = |model: Model<Vec<u8>>| -> Result<Vec<Option<u64>>, Error> {
         match firmware {
@@ -84,10 +85,10 @@ pub fn widths(
     for (&sparsity, nested_cost) in sparsities.iter().zip(costs(model(nested)?)?) {
         let nested_cost = nested_cost.unwrap_or(0);
         let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
-        let fits = |&&(left_out, cost): &&(f64, u64)| left_out < narrower && cost >= nested_cost;
-        if let Some(&(left_out, cost)) = candidates.iter().find(fits) {
-            chosen.push(Width { sparsity, nested_cost, cost, unit, left_out });
-        }
+        let wider = candidates.iter().filter(|candidate| candidate.0 < narrower);
+        let distance = |cost: u64| (cost as f64 / nested_cost.max(1) as f64).ln().abs();
+        let nearest = wider.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
+        chosen.extend(nearest.map(|&(left_out, cost)| Width { sparsity, nested_cost, cost, unit, left_out }));
     }
     Ok(chosen)
 }

@@ -78,7 +78,7 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
         [-0.5, -0.4, -0.3],
         "over stand-alone with the whole budget each",
     ));
-    goals.extend(above(full, (Method::Slimmable, None), [1.5; 3], "over slimmable of at least equal instructions"));
+    goals.extend(over_slimmable(full));
     goals.extend(above(full, (Method::Dsnn, None), [0.0; 3], "over DSNN"));
     goals.push(over_pruning(full));
     goals.extend(quantised(full));
@@ -187,8 +187,20 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
     LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
 }
 
-/// Automatic allocation against ERK: as accurate at the same instructions, which ERK's curve, straight between its levels,
-/// says; a level beyond the curve's ends is compared with the nearest end.
+/// Nested against the slimmable network's curve, straight between its widths, at the level's instructions; a level beyond
+/// the curve's ends is compared with the nearest end.
+fn over_slimmable(full: &[Group<'_>]) -> Vec<Goal> {
+    let curve = plain(full, Method::Slimmable, None).map(points).unwrap_or_default();
+    let nested = plain(full, Method::Nested, None);
+    let goal = |level| {
+        let cell = nested.and_then(|group| group.at(level));
+        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        Goal::at_least(format!("nested over slimmable at equal instructions, at {level:.0} %"), 1.5, found, " points")
+    };
+    LEVELS.map(goal).into()
+}
+
+/// Automatic allocation against ERK, likewise.
 fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
     let spread = |allocation| {
         full.iter().find(|group| {
