@@ -21,6 +21,8 @@ mod pack;
 mod pointwise;
 #[cfg(nested_kernels_backend = "dsp")]
 mod ring_rows;
+#[cfg(nested_kernels_backend = "dsp")]
+mod stored_rows;
 mod table;
 mod walk;
 

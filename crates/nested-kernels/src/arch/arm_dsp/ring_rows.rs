@@ -1,5 +1,6 @@
 //! Rows of byte rings, each decoded and walked in one call: what [`super::table`] and [`super::walk`] do, for the commonest
 //! way to store weights.
+use super::stored_rows::{StoredRows, requantization};
 use super::{
     Bounds,
     band::{Band, Lines, Parts},
@@ -44,14 +45,16 @@ struct State {
     bias: i32,
     /// From a row's outputs to the next's.
     output_step: usize,
-    /// Whether the row is not walked.
-    only_decode: usize,
+    /// Rows to do; at least 1.
+    rows: usize,
+    /// Of a row that was not walked.
     entries: usize,
     start: i32,
     sum: i32,
+    requantizations: StoredRows,
 }
 
-/// The assembly's result for a row that was decoded only.
+/// The assembly's result when a row was not walked but only decoded.
 const DECODED: usize = 1;
 
 unsafe extern "C" {
@@ -83,7 +86,7 @@ impl<'a> RingRows<'a> {
             // A block is a pair of channels.
             Pairing::Channels => width == 2 && geometry.input.channels.is_multiple_of(2),
         };
-        if !suits {
+        if !suits || parameters.rows.len() != shape.rows || StoredRows::new(&parameters.rows).is_none() {
             return None;
         }
         let none = core::ptr::null();
@@ -123,6 +126,7 @@ impl<'a> RingRows<'a> {
             Pairing::Pixels => (nested_kernels_ring_rows_pixels, 1),
             Pairing::Channels => (nested_kernels_ring_rows_channels, 2),
         };
+        let Some(requantizations) = StoredRows::new(&parameters.rows) else { return };
         let plane = band.geometry.output.height * band.geometry.output.width;
         let narrow = band.narrow();
         let outputs = band.outputs(first);
@@ -144,46 +148,68 @@ impl<'a> RingRows<'a> {
             limit: blocks.wrapping_sub(2),
             bias: 0,
             output_step: if narrow { 0 } else { plane },
-            only_decode: 0,
+            rows: 0,
             entries: 0,
             start: 0,
             sum: 0,
+            requantizations,
         };
-        let mut rows = 0..self.rows.min(output.len() / plane.max(1));
-        parameters.rows.each(|row| {
-            let Some(index) = rows.next() else { return };
-            let multiplier = row.multiplier.m();
-            (state.multiplier, state.multiplier_low, state.bias) = (multiplier, multiplier >> 8, row.bias);
-            // The multiplier of lane 0, which comes in the upper 24 bits of a word, is taken without its lowest byte.
-            let exact = pairing == Pairing::Pixels && multiplier & 0xff != 0;
-            state.only_decode = exact.into();
-            // SAFETY: the assembly reads a count of each ring for each of the matrix's rows, and takes no more gaps and
-            // weights than the ring has left. It reads a place only after it has compared its number with `blocks`, and
-            // takes no more blocks a row than there are entries in the table for. What it reads and writes then is as in
-            // `walk::assembly`: each row's outputs lie `output_step` behind those of the row before, for no more rows than
-            // the output holds. It keeps the registers that the C ABI asks for.
+        let total = self.rows.min(output.len() / plane.max(1));
+        let mut left = total;
+        while left > 0 {
+            // A strip is copied after each row.
+            let rows = if narrow { 1 } else { left };
+            state.rows = rows;
+            // SAFETY: the assembly reads a requantisation and a count of each ring for each of `rows` rows, which the
+            // matrix has, and takes no more gaps and weights than the ring has left. It reads a place only after it has
+            // compared its number with `blocks`, and takes no more blocks a row than there are entries in the table for.
+            // What it reads and writes then is as in `walk::assembly`: each row's outputs lie `output_step` behind those of
+            // the row before, for no more rows than the output holds. It keeps the registers that the C ABI asks for.
             let result = unsafe { function(&mut state) };
-            let plane = output.get_mut(index * plane..(index + 1) * plane).unwrap_or_default();
+            left -= rows - state.rows;
             if result == DECODED {
-                state.outputs = state.outputs.map(|output| output.wrapping_add(state.output_step));
-                let decoded = table::Row { entries: state.entries, start: state.start, sum: state.sum };
-                decoded.write_wide_head(parts.table);
-                let walk = Walk {
-                    packed: parts.packed,
-                    table: parts.table,
-                    entries: decoded.entries,
-                    segments: parts.segments,
-                    start: decoded.start,
-                    multiplier,
-                    zero_point: bounds.zero_point.into(),
-                    outputs,
-                };
-                walk.pixels_wide(decoded.biases(row.bias), if narrow { parts.strip } else { &mut *plane });
+                left -= 1;
+                let at = (total - left - 1) * plane;
+                let target =
+                    if narrow { &mut *parts.strip } else { output.get_mut(at..at + plane).unwrap_or_default() };
+                state.walk_wide(parts.packed, parts.table, parts.segments, outputs, target);
+            } else if state.rows > 0 {
+                return;
             }
             if narrow {
-                band.copy_strip(first, parts.strip, plane);
+                let at = (total - left - 1) * plane;
+                band.copy_strip(first, parts.strip, output.get_mut(at..at + plane).unwrap_or_default());
             }
-        });
+        }
+    }
+}
+
+impl State {
+    /// Walks the row that was only decoded: the multiplier of lane 0, which comes in the upper 24 bits of a word, would be
+    /// taken without its lowest byte.
+    #[inline(never)]
+    fn walk_wide(
+        &mut self,
+        packed: &[u32],
+        table: &mut [u32],
+        segments: &[i32],
+        outputs: [usize; 2],
+        target: &mut [i8],
+    ) {
+        self.outputs = self.outputs.map(|output| output.wrapping_add(self.output_step));
+        let decoded = table::Row { entries: self.entries, start: self.start, sum: self.sum };
+        decoded.write_wide_head(table);
+        let walk = Walk {
+            packed,
+            table,
+            entries: decoded.entries,
+            segments,
+            start: decoded.start,
+            multiplier: self.multiplier,
+            zero_point: self.zero_point,
+            outputs,
+        };
+        walk.pixels_wide(decoded.biases(self.bias), target);
     }
 }
 
@@ -195,6 +221,10 @@ macro_rules! decode {
     ($first:literal, $fours:literal, $one:literal, $rest:literal) => {
         concat!(
             "str r0, [sp, #44]
+             89:\n",
+            requantization!("76", "80"),
+            "strd r6, r7, [r0]
+             str r5, [r0, #52]
              ldrd r9, r10, [r0, #32]
              strd r9, r10, [sp, #48]
              ldr r4, [r0, #24]
@@ -280,6 +310,17 @@ macro_rules! decode {
     };
 }
 
+macro_rules! next_row {
+    () => {
+        "ldr r0, [sp, #44]
+         ldr r1, [r0, #60]
+         subs r1, #1
+         str r1, [r0, #60]
+         bne.w 89b
+         mov r0, #0"
+    };
+}
+
 walk_pixels!(
     "nested_kernels_ring_rows_pixels",
     "68",
@@ -337,8 +378,8 @@ walk_pixels!(
          lsr r8, r8, #3
          sub r2, r6
          str r2, [r4]
+         ldrb r1, [r0]
          ldr r5, [r0, #52]
-         ldr r1, [r0, #60]
          cbz r1, 14f
          asr r7, r7, #8
          strd r8, r9, [r0, #64]
@@ -356,7 +397,8 @@ walk_pixels!(
          strd r6, r7, [r12, #8]
          strd r6, r7, [r12, #16]
          strd r6, r7, [r12, #24]"
-    )
+    ),
+    next_row!()
 );
 
 walk_channels!(
@@ -429,5 +471,6 @@ walk_channels!(
          strd r5, r6, [r12, #8]
          strd r5, r6, [r12, #16]
          strd r5, r6, [r12, #24]"
-    )
+    ),
+    next_row!()
 );

@@ -3,6 +3,7 @@
 //! [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left before they are added
 //! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132) and
 //! a 0 (136).
+use super::super::stored_rows::{StoredRows, requantization};
 use super::{Pointwise, Rows, Target};
 use core::arch::global_asm;
 use nested_csr::{MAX_LEVELS, NodeParameters};
@@ -54,6 +55,9 @@ struct State {
     overlap: usize,
     /// From a row's outputs to the next's.
     output_step: usize,
+    requantizations: StoredRows,
+    /// Rows to do; at least 1.
+    rows: usize,
 }
 
 unsafe extern "C" {
@@ -74,6 +78,7 @@ pub(super) fn walk(
     output: &mut [i8],
 ) {
     let tiles = layer.tiles;
+    let Some(requantizations) = StoredRows::new(&parameters.rows) else { return };
     let function: unsafe extern "C" fn(&mut State) = match (tiles.block, tiles.words) {
         (0, 4) => nested_kernels_tiles_all_4,
         (1, 4) => nested_kernels_tiles_1_4,
@@ -95,7 +100,7 @@ pub(super) fn walk(
     let mut rings = [Ring { gaps: none, weights: none, counts: none, count_width: 1, left: 0 }; MAX_LEVELS + 1];
     let (mut runs, mut strip) = ([Run([0; 6]); MAX_LEVELS], [0; 8]);
     let (count, held) = layer.rows.to_rings(tiles.columns, &mut rings);
-    let mut rows = 0..held.min(output.len() / plane.max(1));
+    let held = held.min(parameters.rows.len());
     let outputs = if narrow {
         [0, 4].map(|at| strip.as_mut_ptr().wrapping_add(at))
     } else {
@@ -117,27 +122,29 @@ pub(super) fn walk(
         rings: rings.as_mut_ptr(),
         rings_end: rings.as_mut_ptr().wrapping_add(count),
         blocks: tiles.blocks(),
-        wide: 0,
+        wide: (!parameters.narrow).into(),
         overlap: target.overlap,
         output_step: if narrow { 0 } else { plane },
+        requantizations,
+        rows: 0,
     };
-    let any_wide = !parameters.narrow;
-    parameters.rows.each(|row| {
-        let Some(index) = rows.next() else { return };
-        let multiplier = row.multiplier.m();
-        (state.multiplier, state.multiplier_low, state.bias) = (multiplier, multiplier >> 8, row.bias);
-        // The multiplier of lane 0, which comes in the upper 24 bits of a word, is taken without its lowest byte.
-        state.wide = (any_wide | (multiplier & 0xff != 0)).into();
-        // SAFETY: the assembly reads a count of each ring for each of the matrix's rows, and takes no more gaps and weights
-        // than the ring has left. Before the walk it adds up each run's gaps and returns when a block would lie behind the
-        // row's last, so that it reads only inside the tiles, which `packed` holds; its outputs lie in the row's plane, for
-        // no more rows than the output holds (or in the strip, which has room for both lanes of a tile). `runs` has room for
-        // a run of each ring, or for the one of a row without weights. It keeps the registers that the C ABI asks for.
+    let total = held.min(output.len() / plane.max(1));
+    let mut left = total;
+    while left > 0 {
+        // A strip is copied after each row.
+        state.rows = if narrow { 1 } else { left };
+        left -= state.rows;
+        // SAFETY: the assembly reads a requantisation and a count of each ring for each of `rows` rows, which the matrix
+        // has, and takes no more gaps and weights than the ring has left. Before the walk it adds up each run's gaps and
+        // returns when a block would lie behind the row's last, so that it reads only inside the tiles, which `packed`
+        // holds; its outputs lie in the row's plane, for no more rows than the output holds (or in the strip, which has
+        // room for both lanes of a tile). `runs` has room for a run of each ring, or for the one of a row without weights.
+        // It keeps the registers that the C ABI asks for.
         unsafe { function(&mut state) }
         if narrow {
-            target.copy(&strip, &tiles, output.get_mut(index * plane..).unwrap_or_default());
+            target.copy(&strip, &tiles, output.get_mut((total - left - 1) * plane..).unwrap_or_default());
         }
-    });
+    }
 }
 
 impl Rows<'_> {
@@ -181,7 +188,12 @@ macro_rules! tiles {
             ".thumb_func",
             concat!($name, ":"),
             "push {{r4-r11, lr}}",
-            "sub sp, #140",
+            "sub sp, #148",
+            "str r0, [sp, #140]",
+            "89:",
+            requantization!("76", "80"),
+            "strd r6, r7, [r0, #4]",
+            "str r5, [r0, #48]",
             "ldm r0!, {{r1-r12}}",
             "stm sp, {{r1-r12}}",
             // The next row's outputs.
@@ -198,7 +210,9 @@ macro_rules! tiles {
             // r8: weights, r9: blocks of the run, r11: 0, from which the distance of four bytes is their sum, r12: the run.
             "mov r2, r7",
             "mov r3, r9",
-            "mov r4, r10",
+            // The multiplier of lane 0, which comes in the upper 24 bits of a word, is taken without its lowest byte.
+            "ldrb r4, [sp, #4]",
+            "orr r4, r4, r10",
             "mov r5, #0",
             "mov r6, #0",
             "mov r11, #0",
@@ -394,7 +408,7 @@ macro_rules! tiles {
             // A last tile that overlaps the one before it.
             "ldr r9, [sp, #124]",
             "cmp r9, #0",
-            "beq 99f",
+            "beq 29f",
             "mov r10, #0",
             "str r10, [sp, #124]",
             "sub r12, r9",
@@ -403,8 +417,14 @@ macro_rules! tiles {
             concat!("add r12, #", $words),
             "str r12, [sp, #32]",
             "b.w 1b",
+            "29:",
+            "ldr r0, [sp, #140]",
+            "ldr r1, [r0, #88]",
+            "subs r1, #1",
+            "str r1, [r0, #88]",
+            "bne.w 89b",
             "99:",
-            "add sp, #140",
+            "add sp, #148",
             "pop {{r4-r11, pc}}",
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",

@@ -66,7 +66,7 @@ pub(super) fn pixels_wide(walk: &Walk<'_>, biases: [i32; 2], output: &mut [i8]) 
 
 /// The prologue leaves in r1–r9 what the fields of [`Start`] are; the frame has 36 bytes for the walk at its bottom.
 macro_rules! walk {
-    ($name:expr, $frame:literal, $prologue:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
+    ($name:expr, $frame:literal, $prologue:expr, $after:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
         global_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
@@ -119,7 +119,7 @@ macro_rules! walk {
             "str r1, [sp, #20]",
             "cmp r4, #0",
             "bne 4b",
-            "mov r0, #0",
+            $after,
             "99:",
             concat!("add sp, #", $frame),
             "pop {{r4-r11, pc}}",
@@ -132,11 +132,12 @@ macro_rules! walk {
 }
 
 macro_rules! walk_pixels {
-    ($name:literal, $frame:literal, $prologue:expr) => {
+    ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
         walk!(
             $name,
             $frame,
             $prologue,
+            $after,
             pixels_body!(),
             32,
             "tst r8, #1
@@ -202,11 +203,12 @@ macro_rules! pixels_store {
 }
 
 macro_rules! walk_channels {
-    ($name:literal, $frame:literal, $prologue:expr) => {
+    ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
         walk!(
             $name,
             $frame,
             $prologue,
+            $after,
             "ldrd r10, r11, [r9], #8
              add.w r8, r8, r11
              ldm r8!, {{r11, r12, lr}}
@@ -259,8 +261,8 @@ macro_rules! walk_channels {
 }
 pub(in super::super) use {pixels_body, pixels_store, walk, walk_channels, walk_pixels};
 
-walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}");
-walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}");
+walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}", "");
+walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
 
 // Rows whose sums may leave 24 bits: both lanes are added to sums on the stack (36) after eight turns (the number left at
 // 68), which hold at most 256 weights; what the sums start from is at 72.
@@ -275,6 +277,7 @@ walk!(
      mov r1, #8
      str r1, [sp, #68]
      ldm r0, {{r1-r9}}",
+    "",
     pixels_body!(),
     32,
     "tst r8, #1
