@@ -248,25 +248,30 @@ macro_rules! decode {
              ldrhne r11, [r2], #2
              str r2, [r9, #8]
              subs r10, r11
-             blo 98f
+             blo.w 98f
              str r10, [r9, #16]
              ldr r10, [sp, #36]
              mov r8, #0
              subs r10, r11
-             blo 98f
+             blo.w 98f
              str r10, [sp, #36]
+             and r2, r11, #3
+             str r2, [sp, #60]
              bics r10, r11, #3
-             and r11, r11, #3
-             str r11, [sp, #60]
-             beq 9f
+             beq.w 9f
              add r10, r0
              str r10, [sp, #56]
+             lsls r11, r11, #29
+             bmi.w 7f
              8:\n",
+            $fours,
+            "
+             7:\n",
             $fours,
             "
              ldr r2, [sp, #56]
              cmp r0, r2
-             bne 8b
+             bne.w 8b
              9:
              ldr r2, [sp, #60]
              ldr r12, [sp, #40]
@@ -276,7 +281,7 @@ macro_rules! decode {
              add r8, r9
              adds r8, #1
              cmp r8, r12
-             bhi 98f\n",
+             bhi.w 98f\n",
             $one,
             "
              subs r2, #1
@@ -334,7 +339,7 @@ walk_pixels!(
          sxtb16 r10, r11
          sxtb16 r11, r11, ror #8
          cmp r12, r2
-         bhi 98f
+         bhi.w 98f
          uxtab r8, r8, r9
          smlad r7, r10, lr, r7
          ldr r5, [r3, r8, lsl #2]
@@ -413,7 +418,7 @@ walk_channels!(
          add r9, r9, #0x01010101
          usada8 r12, r9, lr, r8
          cmp r12, r2
-         bhi 98f
+         bhi.w 98f
          sxtb16 r2, r10
          sxtb16 r10, r10, ror #8
          uxtab r8, r8, r9

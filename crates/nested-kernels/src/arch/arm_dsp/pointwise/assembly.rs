@@ -8,10 +8,12 @@ use super::{Pointwise, Rows, Target};
 use core::arch::global_asm;
 use nested_csr::{MAX_LEVELS, NodeParameters};
 
-/// Blocks between two ends of the inner loop, a power of 2. Eight turns hold at most 256 weights, for which lane 0 needs
-/// no more than its 24 bits.
-const UNROLL: usize = 32;
+/// Blocks between two ends of the inner loop, a power of 2: of one weight, of two.
+const UNROLL: usize = 64;
 const UNROLL_PAIRS: usize = 16;
+/// Turns after which lane 0 may need more than its 24 bits: 256 weights.
+const TURNS: usize = 4;
+const TURNS_PAIRS: usize = 8;
 
 /// What is left of a ring.
 #[repr(C)]
@@ -224,17 +226,25 @@ macro_rules! tiles {
             $gaps,
             $weights,
             "sub r6, r6, r0",
-            "subs r0, #4",
-            "blo 16f",
+            // Turns of two fours; the first may be a half one.
+            "lsr r1, r0, #2",
+            "and r0, r0, #3",
+            "cbz r1, 16f",
+            "adds r1, #1",
+            "lsrs r1, r1, #1",
+            "bcc 14f",
             "15:",
             "ldr lr, [r8], #4",
             "eor lr, lr, #0x80808080",
             "usada8 r5, lr, r11, r5",
-            "subs r0, #4",
-            "bhs 15b",
+            "14:",
+            "ldr lr, [r8], #4",
+            "eor lr, lr, #0x80808080",
+            "usada8 r5, lr, r11, r5",
+            "subs r1, #1",
+            "bne 15b",
             "16:",
-            "adds r0, #4",
-            "beq 18f",
+            "cbz r0, 18f",
             "17:",
             "ldrsb lr, [r8], #1",
             "add r5, #128",
@@ -312,7 +322,7 @@ macro_rules! tiles {
             "strd r5, r1, [sp, #96]",
             "strd r5, r1, [sp, #104]",
             "strd r5, r1, [sp, #116]",
-            "mov r5, #8",
+            "mov r5, #{turns}",
             "str r5, [sp, #112]",
             "mov r6, #0x800000",
             "mov r7, #0",
@@ -368,7 +378,7 @@ macro_rules! tiles {
             "sbfx r0, r0, #0, #24",
             "sbfx r2, r2, #0, #24",
             $spill,
-            "mov lr, #8",
+            "mov lr, #{turns}",
             "str lr, [sp, #112]",
             "add r12, sp, #48",
             $accumulators,
@@ -429,6 +439,7 @@ macro_rules! tiles {
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
             unroll = const $unroll,
+            turns = const if $unroll == UNROLL { TURNS } else { TURNS_PAIRS },
             size = const $size,
         );
     };
@@ -576,16 +587,22 @@ macro_rules! some {
                 $weights
             ],
             "mov r10, r9
-             subs r0, r9, #4
-             blo 12f
+             lsr r1, r9, #2
+             and r0, r9, #3
+             cbz r1, 12f
+             adds r1, #1
+             lsrs r1, r1, #1
+             bcc 13f
              11:
              ldr lr, [r7], #4
              usada8 r10, lr, r11, r10
-             subs r0, #4
-             bhs 11b
+             13:
+             ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             subs r1, #1
+             bne 11b
              12:
-             adds r0, #4
-             beq 14f
+             cbz r0, 14f
              13:
              ldrb lr, [r7], #1
              add r10, lr
