@@ -15,12 +15,16 @@ use walk::Walk;
 mod band;
 mod byte_rows;
 mod clamp;
+#[cfg(nested_kernels_backend = "dsp")]
+mod filter_rows;
 mod fully_connected;
 mod ops;
 mod pack;
 mod pointwise;
 #[cfg(nested_kernels_backend = "dsp")]
 mod ring_rows;
+#[cfg(nested_kernels_backend = "dsp")]
+mod row_walk;
 #[cfg(nested_kernels_backend = "dsp")]
 mod stored_rows;
 mod table;
@@ -193,17 +197,26 @@ fn convolve_bands(
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     band.prepare(&mut parts);
+    each_band(lines, count, |first| {
+        band.pack(first, input, &mut parts);
+        walk(&band, first, &mut parts)
+    })
+}
+
+/// Calls `f` with the first line of each band of `count` lines.
+fn each_band(
+    lines: Lines,
+    count: usize,
+    mut f: impl FnMut(usize) -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     let mut first = 0;
-    loop {
+    while first < lines.extent {
         // The last band overlaps the one before it rather than being smaller.
         first = usize::min(first, lines.extent - count);
-        band.pack(first, input, &mut parts);
-        walk(&band, first, &mut parts)?;
+        f(first)?;
         first += count;
-        if first >= lines.extent {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// Every row's outputs in a band.
@@ -269,16 +282,33 @@ pub(crate) fn depthwise(
     let most = (1..=GROUP.min(geometry.input.channels)).rev();
     let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
     let count = most.clone().find(fits).unwrap_or(1);
-    let mut group = grouped(geometry, count);
-    let (in_plane, out_plane) = (group.input.len() / count, group.output.len() / count);
+    let whole = grouped(geometry, count);
+    let lines = Lines::depthwise(&whole);
+    let given = scratch.len();
+    let needed = scratch_words(lines, &whole)?.minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    // A channel's padding stays when the next group is packed.
+    band.prepare(&mut parts);
+    let bounds = Bounds::new(parameters);
+    let (in_plane, out_plane) = (whole.input.len() / count, whole.output.len() / count);
     let inputs = input.chunks(in_plane * count).zip(weights.chunks(taps * count));
     for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(out_plane * count)).enumerate() {
-        group = grouped(geometry, input.len() / in_plane);
-        let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
-        let requantization = |row| parameters.rows.get(index * count + row);
-        let bounds = Bounds::new(parameters);
-        convolve_rows(Lines::depthwise(&group), rows, requantization, bounds, &group, input, output, scratch)?;
+        let group = grouped(geometry, input.len() / in_plane);
+        let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
+        each_band(lines, lines_of_band, |first| {
+            band.pack(first, input, &mut parts);
+            #[cfg(nested_kernels_backend = "dsp")]
+            if filter_rows::walk(weights, parameters, index * count, &band, first, &mut parts, output) {
+                return Ok(());
+            }
+            let requantization = |row| parameters.rows.get(index * count + row);
+            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output);
+            Ok(())
+        })?;
     }
+    clamp::clamp(output, bounds);
     Ok(())
 }
 

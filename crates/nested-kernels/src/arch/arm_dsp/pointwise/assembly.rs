@@ -80,7 +80,7 @@ pub(super) fn walk(
     output: &mut [i8],
 ) {
     let tiles = layer.tiles;
-    let Some(requantizations) = StoredRows::new(&parameters.rows) else { return };
+    let Some(requantizations) = StoredRows::new(&parameters.rows, 0) else { return };
     let function: unsafe extern "C" fn(&mut State) = match (tiles.block, tiles.words) {
         (0, 4) => nested_kernels_tiles_all_4,
         (1, 4) => nested_kernels_tiles_1_4,
