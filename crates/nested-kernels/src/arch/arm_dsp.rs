@@ -27,6 +27,8 @@ mod ring_rows;
 mod row_walk;
 #[cfg(nested_kernels_backend = "dsp")]
 mod stored_rows;
+#[cfg(any(test, nested_kernels_backend = "dsp"))]
+pub(crate) mod sum;
 mod table;
 mod walk;
 

@@ -79,37 +79,40 @@ impl<S> State<S> {
         output: &mut [i8],
     ) {
         let plane = band.geometry.output.height * band.geometry.output.width;
-        let narrow = band.narrow();
-        let outputs = band.outputs(first);
-        let target = if narrow { parts.strip.as_mut_ptr() } else { output.as_mut_ptr() };
-        self.outputs = outputs.map(|at| target.wrapping_add(at));
-        self.output_step = if narrow { 0 } else { plane };
+        let total = total.min(output.len() / plane.max(1));
+        let lanes = band.lanes_from(first);
+        let mut left = total;
         self.segments = parts.segments.as_ptr();
         self.table = parts.table.as_mut_ptr();
         self.packed = parts.packed.as_ptr();
-        let total = total.min(output.len() / plane.max(1));
-        let mut left = total;
         while left > 0 {
+            let at = (total - left) * plane;
+            let direct = band.direct(lanes, output.len() - at, left);
+            self.rows = direct.max(1);
             // A strip is copied after each row.
-            let rows = if narrow { 1 } else { left };
-            self.rows = rows;
+            let (outputs, target) = match direct {
+                0 => (band.strip_lanes(), parts.strip.as_mut_ptr()),
+                _ => (lanes, output.as_mut_ptr().wrapping_add(at)),
+            };
+            self.outputs = outputs.map(|at| target.wrapping_add(at));
+            self.output_step = plane;
+            left -= self.rows;
             // SAFETY: what it reads and writes of band, segments and outputs is as in `walk::assembly`: each row's outputs
-            // lie `output_step` behind those of the row before, for no more rows than the output holds. The rest the caller
-            // has promised. It keeps the registers that the C ABI asks for.
+            // lie `output_step` behind those of the row before, for no more rows than the output holds (or there is one row,
+            // in the strip). The rest the caller has promised. It keeps the registers that the C ABI asks for.
             let result = unsafe { function(self) };
-            left -= rows - self.rows;
+            left += self.rows;
             if result == DECODED {
                 left -= 1;
             } else if self.rows > 0 {
                 return;
             }
-            let at = (total - left - 1) * plane;
-            let plane = output.get_mut(at..at + plane).unwrap_or_default();
+            let last = output.get_mut((total - left - 1) * plane..).unwrap_or_default();
             if result == DECODED {
-                self.walk_wide(parts, outputs, narrow, plane);
+                self.walk_wide(parts, outputs, (direct > 0).then_some(&mut *last));
             }
-            if narrow {
-                band.copy_strip(first, parts.strip, plane);
+            if direct == 0 {
+                band.copy_strip(first, parts.strip, last.get_mut(..plane).unwrap_or_default());
             }
         }
     }
@@ -117,8 +120,7 @@ impl<S> State<S> {
     /// Walks the row that was only decoded: the multiplier of lane 0, which comes in the upper 24 bits of a word, would be
     /// taken without its lowest byte.
     #[inline(never)]
-    fn walk_wide(&mut self, parts: &mut Parts<'_>, outputs: [usize; 2], narrow: bool, plane: &mut [i8]) {
-        self.outputs = self.outputs.map(|output| output.wrapping_add(self.output_step));
+    fn walk_wide(&mut self, parts: &mut Parts<'_>, outputs: [usize; 2], target: Option<&mut [i8]>) {
         let decoded = table::Row { entries: self.entries, start: self.start, sum: self.sum };
         decoded.write_wide_head(parts.table);
         let walk = Walk {
@@ -131,7 +133,7 @@ impl<S> State<S> {
             zero_point: self.zero_point,
             outputs,
         };
-        walk.pixels_wide(decoded.biases(self.bias), if narrow { parts.strip } else { plane });
+        walk.pixels_wide(decoded.biases(self.bias), target.unwrap_or(parts.strip));
     }
 }
 

@@ -177,8 +177,8 @@ impl Rows<'_> {
 
 macro_rules! tiles {
     (
-        $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal, $weights:literal],
-        gaps $gaps:literal, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
+        $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal],
+        sums $sums:expr, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
         spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
     ) => {
         global_asm!(
@@ -223,34 +223,7 @@ macro_rules! tiles {
             $take,
             "26:",
             "stm r12, {{r7, r8}}",
-            $gaps,
-            $weights,
-            "sub r6, r6, r0",
-            // Turns of two fours; the first may be a half one.
-            "lsr r1, r0, #2",
-            "and r0, r0, #3",
-            "cbz r1, 16f",
-            "adds r1, #1",
-            "lsrs r1, r1, #1",
-            "bcc 14f",
-            "15:",
-            "ldr lr, [r8], #4",
-            "eor lr, lr, #0x80808080",
-            "usada8 r5, lr, r11, r5",
-            "14:",
-            "ldr lr, [r8], #4",
-            "eor lr, lr, #0x80808080",
-            "usada8 r5, lr, r11, r5",
-            "subs r1, #1",
-            "bne 15b",
-            "16:",
-            "cbz r0, 18f",
-            "17:",
-            "ldrsb lr, [r8], #1",
-            "add r5, #128",
-            "add r5, lr",
-            "subs r0, #1",
-            "bne 17b",
+            $sums,
             "18:",
             "stm r2, {{r7, r8}}",
             // The loop is entered so that the last block is the last before its end.
@@ -447,9 +420,9 @@ macro_rules! tiles {
 
 /// Tiles of four words.
 macro_rules! fours {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "4", $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "4", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r7}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -519,9 +492,9 @@ macro_rules! fours {
 
 /// Tiles of two words.
 macro_rules! twos {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "2", $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "2", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r3}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -555,16 +528,67 @@ macro_rules! twos {
     };
 }
 
-/// All the columns: no gaps.
-macro_rules! all {
-    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
-        $tiles!($name, UNROLL, $size, ["r10", "r8", "ldr r8, [r2, #4]\n mov r9, r3", "mov r0, r9"], "", $body);
+/// Adds up bytes, `$fours` at a time and then the rest, r0 in all: turns of two, the first of which may be a half one.
+macro_rules! add_up {
+    ($count:literal, $four:literal, $one:literal) => {
+        concat!(
+            $count,
+            "lsr r1, r0, #2
+             and r0, r0, #3
+             cbz r1, 13f
+             adds r1, #1
+             lsrs r1, r1, #1
+             bcc 12f
+             11:\n",
+            $four,
+            "\n12:\n",
+            $four,
+            "
+             subs r1, #1
+             bne 11b
+             13:
+             cbz r0, 15f
+             14:\n",
+            $one,
+            "
+             subs r0, #1
+             bne 14b
+             15:\n"
+        )
     };
 }
 
-/// Blocks with gaps: their sum and their number are at most the blocks of a row.
+/// All the columns: no gaps.
+macro_rules! all {
+    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
+        $tiles!(
+            $name,
+            UNROLL,
+            $size,
+            [
+                "r10",
+                "r8",
+                "ldr r8, [r2, #4]
+                 mov r9, r3"
+            ],
+            add_up!(
+                "mov r0, r9
+                 bic r1, r9, #3
+                 sub r6, r6, r1\n",
+                "ldr lr, [r8], #4
+                 eor lr, lr, #0x80808080
+                 usada8 r5, lr, r11, r5",
+                "ldrsb lr, [r8], #1
+                 add r5, lr"
+            ),
+            $body
+        );
+    };
+}
+
+/// Blocks with gaps, whose sum and whose number are at most the blocks of a row.
 macro_rules! some {
-    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $weights:literal, $body:literal) => {
+    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $body:literal) => {
         $tiles!(
             $name,
             $unroll,
@@ -583,36 +607,61 @@ macro_rules! some {
                  blo.w 99f
                  str lr, [r2, #16]
                  cmp r0, #0
-                 beq 25f",
-                $weights
+                 beq.w 25f"
             ],
-            "mov r10, r9
-             lsr r1, r9, #2
-             and r0, r9, #3
-             cbz r1, 12f
-             adds r1, #1
-             lsrs r1, r1, #1
-             bcc 13f
-             11:
-             ldr lr, [r7], #4
-             usada8 r10, lr, r11, r10
-             13:
-             ldr lr, [r7], #4
-             usada8 r10, lr, r11, r10
-             subs r1, #1
-             bne 11b
-             12:
-             cbz r0, 14f
-             13:
-             ldrb lr, [r7], #1
-             add r10, lr
-             subs r0, #1
-             bne 13b
-             14:
-             cmp r10, r3
-             bhi.w 99f",
+            concat!(
+                "mov r10, r9\n",
+                $sums,
+                "cmp r10, r3
+                 bhi.w 99f"
+            ),
             $body
         );
+    };
+}
+
+/// A gap a weight.
+macro_rules! sums_of_ones {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
+    };
+}
+
+/// A gap two weights.
+macro_rules! sums_of_twos {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1, lsl #1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
     };
 }
 
@@ -633,7 +682,7 @@ some!(
     "nested_kernels_tiles_1_4",
     UNROLL,
     36,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4
@@ -649,7 +698,7 @@ some!(
     "nested_kernels_tiles_2_4",
     UNROLL_PAIRS,
     64,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #5
@@ -681,7 +730,7 @@ some!(
     "nested_kernels_tiles_1_2",
     UNROLL,
     24,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #3
@@ -694,7 +743,7 @@ some!(
     "nested_kernels_tiles_2_2",
     UNROLL_PAIRS,
     40,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4
