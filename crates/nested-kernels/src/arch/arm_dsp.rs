@@ -26,6 +26,8 @@ macro_rules! dsp_asm {
 mod band;
 mod byte_rows;
 mod clamp;
+#[cfg(nested_kernels_backend = "dsp")]
+mod filter_rows;
 mod fully_connected;
 mod ops;
 mod pack;
@@ -33,7 +35,11 @@ mod pointwise;
 #[cfg(nested_kernels_backend = "dsp")]
 mod ring_rows;
 #[cfg(nested_kernels_backend = "dsp")]
+mod row_walk;
+#[cfg(nested_kernels_backend = "dsp")]
 mod stored_rows;
+#[cfg(any(test, nested_kernels_backend = "dsp"))]
+pub(crate) mod sum;
 mod table;
 mod walk;
 
@@ -204,17 +210,26 @@ fn convolve_bands(
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     band.prepare(&mut parts);
+    each_band(lines, count, |first| {
+        band.pack(first, input, &mut parts);
+        walk(&band, first, &mut parts)
+    })
+}
+
+/// Calls `f` with the first line of each band of `count` lines.
+fn each_band(
+    lines: Lines,
+    count: usize,
+    mut f: impl FnMut(usize) -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     let mut first = 0;
-    loop {
+    while first < lines.extent {
         // The last band overlaps the one before it rather than being smaller.
         first = usize::min(first, lines.extent - count);
-        band.pack(first, input, &mut parts);
-        walk(&band, first, &mut parts)?;
+        f(first)?;
         first += count;
-        if first >= lines.extent {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// Every row's outputs in a band.
@@ -280,18 +295,35 @@ pub(crate) fn depthwise(
     let most = (1..=GROUP.min(geometry.input.channels)).rev();
     let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
     let count = most.clone().find(fits).unwrap_or(1).max(1);
-    let mut group = grouped(geometry, count);
-    let (in_plane, out_plane) = ((group.input.len() / count).max(1), group.output.len() / count);
+    let whole = grouped(geometry, count);
+    let lines = Lines::depthwise(&whole);
+    let given = scratch.len();
+    let needed = scratch_words(lines, &whole)?.minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    // A channel's padding stays when the next group is packed.
+    band.prepare(&mut parts);
+    let bounds = Bounds::new(parameters);
+    let (in_plane, out_plane) = ((whole.input.len() / count).max(1), whole.output.len() / count);
     // Never 0 in a geometry that was checked; said here, so that no division and no chunk needs a panic.
     let lengths = [in_plane, taps, out_plane].map(|each| (each * count).max(1));
     let inputs = input.chunks(lengths[0]).zip(weights.chunks(lengths[1]));
     for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(lengths[2])).enumerate() {
-        group = grouped(geometry, input.len() / in_plane);
-        let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
-        let requantization = |row| parameters.rows.get(index * count + row);
-        let bounds = Bounds::new(parameters);
-        convolve_rows(Lines::depthwise(&group), rows, requantization, bounds, &group, input, output, scratch)?;
+        let group = grouped(geometry, input.len() / in_plane);
+        let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
+        each_band(lines, lines_of_band, |first| {
+            band.pack(first, input, &mut parts);
+            #[cfg(nested_kernels_backend = "dsp")]
+            if filter_rows::walk(weights, parameters, index * count, &band, first, &mut parts, output) {
+                return Ok(());
+            }
+            let requantization = |row| parameters.rows.get(index * count + row);
+            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output);
+            Ok(())
+        })?;
     }
+    clamp::clamp(output, bounds);
     Ok(())
 }
 

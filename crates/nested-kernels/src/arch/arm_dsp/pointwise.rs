@@ -70,8 +70,10 @@ impl Tiles {
     }
 }
 
-/// Where rows come from.
+/// Where rows come from; the count is the assembly's.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "without an allocator there is nothing to put the rings in")]
+#[cfg_attr(not(nested_kernels_backend = "dsp"), allow(dead_code))]
 enum Rows<'a> {
     /// Weights of all columns.
     All(&'a [i8]),
@@ -92,6 +94,7 @@ struct Target {
     plane: usize,
 }
 
+#[cfg(nested_kernels_backend = "dsp")]
 impl Target {
     /// Copies the outputs of a map smaller than a tile, a lane in each half of the strip.
     fn copy(&self, strip: &[i8; 8], tiles: &Tiles, plane: &mut [i8]) {

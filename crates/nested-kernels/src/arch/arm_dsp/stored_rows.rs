@@ -12,14 +12,15 @@ pub(super) struct StoredRows {
 }
 
 impl StoredRows {
-    /// `None` when the rows are not as they must be; a model's are.
+    /// From row `skipped` on. `None` when the rows are not as they must be; a model's are.
     ///
     /// The word that ends with a bias of one byte begins one byte before its row. The first row of a model's requantisations
     /// lies behind a node's record in the same section, so that this byte is the file's too.
-    pub(super) fn new(rows: &Requantizations<'_>) -> Option<Self> {
+    pub(super) fn new(rows: &Requantizations<'_>, skipped: usize) -> Option<Self> {
         let (bytes, width) = rows.stored();
         let suits = (1..=4).contains(&width) && bytes.len() >= rows.len() * (2 + width);
-        suits.then(|| StoredRows { next: bytes.as_ptr(), offset: width as isize - 4, shift: 32 - 8 * width })
+        let next = bytes.get(skipped * (2 + width)..)?.as_ptr();
+        suits.then_some(StoredRows { next, offset: width as isize - 4, shift: 32 - 8 * width })
     }
 }
 

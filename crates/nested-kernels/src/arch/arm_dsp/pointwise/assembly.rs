@@ -7,10 +7,12 @@ use super::super::stored_rows::{StoredRows, requantization};
 use super::{Pointwise, Rows, Target};
 use nested_csr::{MAX_LEVELS, NodeParameters};
 
-/// Blocks between two ends of the inner loop, a power of 2. Eight turns hold at most 256 weights, for which lane 0 needs
-/// no more than its 24 bits.
-const UNROLL: usize = 32;
+/// Blocks between two ends of the inner loop, a power of 2: of one weight, of two.
+const UNROLL: usize = 64;
 const UNROLL_PAIRS: usize = 16;
+/// Turns after which lane 0 may need more than its 24 bits: 256 weights.
+const TURNS: usize = 4;
+const TURNS_PAIRS: usize = 8;
 
 /// What is left of a ring.
 #[repr(C)]
@@ -77,7 +79,7 @@ pub(super) fn walk(
     output: &mut [i8],
 ) {
     let tiles = layer.tiles;
-    let Some(requantizations) = StoredRows::new(&parameters.rows) else { return };
+    let Some(requantizations) = StoredRows::new(&parameters.rows, 0) else { return };
     let function: unsafe extern "C" fn(&mut State) = match (tiles.block, tiles.words) {
         (0, 4) => nested_kernels_tiles_all_4,
         (1, 4) => nested_kernels_tiles_1_4,
@@ -174,8 +176,8 @@ impl Rows<'_> {
 
 macro_rules! tiles {
     (
-        $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal, $weights:literal],
-        gaps $gaps:literal, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
+        $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal],
+        sums $sums:expr, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
         spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
     ) => {
         dsp_asm!(
@@ -220,26 +222,7 @@ macro_rules! tiles {
             $take,
             "26:",
             "stm r12, {{r7, r8}}",
-            $gaps,
-            $weights,
-            "sub r6, r6, r0",
-            "subs r0, #4",
-            "blo 16f",
-            "15:",
-            "ldr lr, [r8], #4",
-            "eor lr, lr, #0x80808080",
-            "usada8 r5, lr, r11, r5",
-            "subs r0, #4",
-            "bhs 15b",
-            "16:",
-            "adds r0, #4",
-            "beq 18f",
-            "17:",
-            "ldrsb lr, [r8], #1",
-            "add r5, #128",
-            "add r5, lr",
-            "subs r0, #1",
-            "bne 17b",
+            $sums,
             "18:",
             "stm r2, {{r7, r8}}",
             // The loop is entered so that the last block is the last before its end.
@@ -311,7 +294,7 @@ macro_rules! tiles {
             "strd r5, r1, [sp, #96]",
             "strd r5, r1, [sp, #104]",
             "strd r5, r1, [sp, #116]",
-            "mov r5, #8",
+            "mov r5, #{turns}",
             "str r5, [sp, #112]",
             "mov r6, #0x800000",
             "mov r7, #0",
@@ -367,7 +350,7 @@ macro_rules! tiles {
             "sbfx r0, r0, #0, #24",
             "sbfx r2, r2, #0, #24",
             $spill,
-            "mov lr, #8",
+            "mov lr, #{turns}",
             "str lr, [sp, #112]",
             "add r12, sp, #48",
             $accumulators,
@@ -428,6 +411,7 @@ macro_rules! tiles {
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
             unroll = const $unroll,
+            turns = const if $unroll == UNROLL { TURNS } else { TURNS_PAIRS },
             size = const $size,
         );
     };
@@ -435,9 +419,9 @@ macro_rules! tiles {
 
 /// Tiles of four words.
 macro_rules! fours {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "4", $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "4", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r7}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -507,9 +491,9 @@ macro_rules! fours {
 
 /// Tiles of two words.
 macro_rules! twos {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "2", $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "2", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r3}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -543,16 +527,67 @@ macro_rules! twos {
     };
 }
 
-/// All the columns: no gaps.
-macro_rules! all {
-    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
-        $tiles!($name, UNROLL, $size, ["r10", "r8", "ldr r8, [r2, #4]\n mov r9, r3", "mov r0, r9"], "", $body);
+/// Adds up bytes, `$fours` at a time and then the rest, r0 in all: turns of two, the first of which may be a half one.
+macro_rules! add_up {
+    ($count:literal, $four:literal, $one:literal) => {
+        concat!(
+            $count,
+            "lsr r1, r0, #2
+             and r0, r0, #3
+             cbz r1, 13f
+             adds r1, #1
+             lsrs r1, r1, #1
+             bcc 12f
+             11:\n",
+            $four,
+            "\n12:\n",
+            $four,
+            "
+             subs r1, #1
+             bne 11b
+             13:
+             cbz r0, 15f
+             14:\n",
+            $one,
+            "
+             subs r0, #1
+             bne 14b
+             15:\n"
+        )
     };
 }
 
-/// Blocks with gaps: their sum and their number are at most the blocks of a row.
+/// All the columns: no gaps.
+macro_rules! all {
+    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
+        $tiles!(
+            $name,
+            UNROLL,
+            $size,
+            [
+                "r10",
+                "r8",
+                "ldr r8, [r2, #4]
+                 mov r9, r3"
+            ],
+            add_up!(
+                "mov r0, r9
+                 bic r1, r9, #3
+                 sub r6, r6, r1\n",
+                "ldr lr, [r8], #4
+                 eor lr, lr, #0x80808080
+                 usada8 r5, lr, r11, r5",
+                "ldrsb lr, [r8], #1
+                 add r5, lr"
+            ),
+            $body
+        );
+    };
+}
+
+/// Blocks with gaps, whose sum and whose number are at most the blocks of a row.
 macro_rules! some {
-    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $weights:literal, $body:literal) => {
+    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $body:literal) => {
         $tiles!(
             $name,
             $unroll,
@@ -571,30 +606,61 @@ macro_rules! some {
                  blo.w 99f
                  str lr, [r2, #16]
                  cmp r0, #0
-                 beq 25f",
-                $weights
+                 beq.w 25f"
             ],
-            "mov r10, r9
-             subs r0, r9, #4
-             blo 12f
-             11:
-             ldr lr, [r7], #4
-             usada8 r10, lr, r11, r10
-             subs r0, #4
-             bhs 11b
-             12:
-             adds r0, #4
-             beq 14f
-             13:
-             ldrb lr, [r7], #1
-             add r10, lr
-             subs r0, #1
-             bne 13b
-             14:
-             cmp r10, r3
-             bhi.w 99f",
+            concat!(
+                "mov r10, r9\n",
+                $sums,
+                "cmp r10, r3
+                 bhi.w 99f"
+            ),
             $body
         );
+    };
+}
+
+/// A gap a weight.
+macro_rules! sums_of_ones {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
+    };
+}
+
+/// A gap two weights.
+macro_rules! sums_of_twos {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1, lsl #1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
     };
 }
 
@@ -615,7 +681,7 @@ some!(
     "nested_kernels_tiles_1_4",
     UNROLL,
     36,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4
@@ -631,7 +697,7 @@ some!(
     "nested_kernels_tiles_2_4",
     UNROLL_PAIRS,
     64,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #5
@@ -663,7 +729,7 @@ some!(
     "nested_kernels_tiles_1_2",
     UNROLL,
     24,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #3
@@ -676,7 +742,7 @@ some!(
     "nested_kernels_tiles_2_2",
     UNROLL_PAIRS,
     40,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4
