@@ -6,6 +6,7 @@ mod deployed;
 mod error;
 mod experiment;
 mod files;
+mod host;
 mod interrupt;
 mod m7;
 mod options;
@@ -39,6 +40,9 @@ enum Command {
     M7(commands::m7::Options),
     Compare(commands::compare::Options),
     Ablate(commands::ablate::Options),
+    Host(commands::host::Options),
+    TrainSpeed(commands::train_speed::Options),
+    Performance(commands::performance::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,9 @@ fn main() -> ExitCode {
         Command::M7(options) => commands::m7::run(options),
         Command::Compare(options) => commands::compare::run(options),
         Command::Ablate(options) => commands::ablate::run(options),
+        Command::Host(options) => commands::host::run(options),
+        Command::TrainSpeed(options) => commands::train_speed::run(options),
+        Command::Performance(options) => commands::performance::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,8 @@ use crate::{
         measure,
         options::ExperimentOptions,
         plan::{self, Scale},
-        record::{self, Store},
+        record::{self, Record, Store},
+        settings::{Method, Suite},
     },
     interrupt, results,
 };
@@ -41,6 +42,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         }
         if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
             measure::host_times(&mut store.record, &folder, images.test())?;
+            store.record.training_ratio = options.training_ratio(&images, &store.record)?;
             store.write()?;
         }
     }
@@ -55,6 +57,20 @@ impl Options {
         self.choose_widths(&scale, images, store, folder)?;
         let plan = plan::compare(&scale, images, &store.record.widths);
         experiment::run_all(&plan, store, images, folder)
+    }
+
+    /// Of the nested and the dense training with seed 1; `None` before both are done.
+    fn training_ratio(&self, images: &Images, record: &Record) -> Result<Option<f64>, Error> {
+        let first = |method| {
+            let mut runs = record.runs.iter().map(|run| &run.settings);
+            runs.find(|settings| settings.suite == Suite::Full && settings.method == method)
+        };
+        match (first(Method::Nested), first(Method::Dense)) {
+            (Some(nested), Some(dense)) => {
+                measure::training_ratio([&nested.training, &dense.training], images).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Chooses the slimmable network's widths, once: they stay what they were when kernels change later.

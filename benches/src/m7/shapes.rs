@@ -33,20 +33,21 @@ const LINE: Window = Window { kernel: [1, 5], stride: 1, padding: Padding { top:
 
 const SHORT_ROWS: &str = "27 weights a row at most: packing, decoding and requantisation are spread over few";
 const FEW_PIXELS: &str = "few outputs to spread packing and decoding over";
+const REST: &str = "no multiple of 4 pixels wide: the rest of each line is packed one pixel at a time";
 const ONE_PIXEL: &str = "one pixel under nine taps is no fully connected layer: a whole block is computed for it";
 
 /// Height, width and channels of the input.
 const SHAPES: [Shape; 18] = [
     shape([16, 16, 32], FIVE, 32, "C", ""),
     shape([8, 8, 16], FIVE, 32, "E", ""),
-    shape([31, 33, 16], THREE, 16, "A", ""),
-    shape([15, 15, 32], THREE, 32, "C", ""),
-    shape([17, 13, 32], THREE, 32, "C", ""),
-    shape([7, 7, 64], THREE, 64, "E", FEW_PIXELS),
+    shape([31, 33, 16], THREE, 16, "A", REST),
+    shape([15, 15, 32], THREE, 32, "C", REST),
+    shape([17, 13, 32], THREE, 32, "C", REST),
+    shape([7, 7, 64], THREE, 64, "E", REST),
     shape([5, 3, 64], THREE, 64, "E", FEW_PIXELS),
     shape([2, 2, 64], THREE, 64, "E", FEW_PIXELS),
-    shape([31, 31, 16], STRIDE_TWO, 32, "B", ""),
-    shape([15, 15, 32], STRIDE_TWO, 64, "D", ""),
+    shape([31, 31, 16], STRIDE_TWO, 32, "B", REST),
+    shape([15, 15, 32], STRIDE_TWO, 64, "D", REST),
     shape([32, 32, 3], THREE, 16, "A", SHORT_ROWS),
     shape([8, 8, 96], THREE, 96, "E", ""),
     shape([8, 8, 96], ONE, 96, "G", ""),
@@ -90,7 +91,8 @@ impl Shape {
 
     fn reason(&self, ratio: f64) -> Option<String> {
         let computed = self.computed();
-        let outputs = (computed > 1.05).then(|| format!("{computed:.2} outputs computed for one (pairs of fours)"));
+        let outputs = (computed > 1.05)
+            .then(|| format!("{computed:.2} outputs computed for each needed, in pairs of lines and fours of pixels"));
         let rest = (ratio > MOST * computed).then(|| self.why.to_owned()).filter(|why| !why.is_empty());
         let reasons: Vec<String> = outputs.into_iter().chain(rest).collect();
         let reasons = if reasons.is_empty() { "not explained".to_owned() } else { reasons.join("; ") };

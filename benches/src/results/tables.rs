@@ -52,8 +52,8 @@ all other settings were chosen on validation images, a fifth of the training ima
 ";
 
 const WIDTHS: &str = "\
-Of each level's rival the least width, in sixteenths of the channels, that costs at least as much as the level of the nested
-network with seed 1, counted when the network was trained.";
+For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
+seed 1 costs, counted when the network was trained.";
 
 const ABLATION: &str = "\
 The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard

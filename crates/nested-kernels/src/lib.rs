@@ -37,3 +37,8 @@ pub use network::Network;
 pub use plan::MAX_NODES;
 pub use pool::{average_pool, max_pool};
 pub use softmax::Softmax;
+
+/// What the kernels run on: the instructions that were chosen, for people to read.
+pub fn backend() -> &'static str {
+    arch::name()
+}

@@ -30,6 +30,10 @@ mod fully_connected;
 mod ops;
 mod pack;
 mod pointwise;
+#[cfg(nested_kernels_backend = "dsp")]
+mod ring_rows;
+#[cfg(nested_kernels_backend = "dsp")]
+mod stored_rows;
 mod table;
 mod walk;
 
@@ -74,6 +78,17 @@ pub(crate) fn convolution(
         return layer.convolve(parameters, input, output, scratch);
     }
     let lines = lines(weights, level, geometry);
+    #[cfg(nested_kernels_backend = "dsp")]
+    if let Weights::Sparse(matrix) = weights
+        && let Some(rows) = ring_rows::RingRows::new(matrix, level, lines, geometry, parameters)
+    {
+        convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
+            rows.clone().walk(band, first, parameters, bounds, parts, output);
+            Ok(())
+        })?;
+        clamp::clamp(output, bounds);
+        return Ok(());
+    }
     match *weights {
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
             Some(rows) => {
@@ -167,6 +182,22 @@ fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
+    convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
+        walk_rows(band, first, rows().map_err(Into::into)?, &requantization, bounds, parts, output);
+        Ok(())
+    })?;
+    clamp::clamp(output, bounds);
+    Ok(())
+}
+
+/// Packs the input band by band, as large as the scratch allows, and walks each from its first line on.
+fn convolve_bands(
+    lines: Lines,
+    geometry: &Geometry,
+    input: &[i8],
+    scratch: &mut [u32],
+    mut walk: impl FnMut(&Band<'_>, usize, &mut Parts<'_>) -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     let given = scratch.len();
     let needed = scratch_words(lines, geometry)?.minimum;
     let too_short = || KernelError::ScratchTooShort { needed, given };
@@ -178,15 +209,12 @@ fn convolve_rows<R: RowSource, E: Into<KernelError>>(
         // The last band overlaps the one before it rather than being smaller.
         first = usize::min(first, lines.extent - count);
         band.pack(first, input, &mut parts);
-        let rows = rows().map_err(Into::into)?;
-        walk_rows(&band, first, rows, &requantization, bounds, &mut parts, output);
+        walk(&band, first, &mut parts)?;
         first += count;
         if first >= lines.extent {
-            break;
+            return Ok(());
         }
     }
-    clamp::clamp(output, bounds);
-    Ok(())
 }
 
 /// Every row's outputs in a band.
@@ -210,7 +238,13 @@ fn walk_rows(
             Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
         };
         let Some(decoded) = decoded else { return };
-        decoded.write_head(band.lines.pairing, bias, parts.table);
+        let fits = multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table);
+        let wide = band.lines.pairing == Pairing::Pixels && !fits;
+        if wide {
+            decoded.write_wide_head(parts.table);
+        } else {
+            decoded.write_head(band.lines.pairing, bias, parts.table);
+        }
         let walk = || Walk {
             packed: parts.packed,
             table: parts.table,
@@ -224,8 +258,8 @@ fn walk_rows(
         let target = if narrow { &mut *parts.strip } else { &mut *plane };
         match band.lines.pairing {
             Pairing::Channels => walk().channels(target),
-            Pairing::Pixels if multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table) => walk().pixels(target),
-            Pairing::Pixels => walk().pixels_exact(decoded.biases(bias), target),
+            Pairing::Pixels if wide => walk().pixels_wide(decoded.biases(bias), target),
+            Pairing::Pixels => walk().pixels(target),
         }
         if narrow {
             band.copy_strip(first, parts.strip, plane);

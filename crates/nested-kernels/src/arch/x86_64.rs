@@ -23,7 +23,7 @@ pub(crate) use avx512::Avx512;
 #[cfg(all(feature = "rayon", nested_kernels_backend = "x86_64"))]
 pub(crate) use detect::convolution_parallel;
 #[cfg(nested_kernels_backend = "x86_64")]
-pub(crate) use detect::{convolution, convolution_scratch, depthwise, depthwise_scratch};
+pub(crate) use detect::{convolution, convolution_scratch, depthwise, depthwise_scratch, name};
 pub(crate) use sse2::Sse2;
 
 /// What this processor can run, the fastest first.

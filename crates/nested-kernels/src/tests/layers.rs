@@ -158,7 +158,7 @@ fn all_small_shapes_equal_the_reference_kernel_5() {
 
 /// Each shape with each extreme: the whole product, of which the tests above are a sample.
 #[test]
-#[ignore = "half an hour: cargo test --release -p nested-kernels -- --ignored --nocapture"]
+#[ignore = "a minute when compiled for release: cargo test --release -p nested-kernels --lib -- --ignored"]
 fn all_small_shapes_with_all_extremes_equal_the_reference() {
     for kernel in [1, 3, 5] {
         small_shapes(kernel, extremes().count());

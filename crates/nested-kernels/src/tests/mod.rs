@@ -5,6 +5,8 @@ pub(crate) mod naive;
 mod networks;
 mod random;
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+use crate::arch::aarch64;
 use crate::{
     Geometry, KernelError, Scratch,
     arch::{arm_dsp, portable},
@@ -52,6 +54,14 @@ pub(crate) fn backends() -> Vec<Backend> {
         convolution_scratch: portable::convolution_scratch,
         depthwise: portable::depthwise,
         depthwise_scratch: portable::depthwise_scratch,
+    });
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    backends.push(Backend {
+        name: "Neon",
+        convolution: aarch64::convolution,
+        convolution_scratch: aarch64::convolution_scratch,
+        depthwise: aarch64::depthwise,
+        depthwise_scratch: aarch64::depthwise_scratch,
     });
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     backends.extend(vectors::backends());

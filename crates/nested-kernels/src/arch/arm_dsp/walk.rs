@@ -50,9 +50,13 @@ impl Walk<'_> {
         });
     }
 
-    /// Pairs of pixels whose sums need more than 24 bits: exact in 32, and slower.
+    /// Pairs of pixels whose sums may need more than 24 bits, with their biases apart: lanes are taken out after at most
+    /// 256 weights, for which lane 0 needs no more.
     #[inline(never)]
-    pub(super) fn pixels_exact(&self, biases: [i32; 2], output: &mut [i8]) {
+    pub(super) fn pixels_wide(&self, biases: [i32; 2], output: &mut [i8]) {
+        #[cfg(nested_kernels_backend = "dsp")]
+        assembly::pixels_wide(self, biases, output);
+        #[cfg(not(nested_kernels_backend = "dsp"))]
         self.each_block(4, |walk, p, outputs| {
             let mut sums = [biases; 4];
             for [weight, step] in walk.entries() {
@@ -96,16 +100,19 @@ impl Walk<'_> {
         });
     }
 
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     fn requantise(&self, sum: i32, multiplier: i32) -> i8 {
         let scaled = (i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32;
         (scaled as i32).wrapping_add(self.zero_point).clamp(-128, 127) as i8
     }
 
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     fn entries(&self) -> impl Iterator<Item = [i32; 2]> {
         let pairs = self.table.get(HEAD..).unwrap_or_default().as_chunks::<2>().0;
         pairs.iter().take(self.entries).map(|pair| pair.map(|word| word as i32))
     }
 
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     /// Calls `block` for each block of `bytes` outputs, with where it reads and writes.
     fn each_block(&self, bytes: i32, mut block: impl FnMut(&Self, &mut i32, [usize; 2])) {
         let (mut p, mut outputs) = (self.start, self.outputs);
@@ -126,4 +133,4 @@ impl Walk<'_> {
 }
 
 #[cfg(nested_kernels_backend = "dsp")]
-mod assembly;
+pub(super) mod assembly;

@@ -16,6 +16,17 @@ impl Instructions {
     }
 }
 
+/// See [`crate::backend`].
+pub(crate) fn name() -> &'static str {
+    match Instructions::detect() {
+        #[cfg(feature = "std")]
+        Instructions::Avx512(_) => "AVX-512 VNNI",
+        #[cfg(feature = "std")]
+        Instructions::Avx2(_) => "AVX2",
+        Instructions::Sse2(_) => "SSE2",
+    }
+}
+
 /// See [`crate::convolution`], which has checked all lengths.
 pub(crate) fn convolution(
     weights: &Weights<'_>,
