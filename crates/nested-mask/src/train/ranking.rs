@@ -173,7 +173,10 @@ fn rank(
         Some(of_layers) => of_layers,
         None => {
             let views: Vec<_> = scores.iter().map(|scores| scores.view()).collect();
-            sparsities_across(&views, &sparsities, trained.block).map_err(named(nodes.first().copied().unwrap_or(0)))?
+            let cost = |shape: &LayerShape| if allocation == Allocation::Global { 1.0 } else { shape.instructions() };
+            let costs: Vec<f64> = shapes.iter().map(cost).collect();
+            sparsities_across(&views, &costs, &sparsities, trained.block)
+                .map_err(named(nodes.first().copied().unwrap_or(0)))?
         }
     };
     for ((&node, scores), sparsities) in nodes.iter().zip(&scores).zip(of_layers) {
