@@ -44,6 +44,16 @@ impl Goal {
     }
 }
 
+/// How many goals are met, missed and open, in a sentence.
+pub fn summary(goals: &[Goal]) -> String {
+    let count = |verdict: Option<bool>| goals.iter().filter(|goal| goal.met == verdict).count();
+    let open = goals.iter().filter(|goal| goal.found.is_none()).count();
+    let missed: Vec<&str> =
+        goals.iter().filter(|goal| goal.met == Some(false)).map(|goal| goal.what.as_str()).collect();
+    let missed = if missed.is_empty() { "none".to_owned() } else { missed.join("; ") };
+    format!("{} met, {} missed, {open} not measured. Missed: {missed}.", count(Some(true)), count(Some(false)))
+}
+
 /// Goals as a table.
 pub fn table(goals: &[Goal]) -> Table {
     let mut table = Table::new(["goal", "needed", "found", ""]);

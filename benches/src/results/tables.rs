@@ -22,7 +22,7 @@ pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], stor
     let mut sections = vec![
         INTRODUCTION.to_owned(),
         origin(comparison),
-        format!("## Goals\n\n{}", goals::table(&goals)),
+        format!("## Goals\n\n{}\n\n{}", goals::summary(&goals), goals::table(&goals)),
         section("## Full budget\n", full),
     ];
     if !full.is_empty() {
