@@ -72,6 +72,7 @@ impl Tiles {
 
 /// Where rows come from.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack
 enum Rows<'a> {
     /// Weights of all columns.
     All(&'a [i8]),
