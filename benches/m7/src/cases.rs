@@ -168,8 +168,17 @@ impl Case {
     }
 }
 
-/// A layer whose window fits its input.
+/// A layer whose window fits its input; now and then a fully connected one, whose window is its input.
 fn layer(random: &mut Random, kind: Kind) -> Layer {
+    if kind != Kind::Depthwise && random.below(5) == 0 {
+        let input = TensorShape {
+            channels: random.one_of(&[1, 2, 7, 16, 64, 100, 301]),
+            height: random.one_of(&[1, 1, 2]),
+            width: random.one_of(&[1, 1, 3]),
+        };
+        let window = Window { kernel: [input.height as u8, input.width as u8], ..Window::square(1, 1, 0) };
+        return Layer { name: "case", input, window, rows: random.below(40) + 1 };
+    }
     loop {
         let channels = random.one_of(&[1, 2, 3, 4, 5, 8, 16, 33]);
         let (height, width) = (random.below(9) + 1, random.below(9) + 1);

@@ -1,9 +1,6 @@
 //! What the host lays at a fixed address before the firmware starts.
+use crate::board::JOB;
 use core::slice;
-
-/// In the board's flash, behind the firmware.
-const ADDRESS: usize = 0x0004_0000;
-const END: usize = 0x0040_0000;
 
 /// A reader of the job: little-endian words and byte strings, each of which begins at a word.
 pub struct Job {
@@ -14,7 +11,7 @@ impl Job {
     /// From its start.
     pub fn read() -> Job {
         // SAFETY: memory of the board that nothing writes while the firmware runs.
-        Job { rest: unsafe { slice::from_raw_parts(ADDRESS as *const u8, END - ADDRESS) } }
+        Job { rest: unsafe { slice::from_raw_parts(JOB.start as *const u8, JOB.len()) } }
     }
 
     /// The next word.

@@ -1,40 +1,29 @@
 //! What the measuring firmware shares: one JSON object a line by semihosting, every output checked to the bit.
 #![no_std]
-#![cfg(feature = "measure")]
 
+pub mod board;
+
+#[cfg(feature = "measure")]
 extern crate alloc;
 
+#[cfg(feature = "measure")]
 pub mod cases;
+#[cfg(feature = "measure")]
 pub mod counter;
+#[cfg(feature = "measure")]
+pub mod deadline;
+#[cfg(feature = "measure")]
 pub mod job;
+#[cfg(feature = "measure")]
 pub mod layers;
+#[cfg(feature = "measure")]
 pub mod networks;
+#[cfg(feature = "measure")]
 pub mod reference;
+#[cfg(feature = "measure")]
+mod start;
+#[cfg(feature = "measure")]
 pub mod trial;
 
-use core::{mem::MaybeUninit, panic::PanicInfo};
-use cortex_m as _;
-use cortex_m_semihosting::{debug, hprintln};
-use embedded_alloc::LlffHeap;
-
-#[global_allocator]
-static HEAP: LlffHeap = LlffHeap::empty();
-const HEAP_LEN: usize = 3 << 20;
-
-/// Runs `work` with a heap and the result of it as QEMU's exit code.
-pub fn run(work: impl FnOnce()) -> ! {
-    static mut MEMORY: [MaybeUninit<u8>; HEAP_LEN] = [MaybeUninit::uninit(); HEAP_LEN];
-    // SAFETY: each firmware calls `run` once, first, and nothing else uses `MEMORY`.
-    unsafe { HEAP.init((&raw mut MEMORY).addr(), HEAP_LEN) }
-    work();
-    hprintln!("{}", r#"{"end":true}"#);
-    debug::exit(debug::EXIT_SUCCESS);
-    loop {}
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    hprintln!("{}", info);
-    debug::exit(debug::EXIT_FAILURE);
-    loop {}
-}
+#[cfg(feature = "measure")]
+pub use start::run;

@@ -1,5 +1,8 @@
 //! A whole network: the host's model at each level, its logits compared with the host's.
-use crate::{counter::Counter, job::Job};
+use crate::{
+    counter::{Counter, Instant, nested_m7_mark},
+    job::Job,
+};
 use alloc::{vec, vec::Vec};
 use core::hint::black_box;
 use cortex_m_semihosting::hprintln;
@@ -41,22 +44,42 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
     for arena_len in [fastest, network.arena_len()] {
         let mut arena = vec![0x55; arena_len];
         let (mut most, mut wrong) = (0, 0);
-        for example in examples {
+        for (index, example) in examples.iter().enumerate() {
             let mut logits = vec![0x55; example.logits.len()];
             let run = || network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+            // The first run is between two marks.
+            if index == 0 {
+                nested_m7_mark();
+            }
             most = counter.count(run).max(most);
+            if index == 0 {
+                nested_m7_mark();
+            }
             wrong += usize::from(logits != example.logits);
         }
         hprintln!(
-            "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{}}}",
+            "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{},\"nodes\":{:?}}}",
             level.number(),
             most,
             network.flash_len(level).expect("a level that is held"),
             arena_len,
             examples.len(),
-            wrong
+            wrong,
+            count_nodes(network, level, examples, &mut arena)
         );
     }
+}
+
+/// Instructions of each node in a run of the first image, to within a few.
+fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], arena: &mut [u8]) -> Vec<u32> {
+    let Some(example) = examples.first() else { return Vec::new() };
+    let mut logits = vec![0x55; example.logits.len()];
+    let mut readings = Vec::with_capacity(network.model().node_count() + 1);
+    readings.push(Instant::now());
+    network
+        .run_observed(level, example.image, arena, &mut logits, |_| readings.push(Instant::now()))
+        .expect("all lengths fit");
+    readings.windows(2).map(|pair| pair[0].until(pair[1])).collect()
 }
 
 /// The governor's choice, and what a run costs more after a run at another level than after one at its own.

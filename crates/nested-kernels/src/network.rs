@@ -91,6 +91,21 @@ impl<B: AsRef<[u8]>> Network<B> {
     /// Before the first layer runs: [`KernelError::NoSuchLevel`], [`KernelError::InputLength`],
     /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`].
     pub fn run(&self, level: Level, input: &[i8], arena: &mut [u8], output: &mut [i8]) -> Result<(), KernelError> {
+        self.run_observed(level, input, arena, output, |_| ())
+    }
+
+    /// As [`Network::run`], and tells `done` each node's index after it has run: to time the nodes one by one.
+    ///
+    /// # Errors
+    /// Those of [`Network::run`].
+    pub fn run_observed(
+        &self,
+        level: Level,
+        input: &[i8],
+        arena: &mut [u8],
+        output: &mut [i8],
+        mut done: impl FnMut(usize),
+    ) -> Result<(), KernelError> {
         let levels = self.model.levels();
         if level > levels {
             return Err(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() });
@@ -104,6 +119,7 @@ impl<B: AsRef<[u8]>> Network<B> {
         let (_, arena, _) = bytemuck::pod_align_to_mut::<u8, u32>(arena);
         for index in 0..self.model.node_count() {
             self.run_node(level, index, input, arena, output)?;
+            done(index);
         }
         Ok(())
     }

@@ -5,13 +5,11 @@
 #![no_main]
 
 use core::{hint::black_box, panic::PanicInfo, slice};
-use cortex_m as _;
+use cortex_m::asm::wfi;
 use cortex_m_rt::entry;
 use nested_csr::Model;
 use nested_kernels::{Governor, KernelError, Network};
-
-const MODEL: *const u8 = 0x0004_0000 as *const u8;
-const MODEL_LEN: usize = 1 << 20;
+use nested_m7::board::JOB;
 
 #[entry]
 fn main() -> ! {
@@ -19,10 +17,20 @@ fn main() -> ! {
     static mut IMAGE: [i8; 32 * 32 * 3] = [0; 32 * 32 * 3];
     static mut LOGITS: [i8; 10] = [0; 10];
     // SAFETY: flash that nothing writes while the firmware runs.
-    let model = unsafe { slice::from_raw_parts(MODEL, MODEL_LEN) };
-    // A product would signal the error; this one stops.
-    let _ = frames(model, IMAGE, ARENA, LOGITS);
-    loop {}
+    let flash = unsafe { slice::from_raw_parts(JOB.start as *const u8, JOB.len()) };
+    // A product would signal an error; this one stops.
+    if let Some(model) = model(flash) {
+        let _ = frames(model, IMAGE, ARENA, LOGITS);
+    }
+    loop {
+        wfi();
+    }
+}
+
+/// A length, and so many bytes.
+fn model(flash: &'static [u8]) -> Option<&'static [u8]> {
+    let (len, rest) = flash.split_first_chunk()?;
+    rest.get(..u32::from_le_bytes(*len) as usize)
 }
 
 /// Runs until an error.
@@ -40,5 +48,7 @@ fn frames(model: &'static [u8], image: &[i8], arena: &mut [u8], logits: &mut [i8
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    loop {}
+    loop {
+        wfi();
+    }
 }

@@ -12,6 +12,17 @@ use pack::Pairing;
 use pointwise::Pointwise;
 use walk::Walk;
 
+/// `global_asm!` for a core with the DSP extension. The assembler takes it for granted on Armv7E-M; on Armv8-M, where the
+/// target says nothing of it, a core that has it must be named.
+#[cfg(all(nested_kernels_backend = "dsp", not(nested_kernels_armv8m)))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!($($text)*); };
+}
+#[cfg(all(nested_kernels_backend = "dsp", nested_kernels_armv8m))]
+macro_rules! dsp_asm {
+    ($($text:tt)*) => { core::arch::global_asm!(".cpu cortex-m33", $($text)*); };
+}
+
 mod band;
 mod byte_rows;
 mod clamp;
@@ -161,7 +172,7 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
         let middle = fitting.midpoint(too_many);
         if fits(middle).is_some() { fitting = middle } else { too_many = middle }
     }
-    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting));
+    let count = lines.extent.div_ceil(lines.extent.div_ceil(fitting.max(1)).max(1));
     Some((fits(count)?, count))
 }
 
@@ -235,7 +246,7 @@ fn walk_rows(
     let narrow = band.narrow();
     let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
-    for (row, plane) in output.chunks_exact_mut(plane).enumerate() {
+    for (row, plane) in output.chunks_exact_mut(plane.max(1)).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
         let decoded = match band.lines.pairing {
             Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
@@ -281,7 +292,7 @@ pub(crate) fn depthwise(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let taps = geometry.taps();
-    let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?);
+    let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
     let whole = grouped(geometry, count);
     let lines = Lines::depthwise(&whole);
     let given = scratch.len();
@@ -292,9 +303,11 @@ pub(crate) fn depthwise(
     // A channel's padding stays when the next group is packed.
     band.prepare(&mut parts);
     let bounds = Bounds::new(parameters);
-    let (in_plane, out_plane) = (whole.input.len() / count, whole.output.len() / count);
-    let inputs = input.chunks(in_plane * count).zip(weights.chunks(taps * count));
-    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(out_plane * count)).enumerate() {
+    let (in_plane, out_plane) = ((whole.input.len() / count).max(1), whole.output.len() / count);
+    // Never 0 in a geometry that was checked; said here, so that no division and no chunk needs a panic.
+    let lengths = [in_plane, taps, out_plane].map(|each| (each * count).max(1));
+    let inputs = input.chunks(lengths[0]).zip(weights.chunks(lengths[1]));
+    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(lengths[2])).enumerate() {
         let group = grouped(geometry, input.len() / in_plane);
         let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
         each_band(lines, lines_of_band, |first| {

@@ -153,10 +153,10 @@ impl<'g> Band<'g> {
 
     /// Writes what does not depend on which band it is: the columns' places, the padding, the segments.
     pub(super) fn prepare(&self, parts: &mut Parts<'_>) {
-        let [_, kernel_width] = self.geometry.window.kernel.map(usize::from);
+        let kernel_width = usize::from(self.geometry.window.kernel[1]).max(1);
         let pitch = self.row.words();
         let channel = 4 * (self.rows * pitch) as u32;
-        for (tap, places) in parts.places.chunks_exact_mut(self.row_channels()).enumerate() {
+        for (tap, places) in parts.places.chunks_exact_mut(self.row_channels().max(1)).enumerate() {
             let (kh, kw) = (tap / kernel_width, tap % kernel_width);
             let mut place = 4 * (kh * pitch + self.row.position(kw)) as u32;
             match self.lines.pairing {
@@ -296,9 +296,9 @@ impl<'g> Band<'g> {
 
     /// Copies a strip's outputs to their plane.
     pub(super) fn copy_strip(&self, first: usize, strip: &[i8], plane: &mut [i8]) {
-        let lanes = strip.chunks_exact(self.walked * self.lines.block());
+        let lanes = strip.chunks_exact((self.walked * self.lines.block()).max(1));
         for (lane, from) in lanes.zip(self.lanes_from(first)) {
-            let cells = plane.get_mut(from..).unwrap_or_default().chunks_exact_mut(self.width);
+            let cells = plane.get_mut(from..).unwrap_or_default().chunks_exact_mut(self.width.max(1));
             for (cells, outputs) in cells.zip(lane.chunks_exact(self.lines.block())) {
                 cells.iter_mut().zip(outputs).for_each(|(cell, output)| *cell = *output);
             }

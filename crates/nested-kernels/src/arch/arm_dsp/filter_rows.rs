@@ -9,7 +9,6 @@ use super::{
     walk::assembly::{UNROLL, pixels_body, pixels_store, walk, walk_pixels},
 };
 use crate::rows::DenseRows;
-use core::arch::global_asm;
 use nested_csr::NodeParameters;
 
 /// Where the rows come from.

@@ -36,8 +36,8 @@ impl<'s> Parts<'s> {
         if pixels == 1 {
             ordered.get_mut(..input.len())?.copy_from_slice(input);
         } else {
-            for (channel, plane) in input.chunks_exact(pixels).enumerate() {
-                let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels);
+            for (channel, plane) in input.chunks_exact(pixels.max(1)).enumerate() {
+                let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels.max(1));
                 cells.zip(plane).for_each(|(cell, value)| *cell = *value);
             }
         }

@@ -1,5 +1,5 @@
 //! The packed copy of a band of the input: two activations a word.
-use core::ops::Range;
+use core::{num::NonZero, ops::Range};
 
 /// What a word holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Pairing {
 /// columns that one tap meets are neighbours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowLayout {
-    stride: usize,
+    stride: NonZero<usize>,
     columns: usize,
     left: usize,
 }
@@ -53,7 +53,7 @@ pub(super) struct Channels<'p> {
 
 impl RowLayout {
     pub(super) fn new(stride: usize, columns: usize, left: usize) -> Self {
-        RowLayout { stride, columns, left }
+        RowLayout { stride: NonZero::new(stride).unwrap_or(NonZero::<usize>::MIN), columns, left }
     }
 
     /// Words of a packed row.
@@ -63,7 +63,7 @@ impl RowLayout {
 
     /// Where padded column `j` is.
     pub(super) fn position(&self, j: usize) -> usize {
-        if self.stride == 1 {
+        if self.stride.get() == 1 {
             return j;
         }
         let (plane, index) = (j % self.stride, j / self.stride);
@@ -76,10 +76,10 @@ impl RowLayout {
     #[inline(always)]
     pub(super) fn pack(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], mut channels: Channels<'_>) {
         let kept = width.min(self.columns.saturating_sub(self.left));
-        let whole = if self.stride <= 2 { kept / 4 * 4 } else { 0 };
+        let whole = if self.stride.get() <= 2 { kept / 4 * 4 } else { 0 };
         if whole > 0 {
             let starts = [self.position(self.left), self.position(self.left + 1)];
-            four::pack(pairing, self.stride, whole / 4, starts, lanes, &mut channels);
+            four::pack(pairing, self.stride.get(), whole / 4, starts, lanes, &mut channels);
         }
         if whole < kept {
             self.pack_rest(pairing, whole..kept, lanes, channels);

@@ -50,7 +50,7 @@ impl Tiles {
 
     /// Tiles of the map.
     fn count(&self) -> usize {
-        self.extent.div_ceil(self.words)
+        self.extent.div_ceil(self.words.max(1))
     }
 
     /// The first word of a tile; the last tile overlaps the one before it rather than being smaller.
@@ -190,7 +190,7 @@ impl<'a> Pointwise<'a> {
                 continue;
             }
             let real = self.tiles.extent.min(words);
-            for (column, cells) in packed.chunks_exact_mut(words).enumerate() {
+            for (column, cells) in packed.chunks_exact_mut(words.max(1)).enumerate() {
                 let [low, high] = lanes.map(|lane| lane.get(column * pixels..).unwrap_or_default());
                 for (cell, (a, b)) in cells.iter_mut().zip(low.iter().zip(high)).take(real) {
                     *cell = Pairing::Pixels.word(*a, *b);

@@ -9,7 +9,6 @@ use super::{
     walk::assembly::{UNROLL, pixels_body, pixels_store, walk, walk_channels, walk_pixels},
 };
 use crate::Geometry;
-use core::arch::global_asm;
 use nested_csr::{Level, MAX_LEVELS, MatrixView, NodeParameters};
 
 /// What is left of a ring.

@@ -1,6 +1,5 @@
 //! Dot products in assembly.
 use crate::KernelError;
-use core::arch::global_asm;
 use nested_csr::{Block, Level, MatrixView};
 
 /// What the sparse products read.
@@ -81,7 +80,7 @@ pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
 // input, r12: 0, from which the distance of four gaps is their sum; on the stack: the input, the sums' end, blocks left.
 macro_rules! dot_rows {
     ($name:literal, $count:literal) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 2",
@@ -158,7 +157,7 @@ macro_rules! dot_rows {
 dot_rows!("nested_kernels_dot_rows_1", "ldrb r2, [r3], #1");
 dot_rows!("nested_kernels_dot_rows_2", "ldrh r2, [r3], #2");
 
-global_asm!(
+dsp_asm!(
     ".pushsection .text.nested_kernels_dot_dense,\"ax\",%progbits",
     ".syntax unified",
     ".p2align 2",

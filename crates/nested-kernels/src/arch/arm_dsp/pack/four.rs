@@ -1,6 +1,5 @@
 //! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
 use super::{Channels, Lane, Pairing};
-use core::arch::global_asm;
 
 /// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
 #[repr(C)]
@@ -85,7 +84,7 @@ pub(super) fn pack(
 // r12: 0xff00ff00; lr: the arguments.
 macro_rules! pack {
     ($name:literal, $pair:expr, $store:literal) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 2",
@@ -170,7 +169,7 @@ pack_pixels!("nested_kernels_pack_pixels_2", "strd r4, r6, [r2], #8\n strd r5, r
 pack_channels!("nested_kernels_pack_channels_1", "stm r2!, {{r4-r7}}");
 pack_channels!("nested_kernels_pack_channels_2", "strd r4, r6, [r2], #8\n strd r5, r7, [r3], #8");
 
-global_asm!(
+dsp_asm!(
     ".pushsection .text.nested_kernels_pack_columns,\"ax\",%progbits",
     ".syntax unified",
     ".p2align 2",

@@ -5,7 +5,6 @@
 //! a 0 (136).
 use super::super::stored_rows::{StoredRows, requantization};
 use super::{Pointwise, Rows, Target};
-use core::arch::global_asm;
 use nested_csr::{MAX_LEVELS, NodeParameters};
 
 /// Blocks between two ends of the inner loop, a power of 2: of one weight, of two.
@@ -180,7 +179,7 @@ macro_rules! tiles {
         sums $sums:expr, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
         spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
     ) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 3",

@@ -1,5 +1,4 @@
 //! The decoding of a run in assembly: 14 instructions an entry.
-use core::arch::global_asm;
 
 /// How far the decoding of a row has come. The assembly fills in `gaps` and what follows it for a run.
 #[repr(C)]
@@ -89,7 +88,7 @@ impl State {
 // r7: sum, lr: the arguments.
 macro_rules! decode {
     ($name:literal, $start:literal, $body:literal) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 2",

@@ -2,7 +2,6 @@
 //! and lr pass weights and activations; the rest of the state is on the stack:
 //! `sp[0..] = multiplier, multiplier >> 8, zero point, output, second output, end of the segment, segments, table, entry`.
 use super::Walk;
-use core::arch::global_asm;
 
 /// Entries between two ends of the inner loop; a power of 2.
 pub(in super::super) const UNROLL: usize = 32;
@@ -67,7 +66,7 @@ pub(super) fn pixels_wide(walk: &Walk<'_>, biases: [i32; 2], output: &mut [i8]) 
 /// The prologue leaves in r1–r9 what the fields of [`Start`] are; the frame has 36 bytes for the walk at its bottom.
 macro_rules! walk {
     ($name:expr, $frame:literal, $prologue:expr, $after:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
-        global_asm!(
+        dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
             ".p2align 3",
