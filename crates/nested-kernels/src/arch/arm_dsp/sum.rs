@@ -1,9 +1,12 @@
 //! Residual addition, four elements at a time: a dual 16-bit product weighs both operands.
-use super::{Bounds, clamp, ops};
+#[cfg(nested_kernels_backend = "dsp")]
+use super::clamp;
+use super::{Bounds, ops};
 use crate::requant::Finish;
 
 /// What all elements share.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(nested_kernels_backend = "dsp"), allow(dead_code))]
 pub(crate) struct Fours {
     /// Both operands' weights.
     weights: u32,
@@ -46,6 +49,7 @@ impl Fours {
     }
 
     /// Clamps finished sums.
+    #[cfg(nested_kernels_backend = "dsp")]
     pub(crate) fn clamp(&self, output: &mut [i8]) {
         clamp::clamp(output, self.bounds);
     }
