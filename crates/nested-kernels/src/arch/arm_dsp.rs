@@ -292,9 +292,7 @@ pub(crate) fn depthwise(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let taps = geometry.taps();
-    let most = (1..=GROUP.min(geometry.input.channels)).rev();
-    let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
-    let count = most.clone().find(fits).unwrap_or(1).max(1);
+    let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
     let whole = grouped(geometry, count);
     let lines = Lines::depthwise(&whole);
     let given = scratch.len();
@@ -327,8 +325,10 @@ pub(crate) fn depthwise(
     Ok(())
 }
 
-/// Channels of a depthwise convolution that are packed together: enough to spread the cost of a band.
+/// Channels of a depthwise convolution that are packed together spread the cost of a band: so many, or what so many words
+/// hold.
 const GROUP: usize = 16;
+const GROUP_WORDS: usize = 4096;
 
 fn grouped(geometry: &Geometry, channels: usize) -> Geometry {
     let mut group = *geometry;
@@ -341,9 +341,22 @@ fn group_words(geometry: &Geometry, channels: usize) -> Result<Scratch, KernelEr
     scratch_words(Lines::depthwise(&group), &group)
 }
 
+/// The most channels whose whole maps are packed in `words` words; at least 1.
+fn group_in(geometry: &Geometry, words: usize) -> Result<usize, KernelError> {
+    let [one, two] = [1, 2].map(|channels| group_words(geometry, channels).map(|scratch| scratch.preferred));
+    let one = one?;
+    let more = words.saturating_sub(one).checked_div(two?.saturating_sub(one)).unwrap_or(0);
+    Ok((more + 1).min(geometry.input.channels))
+}
+
+/// The channels of a group when there is room.
+fn preferred_group(geometry: &Geometry) -> Result<usize, KernelError> {
+    Ok(group_in(geometry, GROUP_WORDS)?.max(GROUP.min(geometry.input.channels)))
+}
+
 /// See [`crate::depthwise_scratch`].
 pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
     let Scratch { minimum, .. } = group_words(geometry, 1)?;
-    let Scratch { preferred, .. } = group_words(geometry, GROUP.min(geometry.input.channels))?;
+    let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
     Ok(Scratch { minimum, preferred })
 }

@@ -72,13 +72,13 @@ impl Tiles {
 
 /// Where rows come from; the count is the assembly's.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "without an allocator there is nothing to put the rings in")]
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack
 #[cfg_attr(not(nested_kernels_backend = "dsp"), allow(dead_code))]
 enum Rows<'a> {
     /// Weights of all columns.
     All(&'a [i8]),
-    /// A byte a gap, in each of the rings up to the level; so many rows.
-    Rings([Option<ByteRing<'a>>; MAX_LEVELS], usize),
+    /// A byte a gap, in each of the rings up to the level.
+    Rings([Option<ByteRing<'a>>; MAX_LEVELS]),
 }
 
 /// Where the outputs of some tiles go.
@@ -94,9 +94,9 @@ struct Target {
     plane: usize,
 }
 
-#[cfg(nested_kernels_backend = "dsp")]
 impl Target {
     /// Copies the outputs of a map smaller than a tile, a lane in each half of the strip.
+    #[cfg(nested_kernels_backend = "dsp")]
     fn copy(&self, strip: &[i8; 8], tiles: &Tiles, plane: &mut [i8]) {
         for (lane, from) in strip.as_chunks::<4>().0.iter().zip(self.outputs) {
             let cells = plane.iter_mut().skip(from).zip(lane).take(tiles.extent);
@@ -109,6 +109,9 @@ impl Target {
 #[derive(Clone, Debug)]
 pub(super) struct Pointwise<'a> {
     rows: Rows<'a>,
+    /// Rows.
+    #[cfg(nested_kernels_backend = "dsp")]
+    count: usize,
     tiles: Tiles,
 }
 
@@ -122,7 +125,12 @@ impl<'a> Pointwise<'a> {
         }
         let (rows, block) = rows(weights, level, geometry)?;
         let tiles = Tiles::new(geometry, block);
-        (tiles.count() <= MOST_TILES).then_some(Pointwise { rows, tiles })
+        (tiles.count() <= MOST_TILES).then_some(Pointwise {
+            rows,
+            #[cfg(nested_kernels_backend = "dsp")]
+            count: geometry.output.channels,
+            tiles,
+        })
     }
 
     /// Words for one tile, and for all.
@@ -216,5 +224,5 @@ fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<
         }
         *slot = Some(ring);
     }
-    Some((Rows::Rings(rings, matrix.shape().rows), width))
+    Some((Rows::Rings(rings), width))
 }

@@ -1,12 +1,9 @@
 //! Residual addition, four elements at a time: a dual 16-bit product weighs both operands.
-#[cfg(nested_kernels_backend = "dsp")]
-use super::clamp;
-use super::{Bounds, ops};
+use super::{Bounds, clamp, ops};
 use crate::requant::Finish;
 
 /// What all elements share.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(nested_kernels_backend = "dsp"), allow(dead_code))]
 pub(crate) struct Fours {
     /// Both operands' weights.
     weights: u32,
@@ -49,7 +46,6 @@ impl Fours {
     }
 
     /// Clamps finished sums.
-    #[cfg(nested_kernels_backend = "dsp")]
     pub(crate) fn clamp(&self, output: &mut [i8]) {
         clamp::clamp(output, self.bounds);
     }
@@ -70,14 +66,18 @@ mod tests {
             bias in -(1i32 << 29)..1 << 29,
             code: u16,
             zero_point: i8,
+            bounds: [i8; 2],
         ) {
             let row = Requantization { multiplier: Multiplier::from_code(code), bias };
-            let finish = Finish::from_parts(row, zero_point, -128, 127);
+            let finish = Finish::from_parts(row, zero_point, bounds[0].min(bounds[1]), bounds[0].max(bounds[1]));
             let weights = weights.map(i32::from);
             let exact = |i: usize| {
                 finish.apply(bias + weights[0] * i32::from(left[i]) + weights[1] * i32::from(right[i]))
             };
-            prop_assert_eq!(Fours::new(weights, &finish).of(left, right), core::array::from_fn(exact));
+            let fours = Fours::new(weights, &finish);
+            let mut sums = fours.of(left, right);
+            fours.clamp(&mut sums);
+            prop_assert_eq!(sums, core::array::from_fn(exact));
         }
     }
 }

@@ -37,8 +37,10 @@ impl Walk<'_> {
             let mut sums: [u64; 4] =
                 core::array::from_fn(|i| u64::from(walk.table[2 * i]) | u64::from(walk.table[2 * i + 1]) << 32);
             for [weight, step] in walk.entries() {
-                for (sum, word) in sums.iter_mut().zip(&walk.packed[*p as usize / 4..]) {
-                    *sum = sum.wrapping_add((i64::from(weight) * i64::from(*word as i32)) as u64);
+                if let Some(words) = walk.words::<4>(*p) {
+                    for (sum, word) in sums.iter_mut().zip(words) {
+                        *sum = sum.wrapping_add((i64::from(weight) * i64::from(*word as i32)) as u64);
+                    }
                 }
                 *p += step;
             }
@@ -60,10 +62,11 @@ impl Walk<'_> {
         self.each_block(4, |walk, p, outputs| {
             let mut sums = [biases; 4];
             for [weight, step] in walk.entries() {
-                let words = walk.packed.get(*p as usize / 4..).unwrap_or_default();
-                for ([low, high], word) in sums.iter_mut().zip(words) {
-                    *low = low.wrapping_add((weight >> 8).wrapping_mul((word & 0xff) as i32));
-                    *high = high.wrapping_add((weight >> 8).wrapping_mul(*word as i32 >> 24));
+                if let Some(words) = walk.words::<4>(*p) {
+                    for ([low, high], word) in sums.iter_mut().zip(words) {
+                        *low = low.wrapping_add((weight >> 8).wrapping_mul((word & 0xff) as i32));
+                        *high = high.wrapping_add((weight >> 8).wrapping_mul(*word as i32 >> 24));
+                    }
                 }
                 *p += step;
             }
@@ -87,10 +90,12 @@ impl Walk<'_> {
             let mut sums: [u32; 8] = core::array::from_fn(|i| walk.table[i]);
             for [weights, step] in walk.entries() {
                 *p += step;
-                for (sum, word) in sums.iter_mut().zip(&walk.packed[*p as usize / 4..]) {
-                    let half = |w: i16, x: u32| (i32::from(w) * i32::from(x as i16)) as u32;
-                    let products = [half(weights as i16, *word), half((weights >> 16) as i16, *word >> 16)];
-                    *sum = sum.wrapping_add(products[0]).wrapping_add(products[1]);
+                if let Some(words) = walk.words::<8>(*p) {
+                    for (sum, word) in sums.iter_mut().zip(words) {
+                        let half = |w: i16, x: u32| (i32::from(w) * i32::from(x as i16)) as u32;
+                        let products = [half(weights as i16, *word), half((weights >> 16) as i16, *word >> 16)];
+                        *sum = sum.wrapping_add(products[0]).wrapping_add(products[1]);
+                    }
                 }
                 *p += 24;
             }
@@ -98,6 +103,13 @@ impl Walk<'_> {
                 output[outputs[0] + i] = walk.requantise(sum as i32, walk.multiplier);
             }
         });
+    }
+
+    /// The words of a block at a place, in bytes.
+    #[cfg(not(nested_kernels_backend = "dsp"))]
+    #[inline(always)]
+    fn words<const N: usize>(&self, place: i32) -> Option<&[u32; N]> {
+        self.packed.get(place as usize / 4..)?.first_chunk()
     }
 
     #[cfg(not(nested_kernels_backend = "dsp"))]

@@ -100,8 +100,7 @@ pub(super) fn walk(
     let none = core::ptr::null();
     let mut rings = [Ring { gaps: none, weights: none, counts: none, count_width: 1, left: 0 }; MAX_LEVELS + 1];
     let (mut runs, mut strip) = ([Run([0; 6]); MAX_LEVELS], [0; 8]);
-    let (count, held) = layer.rows.to_rings(tiles.columns, &mut rings);
-    let held = held.min(parameters.rows.len());
+    let count = layer.rows.to_rings(&mut rings);
     let outputs = if narrow {
         [0, 4].map(|at| strip.as_mut_ptr().wrapping_add(at))
     } else {
@@ -129,7 +128,7 @@ pub(super) fn walk(
         requantizations,
         rows: 0,
     };
-    let total = held.min(output.len() / plane.max(1));
+    let total = layer.count.min(parameters.rows.len()).min(output.len() / plane.max(1));
     let mut left = total;
     while left > 0 {
         // A strip is copied after each row.
@@ -149,14 +148,14 @@ pub(super) fn walk(
 }
 
 impl Rows<'_> {
-    /// How many rings, and for how many rows.
-    fn to_rings(&self, columns: usize, rings: &mut [Ring; MAX_LEVELS + 1]) -> (usize, usize) {
+    /// How many rings.
+    fn to_rings(&self, rings: &mut [Ring; MAX_LEVELS + 1]) -> usize {
         match self {
             Rows::All(weights) => {
                 rings[0].weights = weights.as_ptr().cast();
-                (1, weights.len() / columns.max(1))
+                1
             }
-            Rows::Rings(source, rows) => {
+            Rows::Rings(source) => {
                 let mut count = 0;
                 for (slot, ring) in rings.iter_mut().zip(source.iter().flatten()) {
                     *slot = Ring {
@@ -168,7 +167,7 @@ impl Rows<'_> {
                     };
                     count += 1;
                 }
-                (count, *rows)
+                count
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn walk(
                 row(&[(&[], weights)], requantization, planes.next());
             });
         }
-        Rows::Rings(rings, _) => {
+        Rows::Rings(rings) => {
             let mut rings = *rings;
             parameters.rows.each(|requantization| {
                 let mut runs: [Run<'_>; MAX_LEVELS] = [(&[], &[]); MAX_LEVELS];
@@ -70,31 +70,16 @@ impl Row<'_> {
     }
 
     fn tile<const WORDS: usize>(&self, tile: &[[u32; WORDS]], extent: usize, at: [usize; 2], plane: &mut [i8]) {
-        let mut sums = [[self.row.bias; 2]; WORDS];
-        let (mut lanes, mut held) = ([1i64 << 23; WORDS], 0);
+        let mut sums = Sums { lanes: [[self.row.bias; 2]; WORDS], words: [LANES; WORDS] };
         for (gaps, weights) in self.runs {
-            let mut place = 0;
-            for (index, weights) in weights.chunks(self.block.max(1)).enumerate() {
-                place += gaps.get(index).map_or(0, |gap| usize::from(*gap)) * self.block;
-                for weight in weights {
-                    let weight = i64::from(weight.cast_signed());
-                    let words = tile.get(place).unwrap_or(&[0; WORDS]);
-                    for (lanes, word) in lanes.iter_mut().zip(words) {
-                        *lanes = lanes.wrapping_add(weight * i64::from(word.cast_signed()));
-                    }
-                    sums.iter_mut().for_each(|[low, _]| *low = low.wrapping_sub(128 * weight as i32));
-                    place += 1;
-                    held += 1;
-                    if held == 256 {
-                        spill(&mut lanes, &mut sums);
-                        held = 0;
-                    }
-                }
+            match self.block {
+                0 => sums.all(tile, weights),
+                1 => sums.some::<1>(tile, gaps, weights.as_chunks().0),
+                _ => sums.some::<2>(tile, gaps, weights.as_chunks().0),
             }
         }
-        spill(&mut lanes, &mut sums);
         for (lane, at) in at.into_iter().enumerate() {
-            for (cell, sum) in plane.iter_mut().skip(at).zip(&sums).take(extent) {
+            for (cell, sum) in plane.iter_mut().skip(at).zip(&sums.lanes).take(extent) {
                 let scaled = self.row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point);
                 *cell = scaled.clamp(-128, 127) as i8;
             }
@@ -102,11 +87,63 @@ impl Row<'_> {
     }
 }
 
-/// Adds both lanes to their sums and begins anew.
-fn spill<const WORDS: usize>(lanes: &mut [i64; WORDS], sums: &mut [[i32; 2]; WORDS]) {
-    for (lanes, [low, high]) in lanes.iter_mut().zip(sums) {
-        *low = low.wrapping_add((*lanes as i32 & 0xff_ffff) - (1 << 23));
-        *high = high.wrapping_add((*lanes >> 24) as i32);
-        *lanes = 1 << 23;
+/// What both lanes of a word begin with: lane 0 never borrows from lane 1.
+const LANES: i64 = 1 << 23;
+/// Weights for which lane 0 needs no more than its 24 bits.
+const CHUNK: usize = 256;
+
+/// A tile's sums, and its words' sums since the last chunk.
+struct Sums<const WORDS: usize> {
+    lanes: [[i32; 2]; WORDS],
+    words: [i64; WORDS],
+}
+
+impl<const WORDS: usize> Sums<WORDS> {
+    fn all(&mut self, tile: &[[u32; WORDS]], weights: &[u8]) {
+        for (tile, weights) in tile.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+            let mut sum = 0;
+            for (words, weight) in tile.iter().zip(weights) {
+                let weight = weight.cast_signed();
+                self.add(words, weight);
+                sum += i32::from(weight);
+            }
+            self.spill(sum);
+        }
+    }
+
+    fn some<const BLOCK: usize>(&mut self, tile: &[[u32; WORDS]], gaps: &[u8], weights: &[[u8; BLOCK]]) {
+        let mut place = 0;
+        for (gaps, weights) in gaps.chunks(CHUNK / BLOCK).zip(weights.chunks(CHUNK / BLOCK)) {
+            let mut sum = 0;
+            for (gap, weights) in gaps.iter().zip(weights) {
+                place += usize::from(*gap) * BLOCK;
+                for weight in weights {
+                    let weight = weight.cast_signed();
+                    if let Some(words) = tile.get(place) {
+                        self.add(words, weight);
+                    }
+                    sum += i32::from(weight);
+                    place += 1;
+                }
+            }
+            self.spill(sum);
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, words: &[u32; WORDS], weight: i8) {
+        for (sum, word) in self.words.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(i64::from(weight) * i64::from(word.cast_signed()));
+        }
+    }
+
+    /// Adds both lanes of a chunk, whose weights add up to `sum`, and begins anew.
+    fn spill(&mut self, sum: i32) {
+        for (words, [low, high]) in self.words.iter_mut().zip(&mut self.lanes) {
+            // The activations of lane 0 have a bias of 128.
+            *low = low.wrapping_add((*words as i32 & 0xff_ffff) - LANES as i32 - 128 * sum);
+            *high = high.wrapping_add((*words >> 24) as i32);
+            *words = LANES;
+        }
     }
 }
