@@ -22,6 +22,14 @@ pub fn check() {
     let mut random = Random(Xoshiro128PlusPlus::seed_from_u64(seed.into()));
     let (mut checked, mut wrong) = (0, 0);
     while checked < cases {
+        if random.below(8) == 0 {
+            let faults = check_sum(&mut random);
+            if faults > 0 && wrong == 0 {
+                hprintln!("wrong: a sum");
+            }
+            checked += 2;
+            wrong += faults;
+        }
         let case = Case::new(&mut random);
         let (count, faults) = case.check(&mut random);
         if faults > 0 && wrong == 0 {
@@ -166,6 +174,29 @@ impl Case {
         }
         (checked, wrong)
     }
+}
+
+/// A residual sum, into a third map and in place; how many of the two are wrong.
+fn check_sum(random: &mut Random) -> u32 {
+    let shape = TensorShape { channels: random.below(7) + 1, height: random.below(9) + 1, width: random.below(9) + 1 };
+    let quantization = Quantization { scale: 1.0, zero_point: random.number() };
+    let input_weights = [(); 2].map(|()| (random.0.next_u32() as i16) >> random.one_of(&[0, 4]));
+    let bias = random.0.next_u32() as i32 >> random.one_of(&[8, 12]);
+    let multiplier = Multiplier::nearest(random.one_of(&[2e-5, 3e-4, 4e-3])).expect("below a half");
+    let (low, high) = random.one_of(&[(-128, 127), (quantization.zero_point, 127), (-100, 100), (-128, -3)]);
+    let rows = vec![Requantization { multiplier, bias }];
+    let level = NodeLevel { output: quantization, low, high, input_weights, rows };
+    let mut builder = ModelBuilder::new(Level::FIRST, shape, quantization).expect("an input");
+    let input = builder.input();
+    builder.add("sum", input, input, &[level]).expect("a sum");
+    let model = builder.finish(Profile::Size).expect("a model");
+    let parameters = model.parameters(Level::FIRST, 0).expect("one node");
+    let [left, right]: [Vec<i8>; 2] = [(); 2].map(|()| (0..shape.len()).map(|_| random.number()).collect());
+    let expected = reference::sums(&parameters, multiplier, bias, &left, &right);
+    let (mut apart, mut in_place) = (vec![0x55; left.len()], left.clone());
+    nested_kernels::add(&parameters, &left, &right, &mut apart).expect("all lengths fit");
+    nested_kernels::add_in_place(&parameters, &mut in_place, &right).expect("all lengths fit");
+    u32::from(apart != expected) + u32::from(in_place != expected)
 }
 
 /// A layer whose window fits its input; now and then a fully connected one, whose window is its input.

@@ -1,7 +1,7 @@
 //! The naive reference: every output as the definition says, one multiplication at a time.
 use crate::layers::Layer;
 use alloc::vec::Vec;
-use nested_csr::Requantization;
+use nested_csr::{Multiplier, NodeParameters, Requantization};
 
 /// A layer's outputs. `depth` is the number of input channels that a row reads: all, or (depthwise) its own.
 pub fn outputs(
@@ -41,4 +41,16 @@ pub fn outputs(
         }
     }
     outputs
+}
+
+/// A residual sum's outputs.
+pub fn sums(parameters: &NodeParameters<'_>, multiplier: Multiplier, bias: i32, left: &[i8], right: &[i8]) -> Vec<i8> {
+    let weights = parameters.input_weights.map(i64::from);
+    let one = |(left, right): (&i8, &i8)| {
+        let sum = i64::from(bias) + weights[0] * i64::from(*left) + weights[1] * i64::from(*right);
+        let scaled = (sum * i64::from(multiplier.m()) + (1 << 31)) >> 32;
+        let output = scaled + i64::from(parameters.output.zero_point);
+        output.clamp(parameters.low.into(), parameters.high.into()) as i8
+    };
+    left.iter().zip(right).map(one).collect()
 }

@@ -154,7 +154,7 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
         format!("{:.0}", cell.sparsity),
         cell.rows.len().to_string(),
         whole(cell.mean(|row| row.passes as f64)),
-        format!("{}", cell.mean(|row| row.learning_rate)),
+        format!("{:.2}", cell.mean(|row| row.learning_rate)),
         cell.spread(|row| row.top1_float),
         cell.spread(|row| row.top1_int8),
         whole(cell.mean(|row| row.file_bytes as f64)),

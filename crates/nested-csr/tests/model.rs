@@ -4,6 +4,8 @@ use nested_csr::{
     Profile, Quantization, Requantization, TensorShape, Weights, Window,
 };
 
+mod naive;
+
 const LEVELS: usize = 2;
 
 fn node_levels(rows: usize, bias: i32, input_weights: [i16; 2]) -> Vec<NodeLevel> {
@@ -124,4 +126,22 @@ fn an_accumulator_that_leaves_32_bits_is_refused() {
     let result =
         builder.convolution("", builder.input(), Window::square(1, 1, 0), 1, ConvolutionWeights::Dense(&[1]), &levels);
     assert!(result.is_ok() && builder.finish(Profile::Speed).is_ok());
+}
+
+#[test]
+fn an_operation_that_this_build_lacks_is_named_with_its_node() {
+    const UNKNOWN: u8 = 200;
+    let file = build().unwrap().into_bytes();
+    let refused = |place: usize| {
+        let mut changed = file.clone();
+        changed[place] = UNKNOWN;
+        naive::reseal(&mut changed);
+        match Model::parse(changed) {
+            Err(FormatError::UnknownOperation { node, found: UNKNOWN }) => Some(node),
+            _ => None,
+        }
+    };
+    let nodes: Vec<usize> = (0..file.len()).filter_map(refused).collect();
+    // Nodes 0 and 2 have a field that only their operation has, and are refused for it.
+    assert_eq!(nodes, [1, 3, 4, 5]);
 }
