@@ -6,7 +6,7 @@ use nested_csr::{
 };
 use nested_mask::{
     Ladder,
-    nn::{Activation, Network, Operation},
+    nn::{Activation, Finish, Network, Operation},
 };
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -68,6 +68,31 @@ pub fn model(
     for (index, node) in network.nodes().iter().enumerate() {
         generator.node(&node.name, node.operation, network.weights(index), node.output)?;
     }
+    Ok(generator.builder.finish(profile)?)
+}
+
+/// A model of one sparse convolution with random weights.
+pub fn layer(
+    input: TensorShape,
+    window: Window,
+    rows: usize,
+    block: Block,
+    ladder: &Ladder,
+    profile: Profile,
+    seed: u64,
+) -> Result<Model<Vec<u8>>, Error> {
+    let mut generator = Generator {
+        random: Xoshiro256PlusPlus::seed_from_u64(seed),
+        builder: ModelBuilder::new(ladder.levels(), input, INPUT)?,
+        zero_points: vec![INPUT.zero_point],
+        block,
+        ladder,
+    };
+    let [kernel_height, kernel_width] = window.kernel.map(usize::from);
+    let weights = Shape { rows, columns: kernel_height * kernel_width * input.channels };
+    let operation =
+        Operation::Convolution { input: generator.builder.input(), window, rows, finish: Finish::NORM.sparse() };
+    generator.node("layer", operation, Some(weights), input)?;
     Ok(generator.builder.finish(profile)?)
 }
 

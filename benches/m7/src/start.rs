@@ -1,6 +1,6 @@
 //! The frame of a measuring firmware: a heap, a panic that prints, QEMU's exit code.
 use core::{mem::MaybeUninit, panic::PanicInfo};
-use cortex_m as _;
+use cortex_m::asm::wfi;
 use cortex_m_semihosting::{debug, hprintln};
 use embedded_alloc::LlffHeap;
 
@@ -16,12 +16,16 @@ pub fn run(work: impl FnOnce()) -> ! {
     work();
     hprintln!("{}", r#"{"end":true}"#);
     debug::exit(debug::EXIT_SUCCESS);
-    loop {}
+    loop {
+        wfi();
+    }
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     hprintln!("{}", info);
     debug::exit(debug::EXIT_FAILURE);
-    loop {}
+    loop {
+        wfi();
+    }
 }

@@ -23,7 +23,7 @@ struct Data {
 impl Data {
     /// Random activations and weights; of the blocks, a random `100 − sparsity` per cent are kept.
     fn new(layer: &Layer, columns: usize, block: Block, sparsity: usize) -> Data {
-        let mut random = Xoshiro128PlusPlus::seed_from_u64(0x0d0_11 + sparsity as u64);
+        let mut random = Xoshiro128PlusPlus::seed_from_u64(0xd011 + sparsity as u64);
         let len = layer.rows * columns;
         let groups = len / block.width();
         let mut order: Vec<u32> = (0..groups as u32).collect();

@@ -1,15 +1,17 @@
 //! `m7`: instruction counts on Cortex-M, in QEMU.
 use crate::{
+    data,
     error::Error,
     files,
-    m7::{self, BOARDS, Board, Case, Comparison, Firmware, Kernels, Layer, Row},
+    m7::{self, Case, Comparison, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
     random,
 };
 use clap::{Args, ValueEnum};
-use nested_csr::{Block, Model, Operation, Profile, TensorShape, Weights};
+use nested_csr::{Block, Model, Profile, TensorShape};
 use nested_mask::{
     Ladder,
     nn::{self, Network},
+    train::Dataset,
 };
 use serde::Serialize;
 use std::{
@@ -23,20 +25,11 @@ pub struct Options {
     /// Write the rows here too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Count the plain Rust kernels on the layers too
-    #[arg(long)]
-    portable: bool,
-    /// Count the layers on another core too
-    #[arg(long, value_name = "CORE")]
-    core: Option<Core>,
-    /// Leave whole networks out
-    #[arg(long)]
-    no_networks: bool,
-    /// Trained models to run, beside the random ones
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    /// Run these parts only
+    #[arg(long, value_name = "PART", conflicts_with_all = ["check", "rebase", "json"])]
+    only: Vec<Part>,
     /// Images for each level of a trained model
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     images: u32,
     /// Random cases to check against the naive reference
     #[arg(long, default_value_t = 20_000, value_name = "NUMBER")]
@@ -44,75 +37,119 @@ pub struct Options {
     /// Seed of the random cases
     #[arg(long, default_value_t = 1)]
     seed: u32,
-    /// Fail when a count rose by more than 1 % over the baseline, or DSP instructions are missing
+    /// Model the cycles of networks as well, with llvm-mca
+    #[arg(long)]
+    cycles: bool,
+    /// Measure this model and write the cost of each of its levels into it
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only"])]
+    costs: Option<PathBuf>,
+    /// Fail when a count rose by more than 1 % over the baseline, DSP instructions are missing, or a panic is linked
+    /// into firmware that only runs networks
     #[arg(long, conflicts_with = "rebase")]
     check: bool,
-    /// Fail when a panic is linked into firmware that only runs a network
-    #[arg(long)]
-    no_panic: bool,
     /// Make the counts the baseline of this compiler
     #[arg(long)]
     rebase: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Core {
-    M4,
+enum Part {
+    /// The reference layers beside CMSIS-NN, odd shapes, layers of trained models
+    Layers,
+    /// Whole networks
+    Networks,
+    /// Random cases against the naive reference
+    Cases,
+    /// The firmware that holds a deadline
+    Deadline,
+    /// The plain Rust kernels
+    Portable,
+    /// Cortex-M4 and Cortex-M33
+    Cores,
 }
-
-const M7: Board = BOARDS[0];
-const M4: Board = BOARDS[1];
 
 #[derive(Serialize)]
 struct Report {
     compiler: String,
-    layers: Vec<Layer>,
-    networks: Vec<Row>,
+    #[serde(flatten)]
+    core: Core,
+    shapes: Vec<ShapeRow>,
     switch_instructions: Option<u32>,
     cases_checked: u64,
-    other_cores: BTreeMap<&'static str, Vec<Layer>>,
+    deadline: Option<Deadline>,
+    code_bytes: usize,
+    other_cores: BTreeMap<&'static str, Core>,
+}
+
+#[derive(Default, Serialize)]
+struct Core {
+    layers: Vec<Layer>,
+    networks: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Deadline {
+    period: u32,
+    frames: Vec<Frame>,
 }
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let anchors = m7::Anchors::read()?;
     let firmware = Firmware::build(M7, Kernels::Dsp)?;
-    let mut layers = m7::measure_layers(&firmware, &anchors)?;
+    match &options.costs {
+        Some(path) => write_costs(&firmware, path),
+        None => measure(options, &firmware),
+    }
+}
+
+/// All parts that are wanted.
+fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let anchors = m7::Anchors::read()?;
+    let trained = trained_models()?;
     println!("{}, {}\n", firmware.board.cpu, firmware.compiler);
-    m7::print_layers(&layers);
-    let (networks, switch_instructions) = networks(options, &firmware)?;
-    m7::print_networks(&networks);
-    let cases_checked = m7::check_cases(&firmware, options.cases, options.seed)?;
+    let (mut core, mut shapes) = (Core::default(), Vec::new());
+    if wanted(Part::Layers) {
+        core.layers = m7::measure_layers(firmware, &anchors)?;
+        m7::print_layers(&core.layers);
+        shapes = m7::measure_shapes(firmware, &core.layers)?;
+        println!("\n## Other shapes\n");
+        m7::print_shapes(&shapes);
+        println!("\n## Layers of trained models\n");
+        let layers = trained_layers(firmware, &anchors, &trained)?;
+        m7::print_trained(&layers);
+        core.layers.extend(layers);
+    }
+    let code_bytes = firmware.code_len()?;
+    let mut switch_instructions = None;
+    if wanted(Part::Networks) {
+        (core.networks, switch_instructions) = networks(options, firmware, &trained)?;
+        print_networks(&core.networks, code_bytes);
+    }
     if let Some(switch) = switch_instructions {
         println!("A switch between levels: {switch} instructions.");
     }
-    println!("{cases_checked} random cases equal the reference.");
-    let counts = m7::counts(M7.cpu, &layers, &networks);
-    if options.portable {
-        let portable = m7::measure_layers(&Firmware::build(M7, Kernels::Portable)?, &anchors)?;
-        println!("\nThe portable kernels\n");
-        m7::print_layers(&portable);
-        layers.extend(portable);
+    let deadline = if wanted(Part::Deadline) { Some(deadline(firmware, &trained)?) } else { None };
+    let mut cases_checked = 0;
+    if wanted(Part::Cases) {
+        cases_checked = m7::check_cases(firmware, options.cases, options.seed)?;
+        println!("{cases_checked} random cases equal the reference.");
     }
-    let mut other_cores = BTreeMap::new();
-    if options.core == Some(Core::M4) {
-        let rows = m7::measure_layers(&Firmware::build(M4, Kernels::Dsp)?, &anchors)?;
-        println!("\n{}\n", M4.cpu);
-        m7::print_layers(&rows);
-        other_cores.insert(M4.cpu, rows);
+    let counts = m7::counts(M7.cpu, &core.layers, &shapes, &core.networks);
+    if wanted(Part::Portable) {
+        core.layers.extend(portable(&anchors, &core.layers)?);
     }
-    let compiler = firmware.compiler.clone();
+    let other_cores = if wanted(Part::Cores) { other_cores(options, &anchors, &trained)? } else { BTreeMap::new() };
     if let Some(path) = &options.json {
-        let report = Report { compiler, layers, networks, switch_instructions, cases_checked, other_cores };
+        let compiler = firmware.compiler.clone();
+        let report =
+            Report { compiler, core, shapes, switch_instructions, cases_checked, deadline, code_bytes, other_cores };
         files::write_json(path, &report)?;
     }
     if options.rebase {
         m7::rebase(&firmware.compiler, counts)?;
     } else if options.check {
-        check(&firmware, &counts)?;
-    }
-    if options.no_panic {
-        m7::no_panic(&firmware)?;
+        check(firmware, &counts)?;
     }
     Ok(())
 }
@@ -126,27 +163,99 @@ fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Erro
             println!("The baseline has no counts of {}: `nested-bench m7 --rebase` adds them.", firmware.compiler);
         }
     }
-    Ok(m7::dsp_instructions(firmware)?)
+    m7::dsp_instructions(firmware)?;
+    m7::no_panic(firmware)?;
+    println!("The firmware holds the DSP extension's instructions and no panic.");
+    Ok(())
+}
+
+/// A trained model of the repository.
+struct Trained {
+    name: String,
+    case: Case,
+    model: Model<Vec<u8>>,
+}
+
+fn trained_models() -> Result<Vec<Trained>, Error> {
+    files::committed_models()?.iter().map(|path| trained_model(path)).collect()
+}
+
+/// Files are named NETWORK-wWIDTH-BLOCK.
+fn trained_model(path: &Path) -> Result<Trained, Error> {
+    let model = read_model(path)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut parts = name.split('-');
+    let network = parts.next().unwrap_or_default();
+    let width = parts.next().and_then(|part| part.strip_prefix('w')).and_then(|width| width.parse().ok());
+    let TensorShape { height, width: across, .. } = model.input_shape();
+    let size = if height == 32 { String::new() } else { format!("-{height}x{across}") };
+    let layers = model.sparse_layers().next();
+    let case = Case {
+        network: format!("{network}{size}"),
+        width: width.unwrap_or(1.0),
+        block: layers.map_or("dense", |(_, layer)| block_name(layer.block())),
+        weights: "trained",
+        sparsities: sparsities(&model)?,
+    };
+    Ok(Trained { name, case, model })
+}
+
+fn read_model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
+    let wrong = |source| Error::Model { path: path.to_owned(), source };
+    Model::parse(files::read(path)?).map_err(wrong)
+}
+
+/// What the sparse layers leave out at each level, per cent.
+fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
+    let sparsity = |level| {
+        let (mut stored, mut all) = (0, 0);
+        for (_, layer) in model.sparse_layers() {
+            stored += layer.stored(level)?;
+            all += layer.shape().len();
+        }
+        Ok(100.0 * (1.0 - stored as f64 / all.max(1) as f64))
+    };
+    model.levels().up_to().map(sparsity).collect()
+}
+
+fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained]) -> Result<Vec<Layer>, Error> {
+    let mut layers = Vec::new();
+    for Trained { name, model, .. } in trained {
+        layers.extend(m7::measure_trained(firmware, anchors, name, model)?);
+    }
+    Ok(layers)
 }
 
 /// All networks' rows and the dearest switch.
-fn networks(options: &Options, firmware: &Firmware) -> Result<(Vec<Row>, Option<u32>), Error> {
+fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Result<(Vec<Row>, Option<u32>), Error> {
+    let mut cycles = if options.cycles { Some(m7::Cycles::new(firmware)?) } else { None };
     let (mut rows, mut switch) = (Vec::new(), None);
     let mut add = |measured: m7::Measured| {
         rows.extend(measured.rows);
         switch = switch.max(measured.switch);
     };
-    if !options.no_networks {
-        for (name, width, network) in zoo()? {
-            for (block, ladder) in variants()? {
-                add(random_network(firmware, name, width, &network, block, &ladder)?);
+    for model in trained {
+        add(trained_network(firmware, cycles.as_mut(), model, options.images as usize)?);
+    }
+    for (name, width, network) in zoo()? {
+        for (block, ladder) in variants()? {
+            let case = random_case(name, width, block, &ladder);
+            let same = |case: &Case, other: &Case| {
+                (&case.network, case.width, case.block) == (&other.network, other.width, other.block)
+            };
+            if !trained.iter().any(|model| same(&model.case, &case)) {
+                add(random_network(firmware, cycles.as_mut(), &case, &network, block, &ladder)?);
             }
         }
     }
-    for path in &options.model {
-        add(trained_network(firmware, path, options.images as usize)?);
-    }
     Ok((rows, switch))
+}
+
+fn print_networks(rows: &[Row], code: usize) {
+    println!("\n## Networks\n\n*of live B*: the arena over the most activations that are needed at the same time.\n");
+    m7::print_networks(rows, code);
+    println!("\nThe code takes {code} bytes of flash beside the model.\n\n## Where the instructions of networks go");
+    m7::print_nodes(rows, |row| row.width == 1.0 && (row.block == "1x1" || row.network == "resnet8"));
 }
 
 type Named = (&'static str, f64, Network);
@@ -168,53 +277,113 @@ fn variants() -> Result<[(Block, Ladder); 3], Error> {
     Ok([(Block::OneByOne, Ladder::dense()), (Block::OneByOne, ladder.clone()), (Block::OneByTwo, ladder)])
 }
 
+fn random_case(network: &str, width: f64, block: Block, ladder: &Ladder) -> Case {
+    Case {
+        network: network.to_owned(),
+        width,
+        block: if *ladder == Ladder::dense() { "dense" } else { block_name(block) },
+        weights: "random",
+        sparsities: ladder.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect(),
+    }
+}
+
 fn random_network(
     firmware: &Firmware,
-    name: &str,
-    width: f64,
+    cycles: Option<&mut m7::Cycles>,
+    case: &Case,
     network: &Network,
     block: Block,
     ladder: &Ladder,
 ) -> Result<m7::Measured, Error> {
     const SEED: u64 = 1;
     let model = random::model(network, block, ladder, Profile::Speed, SEED)?;
-    let case = Case {
-        network: name,
-        width: Some(width),
-        block: if *ladder == Ladder::dense() { "dense" } else { block_name(block) },
-        sparsities: ladder.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect(),
-    };
-    Ok(m7::measure_networks(firmware, &case, model, 1)?)
+    let images = m7::random_images(model.input_shape().len(), 1);
+    Ok(m7::measure_networks(firmware, cycles, case, model, &images)?)
 }
 
-fn trained_network(firmware: &Firmware, path: &Path, images: usize) -> Result<m7::Measured, Error> {
-    let wrong = |source| Error::Model { path: path.to_owned(), source };
-    let model = Model::parse(files::read(path)?).map_err(wrong)?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let block = model.sparse_layers().next().map_or("dense", |(_, layer)| block_name(layer.block()));
-    let case = Case { network: &name, width: None, block, sparsities: stored(&model)? };
-    Ok(m7::measure_networks(firmware, &case, model, images)?)
+/// On test images where there are some of its size.
+fn trained_network(
+    firmware: &Firmware,
+    cycles: Option<&mut m7::Cycles>,
+    trained: &Trained,
+    images: usize,
+) -> Result<m7::Measured, Error> {
+    let images = images_for(&trained.model, images)?;
+    Ok(m7::measure_networks(firmware, cycles, &trained.case, trained.model.clone(), &images)?)
 }
 
-/// What the sparse layers leave out at each level, per cent.
-fn stored(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
-    let sparsity = |level| {
-        let (mut stored, mut all) = (0, 0);
-        for index in 0..model.node_count() {
-            let node = model.node(index).map(|node| node.operation);
-            if let Some(Operation::Convolution { weights: Weights::Sparse(matrix), .. }) = node {
-                stored += matrix.stored(level)?;
-                all += matrix.shape().rows * matrix.shape().columns;
-            }
-        }
-        Ok(100.0 * (1.0 - stored as f64 / all.max(1) as f64))
-    };
-    model.levels().up_to().map(sparsity).collect()
-}
-
-fn block_name(block: Block) -> &'static str {
-    match block {
-        Block::OneByOne => "1x1",
-        Block::OneByTwo => "1x2",
+/// The first test images that come with the program, or random ones when the model reads others.
+fn images_for(model: &Model<Vec<u8>>, count: usize) -> Result<Vec<Vec<i8>>, Error> {
+    let test: Dataset = data::Source::Builtin.load()?.test;
+    if test.shape != model.input_shape() {
+        return Ok(m7::random_images(model.input_shape().len(), count));
     }
+    let image = |index| test.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
+    Ok((0..count.min(test.len())).map(image).collect())
+}
+
+/// The model with the instructions of each level, in the arena that it prefers.
+fn with_costs(firmware: &Firmware, case: &Case, mut model: Model<Vec<u8>>) -> Result<Model<Vec<u8>>, Error> {
+    const IMAGES: usize = 4;
+    let images = images_for(&model, IMAGES)?;
+    let rows = m7::measure_networks(firmware, None, case, model.clone(), &images)?.rows;
+    let costs: Vec<u32> = rows.iter().filter(|row| !row.least_arena).filter_map(|row| row.instructions).collect();
+    model.set_costs(&costs)?;
+    Ok(model)
+}
+
+fn write_costs(firmware: &Firmware, path: &Path) -> Result<(), Error> {
+    let Trained { case, model, .. } = trained_model(path)?;
+    let model = with_costs(firmware, &case, model)?;
+    for level in model.levels().up_to() {
+        println!("level {}: {} instructions", level.number(), model.cost(level).unwrap_or(0));
+    }
+    files::write(path, model.as_bytes())
+}
+
+/// Runs the firmware that holds a deadline with the first trained model.
+fn deadline(firmware: &Firmware, trained: &[Trained]) -> Result<Deadline, Error> {
+    let Some(Trained { case, model, .. }) = trained.first() else {
+        return Ok(Deadline { period: 0, frames: Vec::new() });
+    };
+    let model = with_costs(firmware, case, model.clone())?;
+    let images = images_for(&model, 1)?;
+    let (period, frames) = m7::check_deadline(firmware, model, images.first().map_or(&[], Vec::as_slice))?;
+    let levels: Vec<String> = frames.iter().map(|frame| frame.level.to_string()).collect();
+    println!(
+        "{} frames of {period} instructions under a changing load, all in time, at the levels {} (0: none fitted).",
+        frames.len(),
+        levels.join(" ")
+    );
+    Ok(Deadline { period, frames })
+}
+
+fn portable(anchors: &m7::Anchors, dsp: &[Layer]) -> Result<Vec<Layer>, Error> {
+    let layers = m7::measure_layers(&Firmware::build(M7, Kernels::Portable)?, anchors)?;
+    println!("\n## The portable kernels\n\nTheir instructions over the DSP path's, preferred scratch.\n");
+    m7::print_portable(dsp, &layers);
+    Ok(layers)
+}
+
+/// The reference layers and the trained networks on the other cores.
+fn other_cores(
+    options: &Options,
+    anchors: &m7::Anchors,
+    trained: &[Trained],
+) -> Result<BTreeMap<&'static str, Core>, Error> {
+    const IMAGES: usize = 2;
+    let mut cores = BTreeMap::new();
+    for board in [M4, M33] {
+        let firmware = Firmware::build(board, Kernels::Dsp)?;
+        let mut core = Core { layers: m7::measure_layers(&firmware, anchors)?, networks: Vec::new() };
+        for model in trained {
+            core.networks.extend(trained_network(&firmware, None, model, IMAGES)?.rows);
+        }
+        let checked = m7::check_cases(&firmware, options.cases, options.seed)?;
+        println!("\n## {}\n\n{checked} random cases equal the reference.\n", board.cpu);
+        m7::print_means(&core.layers);
+        m7::print_networks(&core.networks, firmware.code_len()?);
+        cores.insert(board.cpu, core);
+    }
+    Ok(cores)
 }

@@ -1,23 +1,31 @@
 //! Figures that need no training: instructions on a Cortex-M7, and host times of all models side by side.
 use super::{
     execute::Folder,
+    images::Images,
     record::{Record, Unit, Width},
-    settings::ladder,
+    settings::{Training, ladder},
 };
 use crate::{
     deployed::{self, Deployed},
     error::Error,
     files,
-    m7::{self, BOARDS, Case, Firmware, Kernels, M7Error},
+    m7::{self, Case, Firmware, Kernels, M7Error},
     random,
 };
 use nested_csr::{Block, Level, Model, Profile};
-use nested_mask::{Ladder, nn::Network, train::Dataset};
-use std::path::{Path, PathBuf};
+use nested_mask::{
+    Ladder,
+    nn::Network,
+    train::{Dataset, Trainer},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// The firmware, or why there is none: counts are then left out.
 pub fn firmware() -> Result<Option<Firmware>, Error> {
-    match Firmware::build(BOARDS[0], Kernels::Dsp) {
+    match Firmware::build(m7::M7, Kernels::Dsp) {
         Ok(firmware) => Ok(Some(firmware)),
         Err(error @ (M7Error::NoTarget(_) | M7Error::Missing { .. })) => {
             eprintln!("no Cortex-M7 figures: {error}");
@@ -30,8 +38,10 @@ pub fn firmware() -> Result<Option<Firmware>, Error> {
 /// Instructions of one image at each level, in the arena that the network prefers; `None` for a model that is larger than
 /// the board.
 pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
-    let case = Case { network: "", width: None, block: "", sparsities: Vec::new() };
-    let measured = m7::measure_networks(firmware, &case, model, 1)?;
+    // Of the rows only the counts are used.
+    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
+    let images = m7::random_images(model.input_shape().len(), 1);
+    let measured = m7::measure_networks(firmware, None, &case, model, &images)?;
     let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
     Ok(preferred.map(|row| row.instructions.map(u64::from)).collect())
 }
@@ -41,15 +51,16 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
     Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
 }
 
-/// For each level of a nested model the least width, in sixteenths of the network's channels, at which the same network
-/// without masks costs at least as much; none twice. Costs are instructions, or non-zero MACs without a firmware.
+/// For each level of a nested model the width, in steps of a thirty-second of the network's channels, at which the same
+/// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
+/// without a firmware.
 pub fn widths(
     nested: &Path,
     sparsities: &[f64],
     network: &Network,
     firmware: Option<&Firmware>,
 ) -> Result<Vec<Width>, Error> {
-    const STEPS: u32 = 16;
+    const STEPS: u32 = 32;
     const SEED: u64 = 1;
     let costs = |model: Model<Vec<u8>>| -> Result<Vec<Option<u64>>, Error> {
         match firmware {
@@ -74,10 +85,10 @@ pub fn widths(
     for (&sparsity, nested_cost) in sparsities.iter().zip(costs(model(nested)?)?) {
         let nested_cost = nested_cost.unwrap_or(0);
         let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
-        let fits = |&&(left_out, cost): &&(f64, u64)| left_out < narrower && cost >= nested_cost;
-        if let Some(&(left_out, cost)) = candidates.iter().find(fits) {
-            chosen.push(Width { sparsity, nested_cost, cost, unit, left_out });
-        }
+        let wider = candidates.iter().filter(|candidate| candidate.0 < narrower);
+        let distance = |cost: u64| (cost as f64 / nested_cost.max(1) as f64).ln().abs();
+        let nearest = wider.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
+        chosen.extend(nearest.map(|&(left_out, cost)| Width { sparsity, nested_cost, cost, unit, left_out }));
     }
     Ok(chosen)
 }
@@ -136,4 +147,23 @@ pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Res
         record.rows[place].host_ms = Some(ms);
     }
     Ok(())
+}
+
+/// Time of the first training over that of the second: each goes through its whole schedule in one epoch of a part of the
+/// images, in turn, and the least times count.
+pub fn training_ratio(trainings: [&Training; 2], images: &Images) -> Result<f64, Error> {
+    const ROUNDS: usize = 5;
+    const IMAGES: usize = 6_400;
+    let mut least = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        for (training, least) in trainings.into_iter().zip(&mut least) {
+            let training = Training { epochs: 1, images: training.images.min(IMAGES), ..training.clone() };
+            let (train, _) = images.of(&training)?;
+            let mut trainer = Trainer::new(training.network(train.shape, train.classes)?, training.config()?)?;
+            let start = Instant::now();
+            trainer.train_epoch(&train, &mut |_| {})?;
+            *least = least.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(least[0] / least[1])
 }

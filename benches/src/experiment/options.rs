@@ -46,12 +46,12 @@ impl ExperimentOptions {
             small_images: quick(40_000, 200),
             seeds: if self.quick { 1 } else { self.seeds },
             rates: if self.quick { vec![0.2, 0.4] } else { vec![0.2, 0.4, 0.8] },
-            others: if self.quick {
+            others: if self.quick || self.network != NetworkName::ResNet8 {
                 Vec::new()
             } else {
                 vec![(NetworkName::MobileNetV1, 0.25), (NetworkName::ResNet9, 0.25)]
             },
-            other_epochs: 10,
+            other_epochs: 6,
         }
     }
 }

@@ -1,21 +1,9 @@
 //! Which code made a figure, and on what.
-use std::{fs, process::Command, sync::LazyLock, thread};
+use std::{fs, thread};
 
-/// The commit of the sources, `+` behind it when they had been changed; empty outside a repository.
-///
-/// Asked once: the sources may change while a long experiment runs.
+/// The commit that the program was built from, `+` behind it when sources had been changed; empty outside a repository.
 pub fn commit() -> String {
-    static COMMIT: LazyLock<String> = LazyLock::new(ask_git);
-    COMMIT.clone()
-}
-
-fn ask_git() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());
-    git(&["rev-parse", "--short", "HEAD"]).unwrap_or_default() + if changed { "+" } else { "" }
+    env!("NESTED_BENCH_COMMIT").to_owned()
 }
 
 /// Processor, and how many threads it runs.

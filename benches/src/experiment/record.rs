@@ -100,6 +100,9 @@ pub struct Record {
     /// The widths of slimmable networks, and the counts that they were chosen by.
     #[serde(default)]
     pub widths: Vec<Width>,
+    /// Time of one nested training over that of a dense one with the same image passes, measured in turn.
+    #[serde(default)]
+    pub training_ratio: Option<f64>,
     pub runs: Vec<Finished>,
     pub rows: Vec<Row>,
 }

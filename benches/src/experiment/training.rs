@@ -74,6 +74,8 @@ pub enum RoutingName {
     Frozen,
     /// Relative frequency of each level; none: all alike.
     Sampled(Vec<f64>),
+    /// The densest level, and a random one with these frequencies.
+    Anchored(Vec<f64>),
     /// Ring-major coefficients.
     Weighted(Vec<f64>),
 }
@@ -92,14 +94,18 @@ impl RoutingName {
             RoutingName::Ring => Routing::Ring,
             RoutingName::Frozen => Routing::Frozen,
             RoutingName::Sampled(weights) => Routing::Sampled { weights: weights.clone() },
+            RoutingName::Anchored(weights) => Routing::Anchored { weights: weights.clone() },
             RoutingName::Weighted(matrix) => Routing::Weighted(RoutingMatrix::new(levels, matrix.clone())?),
         })
     }
 
-    /// Levels that a step passes through, of so many.
-    pub fn passes_a_step(&self, levels: usize) -> usize {
+    /// Levels that a step passes through, of so many, on average.
+    pub fn passes_a_step(&self, levels: usize) -> f64 {
+        let levels = levels as f64;
         match self {
-            RoutingName::Frozen | RoutingName::Sampled(_) => 1,
+            RoutingName::Frozen | RoutingName::Sampled(_) => 1.0,
+            // With equal frequencies, the random level is now and then the densest itself.
+            RoutingName::Anchored(_) => 2.0 - 1.0 / levels,
             RoutingName::Joint | RoutingName::Normalised | RoutingName::Ring | RoutingName::Weighted(_) => levels,
         }
     }
@@ -284,7 +290,7 @@ impl Training {
     /// Image passes, forward and backward, of the whole training.
     pub fn passes(&self) -> u64 {
         let steps = self.epochs * (self.images / self.batch);
-        (steps * self.batch * self.routing.passes_a_step(self.ladder.len())) as u64
+        ((steps * self.batch) as f64 * self.routing.passes_a_step(self.ladder.len())).round() as u64
     }
 }
 

@@ -1,5 +1,5 @@
 //! Instruction counts as they were, by the compiler's version.
-use super::{Layer, M7Error, Row};
+use super::{Layer, M7Error, Row, ShapeRow};
 use crate::files;
 use std::{
     collections::BTreeMap,
@@ -20,18 +20,20 @@ pub enum Comparison {
 }
 
 /// The counts of a run.
-pub fn counts(core: &str, layers: &[Layer], networks: &[Row]) -> Counts {
+pub fn counts(core: &str, layers: &[Layer], shapes: &[ShapeRow], networks: &[Row]) -> Counts {
     let memory = |least: bool| if least { "least" } else { "preferred" };
     let layers = layers.iter().map(|row| {
         let Layer { layer, path, block, sparsity, .. } = row;
-        (format!("{core}/{path}/{layer}/{block}/{sparsity}/{}", memory(row.least_scratch)), row.instructions)
+        let of = row.source.as_ref().map_or(sparsity.to_string(), |source| source.replace(' ', "/"));
+        (format!("{core}/{path}/{layer}/{block}/{of}/{}", memory(row.least_scratch)), row.instructions)
     });
+    let shapes = shapes.iter().map(|row| (format!("{core}/dsp/{}/{}", row.shape, row.sparsity), row.instructions));
     let networks = networks.iter().filter_map(|row| {
-        let width = row.width.unwrap_or(1.0);
-        let Row { network, block, level, .. } = row;
-        Some((format!("{core}/dsp/{network}-{width}/{block}/{level}/{}", memory(row.least_arena)), row.instructions?))
+        let Row { network, width, weights, block, level, .. } = row;
+        let memory = memory(row.least_arena);
+        Some((format!("{core}/dsp/{network}-{width}/{weights}/{block}/{level}/{memory}"), row.instructions?))
     });
-    layers.chain(networks).collect()
+    layers.chain(shapes).chain(networks).collect()
 }
 
 fn path() -> PathBuf {

@@ -2,6 +2,7 @@
 use super::M7Error;
 use serde::de::DeserializeOwned;
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -13,11 +14,16 @@ pub struct Board {
     pub machine: &'static str,
     /// The compiler's name of the core.
     pub cpu: &'static str,
+    target: &'static str,
+    /// Where its flash begins.
+    flash: usize,
 }
 
-/// Cortex-M7 and Cortex-M4: one memory map, one firmware but for the compiler's flags.
-pub const BOARDS: [Board; 2] =
-    [Board { machine: "mps2-an500", cpu: "cortex-m7" }, Board { machine: "mps2-an386", cpu: "cortex-m4" }];
+pub const M7: Board = Board { machine: "mps2-an500", cpu: "cortex-m7", target: "thumbv7em-none-eabihf", flash: 0 };
+pub const M4: Board = Board { machine: "mps2-an386", cpu: "cortex-m4", ..M7 };
+/// Its DSP extension is optional, so that the kernels must be told of it.
+pub const M33: Board =
+    Board { machine: "mps2-an505", cpu: "cortex-m33", target: "thumbv8m.main-none-eabihf", flash: 0x1000_0000 };
 
 /// The kernels to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +50,7 @@ pub enum Program {
     Layers,
     Networks,
     Cases,
+    Deadline,
     Deployed,
 }
 
@@ -53,15 +60,14 @@ impl Program {
             Program::Layers => "layers",
             Program::Networks => "networks",
             Program::Cases => "cases",
+            Program::Deadline => "deadline",
             Program::Deployed => "deployed",
         }
     }
 }
 
-const TARGET: &str = "thumbv7em-none-eabihf";
-/// Where a job lies, and how long it may be: the board's flash behind the firmware.
-const JOB_ADDRESS: usize = 0x0004_0000;
-pub const JOB_CAPACITY: usize = 0x0040_0000 - JOB_ADDRESS;
+/// Where a job lies in the board's flash, and where it must end: behind the firmware.
+const JOB: Range<usize> = 0x0004_0000..0x0040_0000;
 
 /// The compiled programs, for one core and one kind of kernels.
 pub struct Firmware {
@@ -80,13 +86,16 @@ impl Firmware {
     pub fn build(board: Board, kernels: Kernels) -> Result<Firmware, M7Error> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("m7");
         let target = source.join("target").join(format!("{}-{}", board.cpu, kernels.name()));
-        let toolchain = Toolchain::find()?;
-        let portable = if kernels == Kernels::Portable { " --cfg nested_kernels_force_portable" } else { "" };
-        let flags = format!("-Ctarget-cpu={}{portable}", board.cpu);
-        let measuring = ["--bin", "layers", "--bin", "networks", "--bin", "cases"];
+        let toolchain = Toolchain::find(board.target)?;
+        let kind = match kernels {
+            Kernels::Portable => "--cfg nested_kernels_force_portable",
+            Kernels::Dsp => "--cfg nested_kernels_dsp",
+        };
+        let flags = format!("-Ctarget-cpu={} {kind}", board.cpu);
+        let measuring = ["--bin", "layers", "--bin", "networks", "--bin", "cases", "--bin", "deadline"];
         for selection in [&measuring[..], &["--bin", "deployed", "--no-default-features"]] {
-            let mut cargo = toolchain.cargo();
-            cargo.args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"]).arg(&target);
+            let mut cargo = toolchain.cargo(board.target);
+            cargo.args(["build", "--release", "--quiet", "--target", board.target, "--target-dir"]).arg(&target);
             cargo.args(selection).current_dir(&source).env("RUSTFLAGS", &flags).env_remove("RUSTUP_TOOLCHAIN");
             let output = start(&mut cargo, "cargo", "a Rust toolchain")?;
             if !output.status.success() {
@@ -94,12 +103,17 @@ impl Firmware {
             }
         }
         let compiler = toolchain.version()?;
-        Ok(Firmware { board, kernels, compiler, folder: target.join(TARGET).join("release") })
+        Ok(Firmware { board, kernels, compiler, folder: target.join(board.target).join("release") })
     }
 
     /// The ELF file of a program.
     pub fn elf(&self, program: Program) -> PathBuf {
         self.folder.join(program.name())
+    }
+
+    /// The most bytes of a job.
+    pub fn job_capacity(&self) -> usize {
+        JOB.len()
     }
 
     /// Runs a program with a job in its memory; returns the lines that are a `T`.
@@ -109,17 +123,32 @@ impl Firmware {
     /// # Errors
     /// [`M7Error::Missing`] without QEMU, [`M7Error::Firmware`] when the program stops before its end.
     pub fn run<T: DeserializeOwned>(&self, program: Program, job: &[u8], counted: bool) -> Result<Vec<T>, M7Error> {
+        self.run_with(program, job, counted, None)
+    }
+
+    /// As [`Firmware::run`], with a plugin of QEMU.
+    pub(super) fn run_with<T: DeserializeOwned>(
+        &self,
+        program: Program,
+        job: &[u8],
+        counted: bool,
+        plugin: Option<&str>,
+    ) -> Result<Vec<T>, M7Error> {
         let path = self.folder.join(format!("{}-{}.job", program.name(), std::process::id()));
         let wrong = |error: std::io::Error| M7Error::File { path: path.clone(), problem: error.to_string() };
         let mut qemu = Command::new("qemu-system-arm");
         qemu.args(["-M", self.board.machine, "-nographic", "-monitor", "none", "-serial", "none"]);
         qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(self.elf(program));
+        if let Some(plugin) = plugin {
+            qemu.args(["-plugin", plugin]);
+        }
         if counted {
             qemu.args(["-icount", "shift=6"]);
         }
         if !job.is_empty() {
             std::fs::write(&path, job).map_err(wrong)?;
-            let loader = format!("loader,file={},addr={JOB_ADDRESS:#x},force-raw=on", path.display());
+            let address = self.board.flash + JOB.start;
+            let loader = format!("loader,file={},addr={address:#x},force-raw=on", path.display());
             qemu.args(["-device", &loader]);
         }
         let output = start(&mut qemu, "qemu-system-arm", "Debian's qemu-system-arm");
@@ -150,24 +179,25 @@ enum Toolchain {
 }
 
 impl Toolchain {
-    fn find() -> Result<Toolchain, M7Error> {
-        let library = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    fn find(target: &'static str) -> Result<Toolchain, M7Error> {
+        let library = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
         if library.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists()) {
             Ok(Toolchain::Installed)
         } else if Path::new("/usr/bin/rustc").exists() && Path::new("/usr/lib/rustlib/src").exists() {
             Ok(Toolchain::Debian)
         } else {
-            Err(M7Error::NoTarget(TARGET))
+            Err(M7Error::NoTarget(target))
         }
     }
 
-    fn cargo(&self) -> Command {
+    fn cargo(&self, target: &str) -> Command {
         match self {
             Toolchain::Installed => Command::new("cargo"),
             Toolchain::Debian => {
                 let mut cargo = Command::new("/usr/bin/cargo");
                 cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-                cargo.env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER", "arm-none-eabi-ld");
+                let variable = target.to_uppercase().replace(['-', '.'], "_");
+                cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), "arm-none-eabi-ld");
                 cargo.args(["-Zbuild-std=core,alloc"]);
                 cargo
             }

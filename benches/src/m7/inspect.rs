@@ -3,7 +3,25 @@ use super::{Firmware, Kernels, M7Error, Program, firmware::start};
 use std::{collections::HashSet, path::Path, process::Command};
 
 const REMEDY: &str = "Debian's binutils-arm-none-eabi";
-const INSTRUCTIONS: [&str; 3] = ["smlal", "smlad", "smmlar"];
+const INSTRUCTIONS: [&str; 5] = ["smlal", "smlad", "smmlar", "pkhbt", "sxtb16"];
+
+impl Firmware {
+    /// Bytes of flash that the code of a firmware takes which only runs networks.
+    ///
+    /// # Errors
+    /// [`M7Error::Missing`], or a listing that is none.
+    pub fn code_len(&self) -> Result<usize, M7Error> {
+        let elf = self.elf(Program::Deployed);
+        let sizes = text("arm-none-eabi-size", &[], &elf)?;
+        sizes_sum(&sizes).ok_or(M7Error::File { path: elf, problem: format!("no sizes in {sizes:?}") })
+    }
+}
+
+/// Code and data of the one file in a listing by size.
+fn sizes_sum(sizes: &str) -> Option<usize> {
+    let mut columns = sizes.lines().nth(1)?.split_whitespace().map(str::parse::<usize>);
+    Some(columns.next()?.ok()? + columns.next()?.ok()?)
+}
 
 /// Checks that no panic is linked.
 ///
@@ -57,6 +75,14 @@ fn mnemonics(code: &str) -> HashSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_and_data_lie_in_flash() {
+        let sizes =
+            "   text\t   data\t    bss\t    dec\t    hex\tfilename\n  41000\t     24\t 265226\t 306250\t  4ac4a\tx\n";
+        assert_eq!(sizes_sum(sizes), Some(41024));
+        assert_eq!(sizes_sum("no such file"), None);
+    }
 
     #[test]
     fn panics_and_instructions_are_found_in_listings() {

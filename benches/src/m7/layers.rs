@@ -1,6 +1,7 @@
 //! The reference layers beside CMSIS-NN's figures.
-use super::{Firmware, M7Error, Program};
+use super::{Firmware, M7Error, Program, block_name, single};
 use crate::table::{Table, grouped};
+use nested_csr::{Model, TensorShape, Window};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, path::Path};
 
@@ -8,6 +9,17 @@ use std::{collections::HashSet, path::Path};
 #[derive(Clone, Debug, Deserialize)]
 pub struct Anchors {
     cmsis_nn: Cmsis,
+}
+
+impl Anchors {
+    /// The first reference layer with these weights and this window.
+    fn of_weights(&self, rows: usize, channels: usize, window: Window) -> Option<&Anchor> {
+        self.cmsis_nn.layers.iter().find(|anchor| {
+            let [kernel, stride, padding] = anchor.window.map(|size| size as u8);
+            let same = anchor.shape[2..] == [channels, rows] && window == Window::square(kernel, stride, padding);
+            same && !anchor.depthwise
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -68,22 +80,25 @@ pub struct Layer {
     pub layer: String,
     /// `dsp` or `portable`.
     pub path: &'static str,
-    /// How the support was chosen.
+    /// How the support was chosen: `random` or `trained`.
     pub support: &'static str,
     /// Per cent.
-    pub sparsity: usize,
+    pub sparsity: f64,
     /// `1x1`, `1x2` or `dense`.
     pub block: &'static str,
     pub instructions: u32,
     /// A multiplication of the dense layer.
     pub per_dense_mac: f64,
-    /// CMSIS-NN's dense kernel.
-    pub cmsis_instructions: u32,
+    /// CMSIS-NN's dense kernel; `None` for a layer that is none of the reference layers.
+    pub cmsis_instructions: Option<u32>,
     /// CMSIS-NN's over ours.
-    pub speedup: f64,
+    pub speedup: Option<f64>,
     pub scratch_bytes: usize,
     /// Whether that was the least that the kernel runs with, not what it prefers.
     pub least_scratch: bool,
+    /// Of a trained layer: the model and the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Runs all reference layers.
@@ -102,18 +117,66 @@ pub fn measure_layers(firmware: &Firmware, anchors: &Anchors) -> Result<Vec<Laye
             layer: record.layer.clone(),
             path: firmware.kernels.name(),
             support: "random",
-            sparsity: record.sparsity,
+            sparsity: record.sparsity as f64,
             block: ["dense", "1x1", "1x2"][record.block.min(2)],
             instructions: record.instructions,
             per_dense_mac: f64::from(record.instructions) / anchor.macs() as f64,
-            cmsis_instructions: anchor.instructions,
-            speedup: f64::from(anchor.instructions) / f64::from(record.instructions),
+            cmsis_instructions: Some(anchor.instructions),
+            speedup: Some(f64::from(anchor.instructions) / f64::from(record.instructions)),
             scratch_bytes: record.scratch_bytes,
             // The firmware runs each with its preferred scratch first.
             least_scratch: !seen.insert((&record.layer, record.block, record.sparsity)),
+            source: None,
         })
     });
     Ok(layers.collect())
+}
+
+/// Runs each sparse layer of a trained model alone, at each level: on the map of the reference layer that has such
+/// weights, or, when there is none, on its own.
+///
+/// # Errors
+/// The firmware's, or an output that differs from the host's.
+pub fn measure_trained(
+    firmware: &Firmware,
+    anchors: &Anchors,
+    name: &str,
+    model: &Model<Vec<u8>>,
+) -> Result<Vec<Layer>, crate::error::Error> {
+    let mut layers = Vec::new();
+    for layer in single::sparse_layers(model) {
+        let shape = layer.matrix.shape();
+        let anchor = anchors.of_weights(shape.rows, layer.input.channels, layer.window);
+        let input = match anchor {
+            Some(Anchor { shape: [height, width, channels, _], .. }) => {
+                TensorShape { channels: *channels, height: *height, width: *width }
+            }
+            None => layer.input,
+        };
+        let (height, width) = layer.window.output(input.height, input.width).unwrap_or_default();
+        let macs = height * width * shape.len();
+        let of_level: Vec<usize> =
+            model.levels().up_to().map(|level| layer.matrix.stored(level)).collect::<Result<_, _>>()?;
+        for count in single::measure(firmware, single::alone(model, &layer, input)?)? {
+            let cmsis = anchor.map(|anchor| anchor.instructions);
+            let stored = of_level.get(count.level - 1).copied().unwrap_or(0);
+            layers.push(Layer {
+                layer: anchor.map_or(layer.name, |anchor| &anchor.layer).to_owned(),
+                path: firmware.kernels.name(),
+                support: "trained",
+                sparsity: 100.0 * (1.0 - stored as f64 / shape.len() as f64),
+                block: block_name(layer.matrix.block()),
+                instructions: count.instructions,
+                per_dense_mac: f64::from(count.instructions) / macs as f64,
+                cmsis_instructions: cmsis,
+                speedup: cmsis.map(|cmsis| f64::from(cmsis) / f64::from(count.instructions)),
+                scratch_bytes: count.scratch_bytes,
+                least_scratch: count.least_scratch,
+                source: Some(format!("{name} {} level {}", layer.name, count.level)),
+            });
+        }
+    }
+    Ok(layers)
 }
 
 /// The goals: speed-up over CMSIS-NN, geometric mean over the layers, at each sparsity.
@@ -125,7 +188,8 @@ const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
 
 /// With the preferred scratch.
 fn find<'a>(layers: &'a [Layer], layer: &str, block: &str, sparsity: usize) -> Option<&'a Layer> {
-    layers.iter().find(|row| row.layer == layer && row.block == block && row.sparsity == sparsity && !row.least_scratch)
+    let same = |row: &&Layer| row.layer == layer && row.block == block && row.sparsity == sparsity as f64;
+    layers.iter().filter(same).find(|row| !row.least_scratch)
 }
 
 /// Prints each layer, and the geometric means against the goals. `layers` are of one path.
@@ -152,13 +216,18 @@ pub fn print_layers(layers: &[Layer]) {
             if row.least_scratch { "least" } else { "preferred" }.to_owned(),
             grouped(row.instructions.into()),
             format!("{:.3}", row.per_dense_mac),
-            grouped(row.cmsis_instructions.into()),
-            format!("{:.2}", row.speedup),
+            row.cmsis_instructions.map_or(String::new(), |count| grouped(count.into())),
+            row.speedup.map_or(String::new(), |speedup| format!("{speedup:.2}")),
             format!("{:.2}", ours / f64::from(row.instructions)),
             grouped(row.scratch_bytes as u64),
         ]);
     }
     println!("{table}");
+    print_means(layers);
+}
+
+/// Prints the geometric means of the speed-ups against the goals.
+pub fn print_means(layers: &[Layer]) {
     println!("Speed-up over CMSIS-NN, geometric mean (goal)\n");
     let mut table =
         Table::new(["layers", "block"].map(str::to_owned).into_iter().chain(SPARSITIES.map(|s| format!("{s} %"))));
@@ -166,11 +235,49 @@ pub fn print_layers(layers: &[Layer]) {
         for (name, members, goals) in GOALS {
             let means = SPARSITIES.iter().zip(goals).map(|(&sparsity, goal)| {
                 let speedups = members.iter().filter_map(|layer| find(layers, layer, block, sparsity));
-                let product: f64 = speedups.map(|row| row.speedup).product();
+                let product: f64 = speedups.filter_map(|row| row.speedup).product();
                 format!("{:.2} ({goal})", product.powf(1.0 / members.len() as f64))
             });
             table.row([name.to_owned(), block.to_owned()].into_iter().chain(means));
         }
+    }
+    println!("{table}");
+}
+
+/// Prints the layers of trained models, with the preferred scratch.
+pub fn print_trained(layers: &[Layer]) {
+    let headings =
+        ["layer", "weights of", "block", "sparsity %", "instructions", "a dense MAC", "CMSIS-NN", "speed-up"];
+    let mut table = Table::new(headings);
+    for row in layers.iter().filter(|row| !row.least_scratch) {
+        table.row([
+            row.layer.clone(),
+            row.source.clone().unwrap_or_default(),
+            row.block.to_owned(),
+            format!("{:.2}", row.sparsity),
+            grouped(row.instructions.into()),
+            format!("{:.3}", row.per_dense_mac),
+            row.cmsis_instructions.map_or(String::new(), |count| grouped(count.into())),
+            row.speedup.map_or(String::new(), |speedup| format!("{speedup:.2}")),
+        ]);
+    }
+    println!("{table}");
+}
+
+/// Prints how many times the DSP path's instructions the portable path takes, with the preferred scratch.
+pub fn print_portable(dsp: &[Layer], portable: &[Layer]) {
+    let mut table = Table::new(
+        ["layer", "block"].map(str::to_owned).into_iter().chain(SPARSITIES.map(|sparsity| format!("{sparsity} %"))),
+    );
+    let mut seen = HashSet::new();
+    for row in portable.iter().filter(|row| seen.insert((&row.layer, row.block))) {
+        let ratios = SPARSITIES.map(|sparsity| {
+            let [dsp, portable] = [dsp, portable].map(|layers| find(layers, &row.layer, row.block, sparsity));
+            dsp.zip(portable).map_or(String::new(), |(dsp, portable)| {
+                format!("{:.2}", f64::from(portable.instructions) / f64::from(dsp.instructions))
+            })
+        });
+        table.row([row.layer.clone(), row.block.to_owned()].into_iter().chain(ratios));
     }
     println!("{table}");
 }

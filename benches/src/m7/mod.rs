@@ -1,18 +1,27 @@
 //! Instruction counts on Cortex-M: firmware built with what the machine has, run in QEMU, checked and compared.
 mod baseline;
 mod cases;
+mod cycles;
+mod deadline;
 mod firmware;
 mod inspect;
 mod layers;
 mod networks;
+mod shapes;
+mod single;
 
 pub use baseline::{Comparison, compare, counts, rebase};
 pub use cases::check_cases;
+pub use deadline::{Frame, check_deadline};
 use firmware::Program;
-pub use firmware::{BOARDS, Board, Firmware, Kernels};
+pub use firmware::{Firmware, Kernels, M4, M7, M33};
 pub use inspect::{dsp_instructions, no_panic};
-pub use layers::{Anchors, Layer, measure_layers, print_layers};
-pub use networks::{Case, Measured, Row, measure_networks, print_networks};
+pub use layers::{
+    Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,
+};
+pub use networks::{Case, Cycles, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
+pub use shapes::{ShapeRow, measure_shapes, print_shapes};
+pub use single::block_name;
 
 use std::{io, path::PathBuf};
 

@@ -142,24 +142,27 @@ fn chart<B: DrawingBackend>(
     all: &[Series],
 ) -> Result<(), String> {
     let (x, y) = ranges(all);
-    let subtitle = "int8, from the file; bars are ± one deviation over the seeds";
+    // Drawn where they are not, points below the picture would be taken for results.
+    let floor = y.start;
+    let subtitle = "int8, from the file; bars are ± one deviation over the seeds; what is far below is left out";
     let decimals = if x.end < 1.0 { 2 } else { 1 };
     let mut chart = Frame { title, subtitle, x_desc, margin: LEGEND }.draw(area, x, y, decimals)?;
     let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     for series in all {
         let style = series.colour.stroke_width(3);
-        let line = series.points.iter().map(|point| (point.x, point.top1));
+        let points = || series.points.iter().filter(|point| point.top1 >= floor);
+        let line = points().map(|point| (point.x, point.top1));
         chart.draw_series(LineSeries::new(line, style)).map_err(wrong)?;
         let bar = |point: &Point| {
             let ends = [-1.0, 1.0].map(|side| (point.x, point.top1 + side * point.deviation));
             PathElement::new(ends.to_vec(), series.colour.stroke_width(2))
         };
-        chart.draw_series(series.points.iter().map(bar)).map_err(wrong)?;
+        chart.draw_series(points().map(bar)).map_err(wrong)?;
         let mark = |point: &Point| {
             let shape = Polygon::new(series.marker.corners((0, 0)), series.colour.filled());
             EmptyElement::at((point.x, point.top1)) + shape
         };
-        chart.draw_series(series.points.iter().map(mark)).map_err(wrong)?;
+        chart.draw_series(points().map(mark)).map_err(wrong)?;
     }
     legend(area, all).and_then(|()| area.present()).map_err(wrong)
 }

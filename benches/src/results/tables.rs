@@ -22,7 +22,7 @@ pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], stor
     let mut sections = vec![
         INTRODUCTION.to_owned(),
         origin(comparison),
-        format!("## Goals\n\n{}", goals::table(&goals)),
+        format!("## Goals\n\n{}\n\n{}", goals::summary(&goals), goals::table(&goals)),
         section("## Full budget\n", full),
     ];
     if !full.is_empty() {
@@ -51,21 +51,23 @@ Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` f
 all other settings were chosen on validation images, a fifth of the training images. The verdicts are computed.
 ";
 
-const WIDTHS: &str = "Of each level's rival the least width, in sixteenths of the channels, that costs at least as much as \
-                      the level of the nested network with seed 1, counted when the network was trained.";
+const WIDTHS: &str = "\
+For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
+seed 1 costs, counted when the network was trained.";
 
-const ABLATION: &str = "The nested network with one factor changed, at the small budget: int8 accuracy on validation images, \
-                        mean ± standard deviation over the seeds. All have the same image passes, as near as whole \
-                        epochs allow. Where a change alters the size of the steps, several learning rates were tried, \
-                        and the best is shown; all others have the default's.";
+const ABLATION: &str = "\
+The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard
+deviation over the seeds. All have the same image passes, as near as whole epochs allow. Where a change alters the size of
+the steps, several learning rates were tried, and the best is shown; all others have the default's.";
 
-const STORAGE: &str = "Whole files of the format's size profile in bytes, requantisation and all else counted, with \
-                       uniform random supports of 90/80/70 %, 32×32×3 images and 10 classes.";
+const STORAGE: &str = "\
+Whole files of the format's size profile in bytes, requantisation and all else counted, with uniform random supports of
+90/80/70 %, 32×32×3 images and 10 classes.";
 
-const RATES: &str = "Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), \
-                     one seed, at the small budget. Of each method the rate with the best mean over its levels was \
-                     taken; the test images were not looked at. Stand-alone networks of budget (b) were tuned at the \
-                     middle level alone; what is not listed took the rate of the method it varies.";
+const RATES: &str = "\
+Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
+budget (other networks: one epoch of half as many images). Of each method the rate with the best mean over its levels was
+taken; the test images were not looked at. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -111,8 +113,8 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
     };
     let _ = writeln!(
         text,
-        "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and \
-         backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has \
+        "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
+         backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
          them. {} at width {}.\n",
         first.network, first.width
     );
@@ -233,7 +235,8 @@ fn untuned(run: &Finished) -> String {
     let training = Training { learning_rate: 0.0, ..run.settings.training.clone() };
     let levels: Vec<String> = training.ladder.iter().map(f64::to_string).collect();
     let what = if training.masking == MaskingName::Slimmable { "channels left out" } else { "sparse" };
-    format!("{} {} % {what}, {} epochs", run.settings.method.name(), levels.join("/"), training.epochs)
+    let (network, method) = (training.network, run.settings.method.name());
+    format!("{network} {method}, {} % {what}, {} epochs", levels.join("/"), training.epochs)
 }
 
 fn accuracies(record: &Record, run: &Finished) -> String {

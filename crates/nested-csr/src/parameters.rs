@@ -38,7 +38,13 @@ pub struct Requantizations<'a> {
     width: usize,
 }
 
-impl Requantizations<'_> {
+impl<'a> Requantizations<'a> {
+    /// The rows as they are stored, for readers with loops of their own, and the bytes of a bias (1 to 4): each row is the
+    /// code of its multiplier in 2 bytes, then its bias, two's complement; all little-endian.
+    pub fn stored(&self) -> (&'a [u8], usize) {
+        (self.bytes, self.width)
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.len
@@ -329,6 +335,8 @@ mod tests {
             let mut expected = rows.iter();
             rows.each(|row| assert_eq!(Some(row), expected.next()));
             assert_eq!(expected.len(), 0);
+            let (stored, bias) = rows.stored();
+            assert_eq!((stored.len(), bias), (len * (CODE_LEN + width), width));
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Residual addition: `acc = bias + w₀ · left + w₁ · right`, element by element, one requantisation for all.
+#[cfg(nested_kernels_backend = "dsp")]
+use crate::arch::arm_dsp::sum::Fours;
 use crate::{KernelError, geometry::check_length, requant::Finish};
 use nested_csr::NodeParameters;
 
@@ -9,6 +11,17 @@ use nested_csr::NodeParameters;
 pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
     check_length(output.len(), left.len(), |needed, given| KernelError::InputLength { needed, given })?;
     let sum = Sum::new(parameters, output.len(), right.len())?;
+    #[cfg(nested_kernels_backend = "dsp")]
+    let (output, left, right) = {
+        let fours = Fours::new(sum.weights, &sum.finish);
+        let (chunks, rest) = output.as_chunks_mut();
+        let ((lefts, left), (rights, right)) = (left.as_chunks(), right.as_chunks());
+        for (output, (left, right)) in chunks.iter_mut().zip(lefts.iter().zip(rights)) {
+            *output = fours.of(*left, *right);
+        }
+        fours.clamp(chunks.as_flattened_mut());
+        (rest, left, right)
+    };
     for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
         *output = sum.of(*left, *right);
     }
@@ -21,6 +34,16 @@ pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &
 /// Those of [`add`].
 pub fn add_in_place(parameters: &NodeParameters<'_>, left: &mut [i8], right: &[i8]) -> Result<(), KernelError> {
     let sum = Sum::new(parameters, left.len(), right.len())?;
+    #[cfg(nested_kernels_backend = "dsp")]
+    let (left, right) = {
+        let fours = Fours::new(sum.weights, &sum.finish);
+        let ((chunks, rest), (rights, right)) = (left.as_chunks_mut(), right.as_chunks());
+        for (left, right) in chunks.iter_mut().zip(rights) {
+            *left = fours.of(*left, *right);
+        }
+        fours.clamp(chunks.as_flattened_mut());
+        (rest, right)
+    };
     for (left, right) in left.iter_mut().zip(right) {
         *left = sum.of(*left, *right);
     }

@@ -29,6 +29,12 @@ impl Finish {
         }
     }
 
+    /// Multiplier, zero point, and bounds.
+    #[cfg(any(test, nested_kernels_backend = "dsp"))]
+    pub(crate) fn parts(&self) -> (u32, i8, [i8; 2]) {
+        (self.multiplier, self.zero_point as i8, [self.low, self.high].map(|bound| bound as i8))
+    }
+
     /// Requantises an accumulator that already holds the bias.
     ///
     /// The product is taken unsigned, of `acc + 2³¹`, and `2³¹ · m` taken off again: the high word is the same to the

@@ -7,7 +7,7 @@ use nested_mask::{Block, Ladder};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shape = TensorShape { channels: 1, height: 12, width: 12 };
-    let labels: Vec<u8> = (0..256).map(|image| image % 2).collect();
+    let labels: Vec<u8> = (0..200).map(|image| image % 2).collect();
     // A pattern on top of the brightness, so that the images differ.
     let pixel = |image: usize, at: usize| 40 + 120 * (image % 2) as u8 + (image * 31 + at * 17) as u8 % 60;
     let pixels = (0..labels.len()).flat_map(|image| (0..shape.len()).map(move |at| pixel(image, at))).collect();
@@ -26,7 +26,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for level in model.levels().up_to() {
         let (sparsity, right) = (trainer.sparsity(level), trainer.evaluate(level, &images)?);
         let bytes = model.prefix(level)?.len();
-        println!("level {}: {:.0} % sparse, {:.0} % right, {bytes} bytes", level.number(), 100.0 * sparsity, 100.0 * right);
+        println!(
+            "level {}: {:.0} % sparse, {:.0} % right, {bytes} bytes",
+            level.number(),
+            100.0 * sparsity,
+            100.0 * right
+        );
     }
     Ok(())
 }

@@ -13,6 +13,10 @@ pub enum Allocation {
     ErdosRenyiKernel,
     /// All layers' weights are ranked together; see [`crate::NestedMask::by_score_across`].
     Global,
+    /// All layers' weights are ranked together, by score for each instruction that they cost; a level takes the instructions
+    /// that [`Allocation::Uniform`] would take at the ladder's sparsity. Scores must compare between layers, as those of
+    /// [`crate::Saliency::FirstOrder`] do: all are changes of one loss.
+    Automatic,
     /// Chosen by what a non-zero costs: a level takes the instructions that [`Allocation::Uniform`] would take at the ladder's
     /// sparsity, and spends them where they keep most. Overall sparsity then differs from the ladder's.
     ///
@@ -62,7 +66,7 @@ impl LayerShape {
 impl Allocation {
     /// The sparsity of each layer, such that all together have `sparsity` (of weights, or for
     /// [`Allocation::PerInstruction`] of instructions). Where `sparsity` falls, none of them rises, so levels nest. `None` for
-    /// [`Allocation::Global`], which depends on the weights.
+    /// [`Allocation::Global`] and [`Allocation::Automatic`], which depend on the weights.
     ///
     /// ```
     /// use nested_csr::Shape;
@@ -87,7 +91,7 @@ impl Allocation {
                 let worth = |layer: &LayerShape| layer.share() / (layer.weights() * layer.instructions());
                 Some(spread(&LayerShape::instructions, &|layer| worth(layer).powf(exponent)))
             }
-            Allocation::Global => None,
+            Allocation::Global | Allocation::Automatic => None,
         }
     }
 }

@@ -132,7 +132,7 @@ impl<D: Dimension> NestedMask<D> {
         ladder: &Ladder,
         block: Block,
     ) -> Result<Vec<Self>, MaskError> {
-        let of_layers = sparsities_across(scores, ladder.sparsities(), block)?;
+        let of_layers = sparsities_across(scores, &vec![1.0; scores.len()], ladder.sparsities(), block)?;
         let layers = scores.iter().zip(of_layers);
         layers.map(|(scores, at)| Self::by_score_at(scores.view(), &at, ladder.levels(), block)).collect()
     }
@@ -243,33 +243,36 @@ pub(crate) fn sort<T: Float, P: Ord>(ranking: &mut [(T, P)]) {
     ranking.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).expect("no score is NaN").then_with(|| a.1.cmp(&b.1)));
 }
 
-/// The sparsities of each layer, `[layer][level]`, when the blocks of all layers are ranked together.
+/// The sparsities of each layer, `[layer][level]`, when the blocks of all layers are ranked together by what a weight of them
+/// is worth for its cost (one cost a layer), and each level keeps those that cost `1 − sparsity` of the whole.
 pub(crate) fn sparsities_across<T: Float, D: Dimension>(
     scores: &[ArrayView<T, D>],
+    costs: &[f64],
     sparsities: &[f64],
     block: Block,
 ) -> Result<Vec<Vec<f64>>, MaskError> {
     let mut ranking: Vec<(T, (usize, usize))> = Vec::new();
-    for (layer, scores) in scores.iter().enumerate() {
+    for (layer, (scores, &cost)) in scores.iter().zip(costs).enumerate() {
         let columns = columns(scores.shape())?;
-        let mean = |(sum, start): (T, usize)| {
+        let worth = |(sum, start): (T, usize)| {
             let length = block_end(start, columns, block) - start;
-            (sum / T::from(length).unwrap_or_else(T::one), (layer, length))
+            (sum / T::from(length as f64 * cost).unwrap_or_else(T::one), (layer, length))
         };
-        ranking.extend(blocks(scores.view(), columns, block)?.into_iter().map(mean));
+        ranking.extend(blocks(scores.view(), columns, block)?.into_iter().map(worth));
     }
     // Blocks of one score and layer are alike here: only how many are kept counts.
     sort(&mut ranking);
-    let all: usize = scores.iter().map(|scores| scores.len()).sum();
+    let all: f64 = scores.iter().zip(costs).map(|(scores, cost)| scores.len() as f64 * cost).sum();
     let mut kept = vec![0usize; scores.len()];
     let mut of_layers = vec![Vec::with_capacity(sparsities.len()); scores.len()];
     let mut next = ranking.into_iter().map(|(_, place)| place).peekable();
-    let mut total = 0usize;
+    let mut total = 0.0;
     for sparsity in sparsities {
-        let goal = (1.0 - sparsity) * all as f64;
-        while let Some((layer, length)) = next.next_if(|next| total as f64 + 0.5 * next.1 as f64 <= goal) {
-            total += length;
-            kept[layer] += length;
+        let goal = (1.0 - sparsity) * all;
+        let cost = |&(layer, length): &(usize, usize)| length as f64 * costs[layer];
+        while let Some(place) = next.next_if(|place| total + 0.5 * cost(place) <= goal) {
+            total += cost(&place);
+            kept[place.0] += place.1;
         }
         for ((of_layer, &kept), scores) in of_layers.iter_mut().zip(&kept).zip(scores) {
             of_layer.push(1.0 - kept as f64 / scores.len() as f64);

@@ -5,7 +5,7 @@
 #![no_main]
 
 use core::{hint::black_box, panic::PanicInfo, slice};
-use cortex_m as _;
+use cortex_m::asm::wfi;
 use cortex_m_rt::entry;
 use nested_csr::Model;
 use nested_kernels::{Governor, KernelError, Network};
@@ -22,7 +22,9 @@ fn main() -> ! {
     if let Some(model) = model(flash) {
         let _ = frames(model, IMAGE, ARENA, LOGITS);
     }
-    loop {}
+    loop {
+        wfi();
+    }
 }
 
 /// A length, and so many bytes.
@@ -46,5 +48,7 @@ fn frames(model: &'static [u8], image: &[i8], arena: &mut [u8], logits: &mut [i8
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    loop {}
+    loop {
+        wfi();
+    }
 }

@@ -56,7 +56,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
     let routed = |name, routing: RoutingName, retuned| {
         let change = move |settings: &mut Settings| {
             let training = &mut settings.training;
-            training.epochs = (training.epochs / routing.passes_a_step(levels)).max(1);
+            training.epochs = (training.epochs as f64 / routing.passes_a_step(levels)).round().max(1.0) as usize;
             training.routing = routing.clone();
         };
         Variant { name, change: Box::new(change), retuned }
@@ -119,6 +119,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         routed("routing: joint", RoutingName::Joint, true),
         routed("routing: normalised", RoutingName::Normalised, true),
         routed("routing: ring", RoutingName::Ring, true),
+        routed("routing: anchored", RoutingName::Anchored(Vec::new()), true),
     ]);
     variants
 }

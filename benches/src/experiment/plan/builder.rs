@@ -86,13 +86,9 @@ impl Builder<'_> {
         }
     }
 
-    /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1. Stand-alone networks of the whole
-    /// budget are tuned at the middle level alone, for all levels take as long as nine nested trainings.
+    /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1.
     pub fn tuning(&self, kind: Kind) -> Vec<Settings> {
-        let runs = self.runs(Suite::Tune, kind.tuned_as(), 1);
-        let whole = kind.tuned_as() == Kind::StandAlone(Budget::B);
-        let runs = if whole { vec![runs[runs.len() / 2].clone()] } else { runs };
-        self.at_rates(&runs)
+        self.at_rates(&self.runs(Suite::Tune, kind.tuned_as(), 1))
     }
 
     /// The runs at each rate of the grid.

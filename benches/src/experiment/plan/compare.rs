@@ -6,7 +6,7 @@ use super::{
 use crate::experiment::{
     images::Images,
     record::Width,
-    settings::{AllocationName, Budget, Suite},
+    settings::{AllocationName, Budget, NetworkName, Suite},
 };
 
 /// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
@@ -56,12 +56,17 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     for seed in 1..=scale.seeds {
         plan.extend(tuned(&SPREAD, Suite::Full, seed));
     }
-    for &(network, width) in &scale.others {
-        for mut planned in tuned(&[Kind::Nested, Kind::Dense], Suite::Networks, 1) {
-            planned.settings.training.network = network;
-            planned.settings.training.width = width;
-            plan.push(planned);
-        }
-    }
+    plan.extend(scale.others.iter().flat_map(|&(network, width)| other(scale, images, network, width)));
     plan
+}
+
+/// Another network, nested and dense, with one seed. It is large, so its rate is tuned in one short epoch.
+fn other(scale: &Scale, images: &Images, network: NetworkName, width: f64) -> Vec<Planned> {
+    let scale = Scale { network, width, small_epochs: 1, small_images: scale.small_images / 2, ..scale.clone() };
+    let builder = Builder { scale: &scale, images, widths: &[] };
+    let of_kind = |kind| {
+        let tuning = builder.tuning(kind).into_iter().map(given);
+        tuning.chain(builder.tuned(Suite::Networks, kind, 1)).collect::<Vec<_>>()
+    };
+    [Kind::Nested, Kind::Dense].into_iter().flat_map(of_kind).collect()
 }

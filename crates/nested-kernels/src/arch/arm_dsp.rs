@@ -26,10 +26,20 @@ macro_rules! dsp_asm {
 mod band;
 mod byte_rows;
 mod clamp;
+#[cfg(nested_kernels_backend = "dsp")]
+mod filter_rows;
 mod fully_connected;
 mod ops;
 mod pack;
 mod pointwise;
+#[cfg(nested_kernels_backend = "dsp")]
+mod ring_rows;
+#[cfg(nested_kernels_backend = "dsp")]
+mod row_walk;
+#[cfg(nested_kernels_backend = "dsp")]
+mod stored_rows;
+#[cfg(any(test, nested_kernels_backend = "dsp"))]
+pub(crate) mod sum;
 mod table;
 mod walk;
 
@@ -74,6 +84,17 @@ pub(crate) fn convolution(
         return layer.convolve(parameters, input, output, scratch);
     }
     let lines = lines(weights, level, geometry);
+    #[cfg(nested_kernels_backend = "dsp")]
+    if let Weights::Sparse(matrix) = weights
+        && let Some(rows) = ring_rows::RingRows::new(matrix, level, lines, geometry, parameters)
+    {
+        convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
+            rows.clone().walk(band, first, parameters, bounds, parts, output);
+            Ok(())
+        })?;
+        clamp::clamp(output, bounds);
+        return Ok(());
+    }
     match *weights {
         Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
             Some(rows) => {
@@ -167,25 +188,47 @@ fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
+    convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
+        walk_rows(band, first, rows().map_err(Into::into)?, &requantization, bounds, parts, output);
+        Ok(())
+    })?;
+    clamp::clamp(output, bounds);
+    Ok(())
+}
+
+/// Packs the input band by band, as large as the scratch allows, and walks each from its first line on.
+fn convolve_bands(
+    lines: Lines,
+    geometry: &Geometry,
+    input: &[i8],
+    scratch: &mut [u32],
+    mut walk: impl FnMut(&Band<'_>, usize, &mut Parts<'_>) -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     let given = scratch.len();
     let needed = scratch_words(lines, geometry)?.minimum;
     let too_short = || KernelError::ScratchTooShort { needed, given };
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     band.prepare(&mut parts);
+    each_band(lines, count, |first| {
+        band.pack(first, input, &mut parts);
+        walk(&band, first, &mut parts)
+    })
+}
+
+/// Calls `f` with the first line of each band of `count` lines.
+fn each_band(
+    lines: Lines,
+    count: usize,
+    mut f: impl FnMut(usize) -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     let mut first = 0;
-    loop {
+    while first < lines.extent {
         // The last band overlaps the one before it rather than being smaller.
         first = usize::min(first, lines.extent - count);
-        band.pack(first, input, &mut parts);
-        let rows = rows().map_err(Into::into)?;
-        walk_rows(&band, first, rows, &requantization, bounds, &mut parts, output);
+        f(first)?;
         first += count;
-        if first >= lines.extent {
-            break;
-        }
     }
-    clamp::clamp(output, bounds);
     Ok(())
 }
 
@@ -210,7 +253,13 @@ fn walk_rows(
             Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
         };
         let Some(decoded) = decoded else { return };
-        decoded.write_head(band.lines.pairing, bias, parts.table);
+        let fits = multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table);
+        let wide = band.lines.pairing == Pairing::Pixels && !fits;
+        if wide {
+            decoded.write_wide_head(parts.table);
+        } else {
+            decoded.write_head(band.lines.pairing, bias, parts.table);
+        }
         let walk = || Walk {
             packed: parts.packed,
             table: parts.table,
@@ -224,8 +273,8 @@ fn walk_rows(
         let target = if narrow { &mut *parts.strip } else { &mut *plane };
         match band.lines.pairing {
             Pairing::Channels => walk().channels(target),
-            Pairing::Pixels if multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table) => walk().pixels(target),
-            Pairing::Pixels => walk().pixels_exact(decoded.biases(bias), target),
+            Pairing::Pixels if wide => walk().pixels_wide(decoded.biases(bias), target),
+            Pairing::Pixels => walk().pixels(target),
         }
         if narrow {
             band.copy_strip(first, parts.strip, plane);
@@ -243,26 +292,43 @@ pub(crate) fn depthwise(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let taps = geometry.taps();
-    let most = (1..=GROUP.min(geometry.input.channels)).rev();
-    let fits = |channels: &usize| group_words(geometry, *channels).is_ok_and(|words| words.preferred <= scratch.len());
-    let count = most.clone().find(fits).unwrap_or(1).max(1);
-    let mut group = grouped(geometry, count);
-    let (in_plane, out_plane) = ((group.input.len() / count).max(1), group.output.len() / count);
+    let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
+    let whole = grouped(geometry, count);
+    let lines = Lines::depthwise(&whole);
+    let given = scratch.len();
+    let needed = scratch_words(lines, &whole)?.minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    // A channel's padding stays when the next group is packed.
+    band.prepare(&mut parts);
+    let bounds = Bounds::new(parameters);
+    let (in_plane, out_plane) = ((whole.input.len() / count).max(1), whole.output.len() / count);
     // Never 0 in a geometry that was checked; said here, so that no division and no chunk needs a panic.
     let lengths = [in_plane, taps, out_plane].map(|each| (each * count).max(1));
     let inputs = input.chunks(lengths[0]).zip(weights.chunks(lengths[1]));
     for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(lengths[2])).enumerate() {
-        group = grouped(geometry, input.len() / in_plane);
-        let rows = || Ok::<_, KernelError>(DenseRows::new(weights, taps));
-        let requantization = |row| parameters.rows.get(index * count + row);
-        let bounds = Bounds::new(parameters);
-        convolve_rows(Lines::depthwise(&group), rows, requantization, bounds, &group, input, output, scratch)?;
+        let group = grouped(geometry, input.len() / in_plane);
+        let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
+        each_band(lines, lines_of_band, |first| {
+            band.pack(first, input, &mut parts);
+            #[cfg(nested_kernels_backend = "dsp")]
+            if filter_rows::walk(weights, parameters, index * count, &band, first, &mut parts, output) {
+                return Ok(());
+            }
+            let requantization = |row| parameters.rows.get(index * count + row);
+            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output);
+            Ok(())
+        })?;
     }
+    clamp::clamp(output, bounds);
     Ok(())
 }
 
-/// Channels of a depthwise convolution that are packed together: enough to spread the cost of a band.
+/// Channels of a depthwise convolution that are packed together spread the cost of a band: so many, or what so many words
+/// hold.
 const GROUP: usize = 16;
+const GROUP_WORDS: usize = 4096;
 
 fn grouped(geometry: &Geometry, channels: usize) -> Geometry {
     let mut group = *geometry;
@@ -275,9 +341,22 @@ fn group_words(geometry: &Geometry, channels: usize) -> Result<Scratch, KernelEr
     scratch_words(Lines::depthwise(&group), &group)
 }
 
+/// The most channels whose whole maps are packed in `words` words; at least 1.
+fn group_in(geometry: &Geometry, words: usize) -> Result<usize, KernelError> {
+    let [one, two] = [1, 2].map(|channels| group_words(geometry, channels).map(|scratch| scratch.preferred));
+    let one = one?;
+    let more = words.saturating_sub(one).checked_div(two?.saturating_sub(one)).unwrap_or(0);
+    Ok((more + 1).min(geometry.input.channels))
+}
+
+/// The channels of a group when there is room.
+fn preferred_group(geometry: &Geometry) -> Result<usize, KernelError> {
+    Ok(group_in(geometry, GROUP_WORDS)?.max(GROUP.min(geometry.input.channels)))
+}
+
 /// See [`crate::depthwise_scratch`].
 pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
     let Scratch { minimum, .. } = group_words(geometry, 1)?;
-    let Scratch { preferred, .. } = group_words(geometry, GROUP.min(geometry.input.channels))?;
+    let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
     Ok(Scratch { minimum, preferred })
 }

@@ -8,7 +8,7 @@ use crate::{Geometry, Scratch};
 use nested_csr::{ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
 use proptest::prelude::*;
 use rand::RngExt;
-use std::{vec, vec::Vec};
+use std::{println, vec, vec::Vec};
 
 /// A layer, its values, and the scratches that it must not depend on.
 struct Case {
@@ -114,39 +114,55 @@ fn run_convolution(
     checked
 }
 
-/// All shapes up to 8×8×8, with the values and zero points cycling through their extremes.
-fn small_shapes(kernel: u8) {
-    let mut random = seeded(kernel.into());
+/// Kinds of weights and of activations, and an input's zero point: all extremes.
+fn extremes() -> impl Iterator<Item = ([Values; 2], i8)> + Clone {
     let values = Values::ALL.into_iter().flat_map(|w| Values::ALL.map(|a| [w, a]));
-    let mut extremes = values.flat_map(|values| [-128, 127, 0, -1].map(|zp| (values, zp))).cycle();
+    values.flat_map(|values| [-128, 127, 0, -1].map(|zp| (values, zp)))
+}
+
+/// All shapes up to 8×8×8, each with so many of the extremes, which cycle.
+fn small_shapes(kernel: u8, extremes_each: usize) {
+    let mut random = seeded(kernel.into());
+    let mut extremes = extremes().cycle();
     let mut checked = 0;
     for shape in 0..512usize {
         let input = TensorShape { channels: shape % 8 + 1, height: shape / 8 % 8 + 1, width: shape / 64 + 1 };
         for stride in 1..=2 {
             for padding in 0..=1 {
                 let window = Window::square(kernel, stride, padding);
-                let (values, zero_point) = extremes.next().unwrap();
-                let case = Case { input, window, rows: 1 + shape % 3, levels: 3, values, zero_point };
-                checked += case.check_convolution(&mut random) + case.check_depthwise(&mut random);
+                for (values, zero_point) in extremes.by_ref().take(extremes_each) {
+                    let case = Case { input, window, rows: 1 + shape % 3, levels: 3, values, zero_point };
+                    checked += case.check_convolution(&mut random) + case.check_depthwise(&mut random);
+                }
             }
         }
     }
-    assert!(checked > 10_000 * backends().len(), "only {checked} checked");
+    assert!(checked > 10_000 * backends().len() * extremes_each, "only {checked} checked");
+    println!("kernel {kernel}: {checked} outputs of layers equal the reference");
 }
 
 #[test]
 fn all_small_shapes_equal_the_reference_kernel_1() {
-    small_shapes(1);
+    small_shapes(1, 1);
 }
 
 #[test]
 fn all_small_shapes_equal_the_reference_kernel_3() {
-    small_shapes(3);
+    small_shapes(3, 1);
 }
 
 #[test]
 fn all_small_shapes_equal_the_reference_kernel_5() {
-    small_shapes(5);
+    small_shapes(5, 1);
+}
+
+/// Each shape with each extreme: the whole product, of which the tests above are a sample.
+#[test]
+#[ignore = "a minute when compiled for release: cargo test --release -p nested-kernels --lib -- --ignored"]
+fn all_small_shapes_with_all_extremes_equal_the_reference() {
+    for kernel in [1, 3, 5] {
+        small_shapes(kernel, extremes().count());
+    }
 }
 
 /// Windows of any sort: not square, strides up to 4, padding that differs from side to side.

@@ -45,8 +45,9 @@ impl Trainer {
     /// epoch). Weights are named after their node, so other tools can read them.
     ///
     /// # Errors
-    /// [`TrainError::File`].
+    /// [`TrainError::File`]; [`TrainError::Broken`] after an epoch that ended with an error.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        self.whole()?;
         let error = |what: String| TrainError::File { path: path.into(), what };
         let bytes = safetensors::serialize(self.parts(), Some(self.identity())).map_err(|e| error(e.to_string()))?;
         let mut temporary = path.as_os_str().to_owned();
@@ -148,13 +149,14 @@ impl Trainer {
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
             let (Some(layer), Some(velocity)) = layers else { continue };
             let name = &node.name;
+            let shape = [layer.weights.nrows(), layer.weights.ncols()];
             if let Some(weights) = layer.weights.as_slice_mut() {
-                file.floats(&format!("{name}.weights"), weights)?;
+                file.shaped(&format!("{name}.weights"), weights, &shape)?;
             }
-            file.floats(&format!("{name}.weights.velocity"), &mut velocity.weights)?;
+            file.shaped(&format!("{name}.weights.velocity"), &mut velocity.weights, &shape)?;
             if layer.mask.is_some() {
                 let key = format!("{name}.rings");
-                let rings = file.bytes(&key, Dtype::U8, layer.weights.len())?.to_vec();
+                let rings = file.bytes(&key, Dtype::U8, &shape)?.to_vec();
                 let rings = Array2::from_shape_vec(layer.weights.dim(), rings).map_err(|e| file.bad(e.to_string()))?;
                 let mask = NestedMask::from_rings(rings, levels, block);
                 layer.mask = Some(mask.map_err(|e| file.bad(format!("`{key}`: {e}")))?);
@@ -206,18 +208,23 @@ impl<'a> File<'a> {
         text.parse().map_err(|_| self.bad(format!("entry `{key}` is `{text}`")))
     }
 
-    fn bytes(&self, key: &str, dtype: Dtype, length: usize) -> Result<&'a [u8], TrainError> {
+    fn bytes(&self, key: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8], TrainError> {
         let tensor = self.tensors.tensor(key).map_err(|e| self.bad(e.to_string()))?;
-        let found: usize = tensor.shape().iter().product();
-        if tensor.dtype() != dtype || found != length {
-            let (found, shape) = (tensor.dtype(), tensor.shape());
-            return Err(self.bad(format!("`{key}` is {found:?} {shape:?}, not {length} of {dtype:?}")));
+        if tensor.dtype() != dtype || tensor.shape() != shape {
+            let (found, of) = (tensor.dtype(), tensor.shape());
+            return Err(self.bad(format!("`{key}` is {found:?} {of:?}, not {dtype:?} {shape:?}")));
         }
         Ok(tensor.data())
     }
 
+    /// Numbers in a row.
     fn floats(&self, key: &str, into: &mut [f32]) -> Result<(), TrainError> {
-        let (values, _) = self.bytes(key, Dtype::F32, into.len())?.as_chunks::<4>();
+        let length = into.len();
+        self.shaped(key, into, &[length])
+    }
+
+    fn shaped(&self, key: &str, into: &mut [f32], shape: &[usize]) -> Result<(), TrainError> {
+        let (values, _) = self.bytes(key, Dtype::F32, shape)?.as_chunks::<4>();
         into.iter_mut().zip(values).for_each(|(into, bytes)| *into = f32::from_le_bytes(*bytes));
         Ok(())
     }

@@ -138,6 +138,7 @@ impl Config {
     pub fn check(&self) -> Result<(), TrainError> {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
+        const GATHERED: &str = "above 0, for a saliency that is gathered in training";
         let rules = [
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             ("batch", self.batch as f64, self.batch > 0, "at least 1"),
@@ -150,6 +151,7 @@ impl Config {
             ("int8_from", self.int8_from, (0.0..=1.0).contains(&self.int8_from), FRACTION),
             ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
             ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
+            ("ramp.end", self.ramp.end, self.saliency == Saliency::Magnitude || self.ramp.end > 0.0, GATHERED),
         ];
         let of_distillation = self.distillation.map(|Distillation { start, mix, temperature }| {
             [

@@ -186,7 +186,7 @@ impl Trained {
 
 /// Runs work of many short parallel parts on a worker of the pool: from any other thread, each part would put that thread to
 /// sleep and wake it again.
-pub(super) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 

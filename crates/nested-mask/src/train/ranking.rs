@@ -8,6 +8,7 @@ use crate::{
     saliency::first_order,
 };
 use ndarray::{Array2, ArrayView2};
+use nested_csr::Level;
 
 /// Share of a first-order saliency that a step keeps.
 const KEEP: f32 = 0.95;
@@ -22,8 +23,11 @@ impl Trainer {
                     layer.mask = mask;
                 }
             }
-            return Ok(());
+            return levels_differ(&self.trained);
         }
+        // The masks that the training ends with have these sizes.
+        self.rank(1.0)?;
+        levels_differ(&self.trained)?;
         self.rank(0.0)
     }
 
@@ -121,7 +125,20 @@ fn regrow_layer(
 /// Masks of the greatest weights, at the ladder's sparsities.
 pub(super) fn by_magnitude(trained: &mut Trained, allocation: Allocation) -> Result<(), TrainError> {
     let none = vec![None; trained.parameters.layers.len()];
-    rank(trained, allocation, 1.0, &none)
+    rank(trained, allocation, 1.0, &none)?;
+    levels_differ(trained)
+}
+
+/// Refuses a ladder two of whose levels came out the same.
+fn levels_differ(trained: &Trained) -> Result<(), TrainError> {
+    let count = |level: Level| -> usize {
+        trained.parameters.layers.iter().flatten().filter_map(|layer| layer.mask.as_ref()).map(|m| m.count(level)).sum()
+    };
+    let levels: Vec<Level> = trained.levels().up_to().collect();
+    match levels.windows(2).find(|pair| count(pair[0]) == count(pair[1])) {
+        Some(pair) => Err(TrainError::EqualLevels { level: pair[1].number() }),
+        None => Ok(()),
+    }
 }
 
 /// Masks of the weights of the greatest scores (of the greatest magnitude where none is given), at `factor` times the
@@ -156,7 +173,10 @@ fn rank(
         Some(of_layers) => of_layers,
         None => {
             let views: Vec<_> = scores.iter().map(|scores| scores.view()).collect();
-            sparsities_across(&views, &sparsities, trained.block).map_err(named(nodes.first().copied().unwrap_or(0)))?
+            let cost = |shape: &LayerShape| if allocation == Allocation::Global { 1.0 } else { shape.instructions() };
+            let costs: Vec<f64> = shapes.iter().map(cost).collect();
+            sparsities_across(&views, &costs, &sparsities, trained.block)
+                .map_err(named(nodes.first().copied().unwrap_or(0)))?
         }
     };
     for ((&node, scores), sparsities) in nodes.iter().zip(&scores).zip(of_layers) {

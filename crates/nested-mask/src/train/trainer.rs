@@ -75,6 +75,8 @@ pub struct Trainer {
     /// Means of the first-order saliency of the sparse layers, when that ranks.
     pub(super) saliency: Vec<Option<Array2<f32>>>,
     pub(super) epoch: usize,
+    /// Whether an epoch has begun and not ended.
+    pub(super) broken: bool,
     pub(super) passes: Passes<f32>,
     pub(super) gradient: Gradient<f32>,
 }
@@ -83,7 +85,7 @@ impl Trainer {
     /// A network with random weights, a function of the seed.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Routing`].
+    /// [`TrainError::Config`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
     pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
         config.check()?;
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
@@ -103,6 +105,7 @@ impl Trainer {
             trained,
             config,
             epoch: 0,
+            broken: false,
         };
         trainer.begin_masks()?;
         Ok(trainer)
@@ -137,13 +140,15 @@ impl Trainer {
     /// The first epoch's dataset determines how pixels are normalised.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] names layer and step; [`TrainError::Finished`]; a dataset that does not fit.
+    /// [`TrainError::NotFinite`] names layer and step; after it, nothing can be trained or saved any more, so that the last
+    /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit.
     pub fn train_epoch(
         &mut self,
         dataset: &Dataset,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<EpochReport, TrainError> {
         let steps = self.begin(dataset)?;
+        self.broken = true;
         let (seed, batch) = (self.config.seed, self.config.batch);
         let mut order: Vec<usize> = (0..dataset.len()).collect();
         order.shuffle(&mut stream(seed, self.epoch, Stream::Order));
@@ -172,14 +177,22 @@ impl Trainer {
             progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
         }
         self.epoch += 1;
-        let all = self.config.epochs * steps;
-        if self.epoch == self.config.epochs && (self.ranks_at(all, all) || self.config.masking == Masking::Dsnn) {
+        if self.epoch == self.config.epochs {
+            self.conclude(self.config.epochs * steps)?;
+        }
+        self.broken = false;
+        Ok(report)
+    }
+
+    /// What follows the last step.
+    fn conclude(&mut self, all: usize) -> Result<(), TrainError> {
+        if self.ranks_at(all, all) || self.config.masking == Masking::Dsnn {
             self.rank(1.0)?;
         }
-        if self.epoch == self.config.epochs && self.config.int8_from < 1.0 {
+        if self.config.int8_from < 1.0 {
             quant::round_weights(&mut self.trained.parameters);
         }
-        Ok(report)
+        Ok(())
     }
 
     /// See [`Trained::recalibrate`].
@@ -201,6 +214,7 @@ impl Trainer {
     /// Whether the dataset fits; the steps of an epoch.
     fn begin(&mut self, dataset: &Dataset) -> Result<usize, TrainError> {
         self.trained.fits(dataset)?;
+        self.whole()?;
         if self.epoch >= self.config.epochs {
             return Err(TrainError::Finished { epochs: self.config.epochs });
         }
@@ -211,5 +225,10 @@ impl Trainer {
             self.trained.normalization = Normalization::of(&dataset.pixels);
         }
         Ok(dataset.len() / self.config.batch)
+    }
+
+    /// Whether the weights are those of a whole number of epochs.
+    pub(super) fn whole(&self) -> Result<(), TrainError> {
+        if self.broken { Err(TrainError::Broken { epoch: self.epoch + 1 }) } else { Ok(()) }
     }
 }

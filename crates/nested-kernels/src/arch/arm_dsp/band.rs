@@ -264,15 +264,34 @@ impl<'g> Band<'g> {
 
     /// Where a row's outputs begin in its output plane (or in the strip), for each lane.
     pub(super) fn outputs(&self, first: usize) -> [usize; 2] {
-        if self.narrow() {
-            return [0, self.walked * self.lines.block()];
-        }
-        self.lanes_from(first)
+        if self.narrow() { self.strip_lanes() } else { self.lanes_from(first) }
     }
 
-    fn lanes_from(&self, first: usize) -> [usize; 2] {
+    /// Where the lanes' outputs begin in the strip.
+    pub(super) fn strip_lanes(&self) -> [usize; 2] {
+        [0, self.walked * self.lines.block()]
+    }
+
+    /// Where the lanes' outputs begin in a row's output plane.
+    pub(super) fn lanes_from(&self, first: usize) -> [usize; 2] {
         let line = if self.lines.flat { 1 } else { self.width };
         [first * line, (first + self.lines.shift) * line]
+    }
+
+    /// How many of `rows` rows may be written where they belong, `lanes` being where their outputs begin and `len` the
+    /// outputs up to the end.
+    ///
+    /// Of a line that is shorter than a block, what is written behind it is overwritten by what comes next: the second
+    /// lane, whose outputs a block writes last, and the next row. The last row would be written beyond the end.
+    #[cfg(nested_kernels_backend = "dsp")]
+    pub(super) fn direct(&self, lanes: [usize; 2], len: usize, rows: usize) -> usize {
+        let plane = self.geometry.output.height * self.geometry.output.width;
+        if !self.narrow() {
+            return rows;
+        }
+        let written = lanes[0].max(lanes[1]) + self.lines.block();
+        let in_order = self.lines.pairing == Pairing::Pixels && self.lines.extent == 1;
+        if !in_order || len < written || plane == 0 { 0 } else { rows.min((len - written) / plane + 1) }
     }
 
     /// Copies a strip's outputs to their plane.

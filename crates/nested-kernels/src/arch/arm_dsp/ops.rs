@@ -28,6 +28,28 @@ instruction!(
     /// The bottom half of `a` below the bottom half of `b`.
     bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
 instruction!(
+    /// The top half of `b` below the top half of `a`.
+    #[cfg(any(test, nested_kernels_backend = "dsp"))]
+    tops(a, b) "pkhtb {out}, {a}, {b}, asr #16", (a & 0xffff_0000) | (b >> 16));
+instruction!(
+    /// The products of both halves, added to `sum` modulo 2³².
+    #[cfg(any(test, nested_kernels_backend = "dsp"))]
+    smlad(a, b, sum) "smlad {out}, {a}, {b}, {sum}", {
+        let product = |shift: u32| (i32::from((a >> shift) as i16) * i32::from((b >> shift) as i16)) as u32;
+        sum.wrapping_add(product(0)).wrapping_add(product(16))
+    });
+instruction!(
+    /// `high + round(a · b / 2³²)`, halves up.
+    #[cfg(any(test, nested_kernels_backend = "dsp"))]
+    smmlar(a, b, high) "smmlar {out}, {a}, {b}, {high}", {
+        let product = i64::from(a as i32) * i64::from(b as i32) + (1 << 31);
+        high.wrapping_add((product >> 32) as u32)
+    });
+instruction!(
+    /// Saturated to a signed byte.
+    #[cfg(any(test, nested_kernels_backend = "dsp"))]
+    saturated(a) "ssat {out}, #8, {a}", (a as i32).clamp(-128, 127) as u32);
+instruction!(
     /// Bytes 0 and 2, extended to 16 bits each.
     extended(a) "sxtb16 {out}, {a}", (i32::from(a as i8) as u32 & 0xffff) | (i32::from((a >> 16) as i8) as u32) << 16);
 instruction!(

@@ -37,6 +37,7 @@ pub(super) struct Lane<'i> {
 }
 
 impl<'i> Lane<'i> {
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     fn channel(&self, channel: usize, width: usize) -> &'i [i8] {
         self.pixels.get(channel * self.step..).and_then(|rest| rest.get(..width)).unwrap_or_default()
     }
@@ -88,11 +89,14 @@ impl RowLayout {
     /// A column at a time.
     #[inline(never)]
     fn pack_rest(&self, pairing: Pairing, columns: Range<usize>, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
-        for (channel, words) in channels.words.chunks_mut(channels.pitch.max(1)).take(channels.count).enumerate() {
-            let [a, b] = lanes.map(|lane| lane.channel(channel, columns.end));
-            for (x, (a, b)) in a.iter().zip(b).enumerate().skip(columns.start) {
-                if let Some(word) = words.get_mut(self.position(x + self.left)) {
-                    *word = pairing.word(*a, *b);
+        for x in columns {
+            let words = channels.words.get_mut(self.position(x + self.left)..).unwrap_or_default();
+            let [a, b] = lanes.map(|lane| lane.pixels.get(x..).unwrap_or_default());
+            for channel in 0..channels.count {
+                let pixel = |pixels: &[i8], step: usize| pixels.get(channel * step).copied();
+                let pair = pixel(a, lanes[0].step).zip(pixel(b, lanes[1].step));
+                if let (Some((a, b)), Some(word)) = (pair, words.get_mut(channel * channels.pitch)) {
+                    *word = pairing.word(a, b);
                 }
             }
         }

@@ -8,8 +8,8 @@ use super::{
     pack::{self, Lane, Pairing},
 };
 use crate::{Geometry, KernelError, Scratch};
-use nested_csr::{Block, ByteRing, Level, MAX_LEVELS, NodeParameters, Requantization, Weights};
-use walk::Walk;
+use core::ops::Range;
+use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Weights};
 
 #[cfg(nested_kernels_backend = "dsp")]
 #[path = "pointwise/assembly.rs"]
@@ -19,7 +19,7 @@ mod walk;
 mod walk;
 
 /// A row takes as many turns over the tiles as a table would make dearer.
-const MOST_TILES: usize = 10;
+const MOST_TILES: usize = 4;
 
 /// How a map is cut into tiles.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Tiles {
 
     /// Tiles of the map.
     fn count(&self) -> usize {
-        self.extent.div_ceil(self.words)
+        self.extent.div_ceil(self.words.max(1))
     }
 
     /// The first word of a tile; the last tile overlaps the one before it rather than being smaller.
@@ -72,17 +72,45 @@ impl Tiles {
 
 /// Where rows come from.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "without an allocator there is nothing to put the rings in")]
 enum Rows<'a> {
     /// Weights of all columns.
     All(&'a [i8]),
     /// A byte a gap, in each of the rings up to the level.
-    Rings([Option<ByteRing<'a>>; MAX_LEVELS], Block),
+    Rings([Option<ByteRing<'a>>; MAX_LEVELS]),
+}
+
+/// Where the outputs of some tiles go.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    /// Tiles that do not overlap; at least 1.
+    whole: usize,
+    /// Outputs that one more tile has in common with the last of them; 0 when there is none.
+    overlap: usize,
+    /// Each lane's first output in a row's plane.
+    outputs: [usize; 2],
+    /// Outputs of a row.
+    plane: usize,
+}
+
+#[cfg(nested_kernels_backend = "dsp")]
+impl Target {
+    /// Copies the outputs of a map smaller than a tile, a lane in each half of the strip.
+    fn copy(&self, strip: &[i8; 8], tiles: &Tiles, plane: &mut [i8]) {
+        for (lane, from) in strip.as_chunks::<4>().0.iter().zip(self.outputs) {
+            let cells = plane.iter_mut().skip(from).zip(lane).take(tiles.extent);
+            cells.for_each(|(cell, value)| *cell = *value);
+        }
+    }
 }
 
 /// A layer for which rows are streamed.
 #[derive(Clone, Debug)]
 pub(super) struct Pointwise<'a> {
     rows: Rows<'a>,
+    /// Rows.
+    #[cfg(nested_kernels_backend = "dsp")]
+    count: usize,
     tiles: Tiles,
 }
 
@@ -94,13 +122,14 @@ impl<'a> Pointwise<'a> {
         if !flat || geometry.output.height * geometry.output.width == 1 {
             return None;
         }
-        let rows = rows(weights, level, geometry)?;
-        let block = match &rows {
-            Rows::All(_) => 0,
-            Rows::Rings(_, block) => block.width(),
-        };
+        let (rows, block) = rows(weights, level, geometry)?;
         let tiles = Tiles::new(geometry, block);
-        (tiles.count() <= MOST_TILES).then_some(Pointwise { rows, tiles })
+        (tiles.count() <= MOST_TILES).then_some(Pointwise {
+            rows,
+            #[cfg(nested_kernels_backend = "dsp")]
+            count: geometry.output.channels,
+            tiles,
+        })
     }
 
     /// Words for one tile, and for all.
@@ -117,28 +146,40 @@ impl<'a> Pointwise<'a> {
         output: &mut [i8],
         scratch: &mut [u32],
     ) -> Result<(), KernelError> {
-        let Tiles { columns, .. } = self.tiles;
-        let bounds = Bounds::new(parameters);
-        let pixels = input.len() / columns.max(1);
-        let most = scratch.len() / self.tiles.len().max(1);
+        let tiles = &self.tiles;
+        let plane = input.len() / tiles.columns.max(1);
+        let most = scratch.len() / tiles.len().max(1);
         if most == 0 {
-            return Err(KernelError::ScratchTooShort { needed: self.tiles.len(), given: scratch.len() });
+            return Err(KernelError::ScratchTooShort { needed: tiles.len(), given: scratch.len() });
         }
-        let count = self.tiles.count();
-        let mut walk = Walk::new(self.tiles, bounds.zero_point);
+        let count = tiles.count();
         let mut first = 0;
         while first < count {
             let band = first..count.min(first + most);
-            self.pack(band.clone(), pixels, input, scratch);
-            self.walk_rows(band, pixels, parameters, &mut walk, scratch, output);
+            self.pack(band.clone(), plane, input, scratch);
+            walk::walk(self, &self.target(band, plane), parameters, scratch, output);
             first += most;
         }
-        clamp::clamp(output, bounds);
+        clamp::clamp(output, Bounds::new(parameters));
         Ok(())
     }
 
+    /// Where the outputs of a band go.
+    fn target(&self, band: Range<usize>, plane: usize) -> Target {
+        let Tiles { extent, words, shift, .. } = self.tiles;
+        // A last tile that overlaps the one before it: outputs computed twice are the same.
+        let overlapping = band.len() > 1 && band.end * words > extent;
+        let start = self.tiles.start(band.start);
+        Target {
+            whole: band.len() - usize::from(overlapping),
+            overlap: if overlapping { band.end * words - extent } else { 0 },
+            outputs: [start, start + shift],
+            plane,
+        }
+    }
+
     /// Packs some tiles.
-    fn pack(&self, band: core::ops::Range<usize>, pixels: usize, input: &[i8], scratch: &mut [u32]) {
+    fn pack(&self, band: Range<usize>, pixels: usize, input: &[i8], scratch: &mut [u32]) {
         let Tiles { columns, words, .. } = self.tiles;
         for (tile, packed) in band.zip(scratch.chunks_exact_mut(self.tiles.len().max(1))) {
             let start = self.tiles.start(tile);
@@ -149,7 +190,7 @@ impl<'a> Pointwise<'a> {
                 continue;
             }
             let real = self.tiles.extent.min(words);
-            for (column, cells) in packed.chunks_exact_mut(words).enumerate() {
+            for (column, cells) in packed.chunks_exact_mut(words.max(1)).enumerate() {
                 let [low, high] = lanes.map(|lane| lane.get(column * pixels..).unwrap_or_default());
                 for (cell, (a, b)) in cells.iter_mut().zip(low.iter().zip(high)).take(real) {
                     *cell = Pairing::Pixels.word(*a, *b);
@@ -157,91 +198,12 @@ impl<'a> Pointwise<'a> {
             }
         }
     }
-
-    /// Every row's outputs in some tiles.
-    fn walk_rows(
-        &self,
-        band: core::ops::Range<usize>,
-        pixels: usize,
-        parameters: &NodeParameters<'_>,
-        walk: &mut Walk<'a>,
-        packed: &[u32],
-        output: &mut [i8],
-    ) {
-        let mut planes = output.chunks_exact_mut(pixels.max(1));
-        let narrow = parameters.narrow;
-        match &self.rows {
-            Rows::All(weights) => {
-                let mut rows = weights.chunks_exact(self.tiles.columns.max(1));
-                parameters.rows.each(|row| {
-                    if let (Some(weights), Some(plane)) = (rows.next(), planes.next()) {
-                        walk.begin();
-                        walk.push(&[], bytemuck::cast_slice(weights));
-                        self.walk_row(&band, row, narrow, walk, packed, plane);
-                    }
-                });
-            }
-            Rows::Rings(rings, block) => {
-                let mut rings = *rings;
-                let width = block.width();
-                parameters.rows.each(|row| {
-                    if let Some(plane) = planes.next() {
-                        walk.begin();
-                        for ring in rings.iter_mut().map_while(|ring| ring.as_mut()) {
-                            let count = ring.next_count();
-                            let Some((gaps, gaps_left)) = ring.gaps.split_at_checked(count) else { return };
-                            let Some((weights, left)) = ring.weights.split_at_checked(count * width) else { return };
-                            (ring.gaps, ring.weights) = (gaps_left, left);
-                            walk.push(gaps, weights);
-                        }
-                        self.walk_row(&band, row, narrow, walk, packed, plane);
-                    }
-                });
-            }
-        }
-    }
-
-    /// One row's outputs in some tiles.
-    #[inline(never)]
-    fn walk_row(
-        &self,
-        band: &core::ops::Range<usize>,
-        row: Requantization,
-        narrow: bool,
-        walk: &mut Walk<'a>,
-        packed: &[u32],
-        plane: &mut [i8],
-    ) {
-        let Tiles { extent, words, shift, .. } = self.tiles;
-        // The multiplier of lane 0, which comes in the upper 24 bits of a word, is taken without its lowest byte.
-        let wide = !narrow || row.multiplier.m() & 0xff != 0;
-        if self.tiles.narrow() {
-            let mut strip = [0; 8];
-            walk.row(packed, 1, row, wide, [0, 4], &mut strip);
-            for (lane, from) in [(&strip[..4], 0), (&strip[4..], shift)] {
-                let cells = plane.iter_mut().skip(from).zip(lane).take(extent);
-                cells.for_each(|(cell, value)| *cell = *value);
-            }
-            return;
-        }
-        // The last tile may overlap the one before it: outputs computed twice are the same.
-        let whole = (extent / words).clamp(band.start, band.end) - band.start;
-        if whole > 0 {
-            let start = band.start * words;
-            walk.row(packed, whole, row, wide, [start, start + shift], plane);
-        }
-        if whole < band.len() {
-            let start = self.tiles.start(band.end - 1);
-            let packed = packed.get(whole * self.tiles.len()..).unwrap_or_default();
-            walk.row(packed, 1, row, wide, [start, start + shift], plane);
-        }
-    }
 }
 
-/// The rows of a layer, when they can be streamed.
-fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<Rows<'a>> {
+/// The rows of a layer, when they can be streamed, and the weights that share a gap.
+fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<(Rows<'a>, usize)> {
     let matrix = match weights {
-        Weights::Dense(weights) => return Some(Rows::All(weights)),
+        Weights::Dense(weights) => return Some((Rows::All(weights), 0)),
         Weights::Sparse(matrix) => matrix,
     };
     let columns = geometry.input.channels;
@@ -251,13 +213,15 @@ fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<
         let ring = matrix.byte_ring(level).ok()??;
         if level == Level::FIRST && ring.weights.len() == geometry.output.channels * columns {
             // All weights are in the first ring.
-            return Some(Rows::All(bytemuck::cast_slice(ring.weights)));
+            return Some((Rows::All(bytemuck::cast_slice(ring.weights)), 0));
         }
         // As many gaps as blocks: no gap has two bytes, and no block is alone.
-        if !columns.is_multiple_of(width) || ring.gaps.len() * width != ring.weights.len() {
+        let counts = usize::from(ring.count_width) * matrix.shape().rows;
+        let counted = ring.count_width <= 2 && ring.counts.len() >= counts;
+        if !counted || !columns.is_multiple_of(width) || ring.gaps.len() * width != ring.weights.len() {
             return None;
         }
         *slot = Some(ring);
     }
-    Some(Rows::Rings(rings, matrix.block()))
+    Some((Rows::Rings(rings), width))
 }

@@ -19,7 +19,7 @@ pub(super) struct Row {
     pub(super) entries: usize,
     /// Where the walk stands before the first block, in bytes of the band.
     pub(super) start: i32,
-    sum: i32,
+    pub(super) sum: i32,
 }
 
 /// Writes a table's entries, and remembers where the last one lies in the band.
@@ -216,6 +216,13 @@ impl Row {
                     *head = [bias as u32; HEAD];
                 }
             }
+        }
+    }
+
+    /// The accumulators' first values for a walk that adds the lanes' sums up elsewhere: lane 0 never borrows from lane 1.
+    pub(super) fn write_wide_head(&self, table: &mut [u32]) {
+        if let Some(head) = table.first_chunk_mut::<HEAD>() {
+            *head = core::array::from_fn(|i| if i % 2 == 0 { 1 << 31 } else { 0 });
         }
     }
 

@@ -37,8 +37,10 @@ impl Walk<'_> {
             let mut sums: [u64; 4] =
                 core::array::from_fn(|i| u64::from(walk.table[2 * i]) | u64::from(walk.table[2 * i + 1]) << 32);
             for [weight, step] in walk.entries() {
-                for (sum, word) in sums.iter_mut().zip(&walk.packed[*p as usize / 4..]) {
-                    *sum = sum.wrapping_add((i64::from(weight) * i64::from(*word as i32)) as u64);
+                if let Some(words) = walk.words::<4>(*p) {
+                    for (sum, word) in sums.iter_mut().zip(words) {
+                        *sum = sum.wrapping_add((i64::from(weight) * i64::from(*word as i32)) as u64);
+                    }
                 }
                 *p += step;
             }
@@ -50,16 +52,21 @@ impl Walk<'_> {
         });
     }
 
-    /// Pairs of pixels whose sums need more than 24 bits: exact in 32, and slower.
+    /// Pairs of pixels whose sums may need more than 24 bits, with their biases apart: lanes are taken out after at most
+    /// 256 weights, for which lane 0 needs no more.
     #[inline(never)]
-    pub(super) fn pixels_exact(&self, biases: [i32; 2], output: &mut [i8]) {
+    pub(super) fn pixels_wide(&self, biases: [i32; 2], output: &mut [i8]) {
+        #[cfg(nested_kernels_backend = "dsp")]
+        assembly::pixels_wide(self, biases, output);
+        #[cfg(not(nested_kernels_backend = "dsp"))]
         self.each_block(4, |walk, p, outputs| {
             let mut sums = [biases; 4];
             for [weight, step] in walk.entries() {
-                let words = walk.packed.get(*p as usize / 4..).unwrap_or_default();
-                for ([low, high], word) in sums.iter_mut().zip(words) {
-                    *low = low.wrapping_add((weight >> 8).wrapping_mul((word & 0xff) as i32));
-                    *high = high.wrapping_add((weight >> 8).wrapping_mul(*word as i32 >> 24));
+                if let Some(words) = walk.words::<4>(*p) {
+                    for ([low, high], word) in sums.iter_mut().zip(words) {
+                        *low = low.wrapping_add((weight >> 8).wrapping_mul((word & 0xff) as i32));
+                        *high = high.wrapping_add((weight >> 8).wrapping_mul(*word as i32 >> 24));
+                    }
                 }
                 *p += step;
             }
@@ -83,10 +90,12 @@ impl Walk<'_> {
             let mut sums: [u32; 8] = core::array::from_fn(|i| walk.table[i]);
             for [weights, step] in walk.entries() {
                 *p += step;
-                for (sum, word) in sums.iter_mut().zip(&walk.packed[*p as usize / 4..]) {
-                    let half = |w: i16, x: u32| (i32::from(w) * i32::from(x as i16)) as u32;
-                    let products = [half(weights as i16, *word), half((weights >> 16) as i16, *word >> 16)];
-                    *sum = sum.wrapping_add(products[0]).wrapping_add(products[1]);
+                if let Some(words) = walk.words::<8>(*p) {
+                    for (sum, word) in sums.iter_mut().zip(words) {
+                        let half = |w: i16, x: u32| (i32::from(w) * i32::from(x as i16)) as u32;
+                        let products = [half(weights as i16, *word), half((weights >> 16) as i16, *word >> 16)];
+                        *sum = sum.wrapping_add(products[0]).wrapping_add(products[1]);
+                    }
                 }
                 *p += 24;
             }
@@ -96,16 +105,26 @@ impl Walk<'_> {
         });
     }
 
+    /// The words of a block at a place, in bytes.
+    #[cfg(not(nested_kernels_backend = "dsp"))]
+    #[inline(always)]
+    fn words<const N: usize>(&self, place: i32) -> Option<&[u32; N]> {
+        self.packed.get(place as usize / 4..)?.first_chunk()
+    }
+
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     fn requantise(&self, sum: i32, multiplier: i32) -> i8 {
         let scaled = (i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32;
         (scaled as i32).wrapping_add(self.zero_point).clamp(-128, 127) as i8
     }
 
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     fn entries(&self) -> impl Iterator<Item = [i32; 2]> {
         let pairs = self.table.get(HEAD..).unwrap_or_default().as_chunks::<2>().0;
         pairs.iter().take(self.entries).map(|pair| pair.map(|word| word as i32))
     }
 
+    #[cfg(not(nested_kernels_backend = "dsp"))]
     /// Calls `block` for each block of `bytes` outputs, with where it reads and writes.
     fn each_block(&self, bytes: i32, mut block: impl FnMut(&Self, &mut i32, [usize; 2])) {
         let (mut p, mut outputs) = (self.start, self.outputs);
@@ -126,4 +145,4 @@ impl Walk<'_> {
 }
 
 #[cfg(nested_kernels_backend = "dsp")]
-mod assembly;
+pub(super) mod assembly;

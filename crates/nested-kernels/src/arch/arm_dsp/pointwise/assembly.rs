@@ -1,30 +1,38 @@
-//! The walk of a row's runs over tiles, in assembly. Accumulators live in r0–r7 (r0–r3 for tiles of two words), the place
-//! in the tile in r8, gaps in r9, weights in r10; r11, r12 and lr pass a weight and activations. On the stack:
-//! `sp[0..12]` as in [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left
-//! before they are added to (112) and what they start from (116).
-use super::Tiles;
-use nested_csr::{MAX_LEVELS, Requantization};
+//! The walk of rows over tiles, in assembly. Accumulators live in r0–r7 (r0–r3 for tiles of two words), the place in the
+//! tile in r8, gaps in r9, weights in r10; r11, r12 and lr pass a weight and activations. On the stack: `sp[0..12]` as in
+//! [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left before they are added
+//! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132) and
+//! a 0 (136).
+use super::super::stored_rows::{StoredRows, requantization};
+use super::{Pointwise, Rows, Target};
+use nested_csr::{MAX_LEVELS, NodeParameters};
 
-/// Blocks between two ends of the inner loop, a power of 2. Eight turns hold at most 256 weights, for which lane 0 needs
-/// no more than its 24 bits.
-const UNROLL: usize = 32;
+/// Blocks between two ends of the inner loop, a power of 2: of one weight, of two.
+const UNROLL: usize = 64;
 const UNROLL_PAIRS: usize = 16;
+/// Turns after which lane 0 may need more than its 24 bits: 256 weights.
+const TURNS: usize = 4;
+const TURNS_PAIRS: usize = 8;
 
-/// A run of blocks. The assembly replaces `count` and fills in what follows.
+/// What is left of a ring.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct Run {
+struct Ring {
     gaps: *const u8,
     weights: *const u8,
-    count: usize,
-    entry: usize,
-    end: usize,
-    then: usize,
+    counts: *const u8,
+    count_width: usize,
+    /// Blocks.
+    left: usize,
 }
+
+/// A row's blocks in one ring, and where the walk goes before and after them: the assembly's own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Run([usize; 6]);
 
 /// What the assembly reads.
 #[repr(C)]
-#[derive(Debug)]
 struct State {
     sign: u32,
     multiplier: i32,
@@ -37,12 +45,20 @@ struct State {
     /// After a run, and the run behind it: the assembly's.
     after: usize,
     next: usize,
-    first: *mut Run,
+    runs: *mut Run,
     bias: i32,
-    runs_end: *mut Run,
+    rings: *mut Ring,
+    rings_end: *mut Ring,
     /// Blocks of a whole row.
     blocks: usize,
     wide: usize,
+    /// Outputs that a last tile has in common with the one before it; 0 without such a tile.
+    overlap: usize,
+    /// From a row's outputs to the next's.
+    output_step: usize,
+    requantizations: StoredRows,
+    /// Rows to do; at least 1.
+    rows: usize,
 }
 
 unsafe extern "C" {
@@ -54,112 +70,113 @@ unsafe extern "C" {
     fn nested_kernels_tiles_2_2(state: &mut State);
 }
 
-/// Walks rows, one after another, over the same tiles.
-pub(super) struct Walk<'a> {
-    function: unsafe extern "C" fn(&mut State),
-    tiles: Tiles,
-    runs: [Run; MAX_LEVELS],
-    count: usize,
-    state: State,
-    weights: core::marker::PhantomData<&'a [u8]>,
+/// Every row's outputs in some tiles.
+pub(super) fn walk(
+    layer: &Pointwise<'_>,
+    target: &Target,
+    parameters: &NodeParameters<'_>,
+    packed: &[u32],
+    output: &mut [i8],
+) {
+    let tiles = layer.tiles;
+    let Some(requantizations) = StoredRows::new(&parameters.rows, 0) else { return };
+    let function: unsafe extern "C" fn(&mut State) = match (tiles.block, tiles.words) {
+        (0, 4) => nested_kernels_tiles_all_4,
+        (1, 4) => nested_kernels_tiles_1_4,
+        (_, 4) => nested_kernels_tiles_2_4,
+        (0, _) => nested_kernels_tiles_all_2,
+        (1, _) => nested_kernels_tiles_1_2,
+        (_, _) => nested_kernels_tiles_2_2,
+    };
+    let plane = target.plane;
+    let whole = target.whole * tiles.words;
+    let last = usize::from(target.overlap > 0);
+    let narrow = tiles.narrow();
+    let fits = |start: &usize| narrow || start + whole + last * tiles.words <= plane + target.overlap;
+    if target.whole == 0 || (target.whole + last) * tiles.len() > packed.len() || !target.outputs.iter().all(fits) {
+        return;
+    }
+    // One more than there are: where the assembly leaves a row without weights.
+    let none = core::ptr::null();
+    let mut rings = [Ring { gaps: none, weights: none, counts: none, count_width: 1, left: 0 }; MAX_LEVELS + 1];
+    let (mut runs, mut strip) = ([Run([0; 6]); MAX_LEVELS], [0; 8]);
+    let count = layer.rows.to_rings(&mut rings);
+    let outputs = if narrow {
+        [0, 4].map(|at| strip.as_mut_ptr().wrapping_add(at))
+    } else {
+        target.outputs.map(|at| output.as_mut_ptr().wrapping_add(at))
+    };
+    let mut state = State {
+        sign: 1 << 31,
+        multiplier: 0,
+        multiplier_low: 0,
+        zero_point: parameters.output.zero_point.into(),
+        outputs,
+        tile: packed.as_ptr(),
+        tile_bytes: 4 * tiles.len(),
+        output_end: outputs[0].wrapping_add(whole),
+        after: 0,
+        next: 0,
+        runs: runs.as_mut_ptr(),
+        bias: 0,
+        rings: rings.as_mut_ptr(),
+        rings_end: rings.as_mut_ptr().wrapping_add(count),
+        blocks: tiles.blocks(),
+        wide: (!parameters.narrow).into(),
+        overlap: target.overlap,
+        output_step: if narrow { 0 } else { plane },
+        requantizations,
+        rows: 0,
+    };
+    let total = layer.count.min(parameters.rows.len()).min(output.len() / plane.max(1));
+    let mut left = total;
+    while left > 0 {
+        // A strip is copied after each row.
+        state.rows = if narrow { 1 } else { left };
+        left -= state.rows;
+        // SAFETY: the assembly reads a requantisation and a count of each ring for each of `rows` rows, which the matrix
+        // has, and takes no more gaps and weights than the ring has left. Before the walk it adds up each run's gaps and
+        // returns when a block would lie behind the row's last, so that it reads only inside the tiles, which `packed`
+        // holds; its outputs lie in the row's plane, for no more rows than the output holds (or in the strip, which has
+        // room for both lanes of a tile). `runs` has room for a run of each ring, or for the one of a row without weights.
+        // It keeps the registers that the C ABI asks for.
+        unsafe { function(&mut state) }
+        if narrow {
+            target.copy(&strip, &tiles, output.get_mut((total - left - 1) * plane..).unwrap_or_default());
+        }
+    }
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(tiles: Tiles, zero_point: i8) -> Self {
-        let function = match (tiles.block, tiles.words) {
-            (0, 4) => nested_kernels_tiles_all_4,
-            (1, 4) => nested_kernels_tiles_1_4,
-            (_, 4) => nested_kernels_tiles_2_4,
-            (0, _) => nested_kernels_tiles_all_2,
-            (1, _) => nested_kernels_tiles_1_2,
-            (_, _) => nested_kernels_tiles_2_2,
-        };
-        let run = Run { gaps: core::ptr::null(), weights: core::ptr::null(), count: 0, entry: 0, end: 0, then: 0 };
-        let state = State {
-            sign: 1 << 31,
-            multiplier: 0,
-            multiplier_low: 0,
-            zero_point: zero_point.into(),
-            outputs: [core::ptr::null_mut(); 2],
-            tile: core::ptr::null(),
-            tile_bytes: 4 * tiles.len(),
-            output_end: core::ptr::null_mut(),
-            after: 0,
-            next: 0,
-            first: core::ptr::null_mut(),
-            bias: 0,
-            runs_end: core::ptr::null_mut(),
-            blocks: tiles.blocks(),
-            wide: 0,
-        };
-        Walk { function, tiles, runs: [run; MAX_LEVELS], count: 0, state, weights: core::marker::PhantomData }
-    }
-
-    /// Begins a row that has no weights yet.
-    pub(super) fn begin(&mut self) {
-        self.count = 0;
-    }
-
-    /// Adds a run; `gaps` is empty for a run of all columns.
-    #[inline(always)]
-    pub(super) fn push(&mut self, gaps: &'a [u8], weights: &'a [u8]) {
-        let count = match self.tiles.block {
-            0 => weights.len().min(self.state.blocks),
-            1 => gaps.len().min(weights.len()),
-            _ => gaps.len().min(weights.len() / 2),
-        };
-        if count > 0
-            && let Some(run) = self.runs.get_mut(self.count)
-        {
-            (run.gaps, run.weights, run.count) = (gaps.as_ptr(), weights.as_ptr(), count);
-            self.count += 1;
+impl Rows<'_> {
+    /// How many rings.
+    fn to_rings(&self, rings: &mut [Ring; MAX_LEVELS + 1]) -> usize {
+        match self {
+            Rows::All(weights) => {
+                rings[0].weights = weights.as_ptr().cast();
+                1
+            }
+            Rows::Rings(source) => {
+                let mut count = 0;
+                for (slot, ring) in rings.iter_mut().zip(source.iter().flatten()) {
+                    *slot = Ring {
+                        gaps: ring.gaps.as_ptr(),
+                        weights: ring.weights.as_ptr(),
+                        counts: ring.counts.as_ptr(),
+                        count_width: ring.count_width.into(),
+                        left: ring.gaps.len(),
+                    };
+                    count += 1;
+                }
+                count
+            }
         }
-    }
-
-    /// Writes the outputs of `count` tiles from the start of `packed`, at `outputs` for each lane.
-    #[inline(always)]
-    pub(super) fn row(
-        &mut self,
-        packed: &[u32],
-        count: usize,
-        row: Requantization,
-        wide: bool,
-        outputs: [usize; 2],
-        plane: &mut [i8],
-    ) {
-        if self.count == 0 {
-            // One weight of 0 in column 0, so that there is a run.
-            self.push(&[0], &[0, 0]);
-        }
-        let written = count * self.tiles.words;
-        let fits = |at: &usize| at + written <= plane.len();
-        if count == 0 || count * self.tiles.len() > packed.len() || !outputs.iter().all(fits) {
-            return;
-        }
-        let multiplier = row.multiplier.m();
-        let state = &mut self.state;
-        state.multiplier = multiplier;
-        state.multiplier_low = multiplier >> 8;
-        state.outputs = outputs.map(|at| plane.as_mut_ptr().wrapping_add(at));
-        state.tile = packed.as_ptr();
-        state.output_end = state.outputs[0].wrapping_add(written);
-        state.first = self.runs.as_mut_ptr();
-        state.bias = row.bias;
-        state.runs_end = state.first.wrapping_add(self.count);
-        state.wide = wide.into();
-        // SAFETY: the assembly reads as many gaps and weights as each run's count, which `push` took from the slices'
-        // lengths; the slices outlive `self`. Before the walk it adds up each run's gaps and returns when a block would
-        // lie behind the row's last, so that it reads only inside `count` tiles of `packed`; it writes `written` bytes at
-        // each of the outputs, all checked above. `first..runs_end` are runs of `self`, which nothing else borrows. It
-        // keeps the registers that the C ABI asks for.
-        unsafe { (self.function)(state) }
     }
 }
 
 macro_rules! tiles {
     (
-        $name:literal, $unroll:expr, $size:expr, [$end:literal, $first_end:literal, $weights:literal],
-        gaps $gaps:literal, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
+        $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal],
+        sums $sums:expr, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
         spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
     ) => {
         dsp_asm!(
@@ -171,39 +188,42 @@ macro_rules! tiles {
             ".thumb_func",
             concat!($name, ":"),
             "push {{r4-r11, lr}}",
-            "sub sp, #124",
+            "sub sp, #148",
+            "str r0, [sp, #140]",
+            "89:",
+            requantization!("76", "80"),
+            "strd r6, r7, [r0, #4]",
+            "str r5, [r0, #48]",
             "ldm r0!, {{r1-r12}}",
             "stm sp, {{r1-r12}}",
-            "ldm r0, {{r1-r4}}",
-            // r1: bias, r2: the runs' end, r3: blocks of a row, r4: wide, r5: weights + 128 added up, r6: less their number,
-            // r7: gaps, r8: weights, r9: blocks of the run, r11: 0, from which the distance of four bytes is their sum,
-            // r12: the run.
+            // The next row's outputs.
+            "ldrd r2, r3, [r0, #20]",
+            "add r5, r3",
+            "add r6, r3",
+            "add r9, r3",
+            "strd r5, r6, [r0, #-32]",
+            "str r9, [r0, #-16]",
+            "ldm r0, {{r1, r7, r8, r9, r10}}",
+            "strd r8, r1, [sp, #128]",
+            "str r2, [sp, #124]",
+            // r2: the ring, r3: blocks of a row, r4: wide, r5: weights + 128 added up, r6: less their number, r7: gaps,
+            // r8: weights, r9: blocks of the run, r11: 0, from which the distance of four bytes is their sum, r12: the run.
+            "mov r2, r7",
+            "mov r3, r9",
+            // The multiplier of lane 0, which comes in the upper 24 bits of a word, is taken without its lowest byte.
+            "ldrb r4, [sp, #4]",
+            "orr r4, r4, r10",
             "mov r5, #0",
             "mov r6, #0",
             "mov r11, #0",
+            "str r11, [sp, #136]",
             "10:",
-            "ldm r12, {{r7-r9}}",
-            $gaps,
-            $weights,
-            "sub r6, r6, r0",
-            "subs r0, #4",
-            "blo 16f",
-            "15:",
-            "ldr lr, [r8], #4",
-            "eor lr, lr, #0x80808080",
-            "usada8 r5, lr, r11, r5",
-            "subs r0, #4",
-            "bhs 15b",
-            "16:",
-            "adds r0, #4",
-            "beq 18f",
-            "17:",
-            "ldrsb lr, [r8], #1",
-            "add r5, #128",
-            "add r5, lr",
-            "subs r0, #1",
-            "bne 17b",
+            $take,
+            "26:",
+            "stm r12, {{r7, r8}}",
+            $sums,
             "18:",
+            "stm r2, {{r7, r8}}",
             // The loop is entered so that the last block is the last before its end.
             "subs r0, r9, #1",
             "and r0, r0, #{unroll} - 1",
@@ -213,36 +233,49 @@ macro_rules! tiles {
             "adr.w lr, 2f",
             "sub r0, lr, r0",
             "orr r10, r0, #1",
-            // Behind the run: its target when it is the last, or the way to the next.
-            "add lr, r12, #24",
-            "cmp lr, r2",
-            "bne 19f",
-            "adr.w r0, 6f",
-            "cmp r4, #0",
-            "beq 20f",
-            "adr.w r0, 8f",
-            "b 20f",
-            "19:",
             "adr.w r0, 5f",
-            "20:",
-            "orr r0, r0, #1",
-            "str r0, [r12, #20]",
-            concat!("str ", $first_end, ", [r12, #16]"),
-            "str r10, [r12, #12]",
+            "orr r1, r0, #1",
             "cmp r9, #{unroll}",
             "bls 21f",
             "adr.w r0, 4f",
-            "orr r0, r0, #1",
             "21:",
-            "cmp r4, #0",
-            "beq 22f",
+            "cbz r4, 22f",
             "adr.w r0, 7f",
-            "orr r0, r0, #1",
             "22:",
-            "str r0, [r12, #8]",
-            "mov r12, lr",
-            "cmp r12, r2",
-            "bne 10b",
+            "orr r9, r0, #1",
+            concat!("strd r10, ", $first_end, ", [r12, #12]"),
+            "str r1, [r12, #20]",
+            "str r9, [r12, #8]",
+            "add r12, #24",
+            "25:",
+            "ldr lr, [sp, #128]",
+            "add r2, #20",
+            "cmp r2, lr",
+            "blo 10b",
+            // Without a run, a weight of 0 in the first column.
+            "ldr lr, [sp, #44]",
+            "cmp r12, lr",
+            "bne 27f",
+            "add r7, sp, #136",
+            "mov r8, r7",
+            "mov r9, #1",
+            "ldr r2, [sp, #128]",
+            "b 26b",
+            // After the last run.
+            "27:",
+            "adr.w r0, 6f",
+            "cbz r4, 28f",
+            "adr.w r0, 8f",
+            "28:",
+            "orr r0, r0, #1",
+            "str r0, [r12, #-4]",
+            "adr.w lr, 5f",
+            "orr lr, lr, #1",
+            "ldr r7, [r12, #-16]",
+            "cmp r7, lr",
+            "it eq",
+            "streq r0, [r12, #-16]",
+            "ldr r1, [sp, #132]",
             // r5: lane 0's sum less what the activations' bias of 128 adds to it.
             "add r5, r5, r6, lsl #7",
             "sub r5, r1, r5, lsl #7",
@@ -260,7 +293,7 @@ macro_rules! tiles {
             "strd r5, r1, [sp, #96]",
             "strd r5, r1, [sp, #104]",
             "strd r5, r1, [sp, #116]",
-            "mov r5, #8",
+            "mov r5, #{turns}",
             "str r5, [sp, #112]",
             "mov r6, #0x800000",
             "mov r7, #0",
@@ -316,7 +349,7 @@ macro_rules! tiles {
             "sbfx r0, r0, #0, #24",
             "sbfx r2, r2, #0, #24",
             $spill,
-            "mov lr, #8",
+            "mov lr, #{turns}",
             "str lr, [sp, #112]",
             "add r12, sp, #48",
             $accumulators,
@@ -353,12 +386,31 @@ macro_rules! tiles {
             "str r8, [sp, #24]",
             "cmp r12, r10",
             "bne.w 1b",
+            // A last tile that overlaps the one before it.
+            "ldr r9, [sp, #124]",
+            "cmp r9, #0",
+            "beq 29f",
+            "mov r10, #0",
+            "str r10, [sp, #124]",
+            "sub r12, r9",
+            "sub lr, r9",
+            "strd r12, lr, [sp, #16]",
+            concat!("add r12, #", $words),
+            "str r12, [sp, #32]",
+            "b.w 1b",
+            "29:",
+            "ldr r0, [sp, #140]",
+            "ldr r1, [r0, #88]",
+            "subs r1, #1",
+            "str r1, [r0, #88]",
+            "bne.w 89b",
             "99:",
-            "add sp, #124",
+            "add sp, #148",
             "pop {{r4-r11, pc}}",
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
             unroll = const $unroll,
+            turns = const if $unroll == UNROLL { TURNS } else { TURNS_PAIRS },
             size = const $size,
         );
     };
@@ -366,9 +418,9 @@ macro_rules! tiles {
 
 /// Tiles of four words.
 macro_rules! fours {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "4", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r7}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -438,9 +490,9 @@ macro_rules! fours {
 
 /// Tiles of two words.
 macro_rules! twos {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $gaps:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, $kind, gaps $gaps, body $body,
+            $name, $unroll, $size, "2", $kind, sums $sums, body $body,
             accumulators "ldm r12, {{r0-r3}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -474,42 +526,140 @@ macro_rules! twos {
     };
 }
 
-/// All the columns: no gaps.
-macro_rules! all {
-    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
-        $tiles!($name, UNROLL, $size, ["r10", "r8", "mov r0, r9"], "", $body);
+/// Adds up bytes, `$fours` at a time and then the rest, r0 in all: turns of two, the first of which may be a half one.
+macro_rules! add_up {
+    ($count:literal, $four:literal, $one:literal) => {
+        concat!(
+            $count,
+            "lsr r1, r0, #2
+             and r0, r0, #3
+             cbz r1, 13f
+             adds r1, #1
+             lsrs r1, r1, #1
+             bcc 12f
+             11:\n",
+            $four,
+            "\n12:\n",
+            $four,
+            "
+             subs r1, #1
+             bne 11b
+             13:
+             cbz r0, 15f
+             14:\n",
+            $one,
+            "
+             subs r0, #1
+             bne 14b
+             15:\n"
+        )
     };
 }
 
-/// Blocks with gaps: their sum and their number are at most the blocks of a row.
+/// All the columns: no gaps.
+macro_rules! all {
+    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
+        $tiles!(
+            $name,
+            UNROLL,
+            $size,
+            [
+                "r10",
+                "r8",
+                "ldr r8, [r2, #4]
+                 mov r9, r3"
+            ],
+            add_up!(
+                "mov r0, r9
+                 bic r1, r9, #3
+                 sub r6, r6, r1\n",
+                "ldr lr, [r8], #4
+                 eor lr, lr, #0x80808080
+                 usada8 r5, lr, r11, r5",
+                "ldrsb lr, [r8], #1
+                 add r5, lr"
+            ),
+            $body
+        );
+    };
+}
+
+/// Blocks with gaps, whose sum and whose number are at most the blocks of a row.
 macro_rules! some {
-    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $weights:literal, $body:literal) => {
+    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $body:literal) => {
         $tiles!(
             $name,
             $unroll,
             $size,
-            ["r9", "r7", $weights],
-            "mov r10, r9
-             subs r0, r9, #4
-             blo 12f
-             11:
-             ldr lr, [r7], #4
-             usada8 r10, lr, r11, r10
-             subs r0, #4
-             bhs 11b
-             12:
-             adds r0, #4
-             beq 14f
-             13:
-             ldrb lr, [r7], #1
-             add r10, lr
-             subs r0, #1
-             bne 13b
-             14:
-             cmp r10, r3
-             bhi.w 99f",
+            [
+                "r9",
+                "r7",
+                "ldm r2, {{r7-r10, lr}}
+                 cmp r10, #1
+                 ite eq
+                 ldrbeq r0, [r9], #1
+                 ldrhne r0, [r9], #2
+                 str r9, [r2, #8]
+                 mov r9, r0
+                 subs lr, r0
+                 blo.w 99f
+                 str lr, [r2, #16]
+                 cmp r0, #0
+                 beq.w 25f"
+            ],
+            concat!(
+                "mov r10, r9\n",
+                $sums,
+                "cmp r10, r3
+                 bhi.w 99f"
+            ),
             $body
         );
+    };
+}
+
+/// A gap a weight.
+macro_rules! sums_of_ones {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
+    };
+}
+
+/// A gap two weights.
+macro_rules! sums_of_twos {
+    () => {
+        add_up!(
+            "mov r0, r9
+             bic r1, r9, #3
+             sub r6, r6, r1, lsl #1\n",
+            "ldr lr, [r7], #4
+             usada8 r10, lr, r11, r10
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5
+             ldr lr, [r8], #4
+             eor lr, lr, #0x80808080
+             usada8 r5, lr, r11, r5",
+            "ldrb lr, [r7], #1
+             add r10, lr
+             ldrsb lr, [r8], #1
+             add r5, lr
+             ldrsb lr, [r8], #1
+             add r5, lr"
+        )
     };
 }
 
@@ -530,7 +680,7 @@ some!(
     "nested_kernels_tiles_1_4",
     UNROLL,
     36,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4
@@ -546,7 +696,7 @@ some!(
     "nested_kernels_tiles_2_4",
     UNROLL_PAIRS,
     64,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #5
@@ -578,7 +728,7 @@ some!(
     "nested_kernels_tiles_1_2",
     UNROLL,
     24,
-    "mov r0, r9",
+    sums_of_ones!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #3
@@ -591,7 +741,7 @@ some!(
     "nested_kernels_tiles_2_2",
     UNROLL_PAIRS,
     40,
-    "lsl r0, r9, #1",
+    sums_of_twos!(),
     "ldrb r12, [r9], #1
      ldrsb r11, [r10], #1
      add.w r8, r8, r12, lsl #4

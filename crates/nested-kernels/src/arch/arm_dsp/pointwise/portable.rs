@@ -1,100 +1,149 @@
 //! What the assembly does, in Rust.
-use super::Tiles;
-use nested_csr::{MAX_LEVELS, Requantization};
+use super::{Pointwise, Rows, Target};
+use nested_csr::{MAX_LEVELS, NodeParameters, Requantization};
 
-/// Walks rows, one after another, over the same tiles.
-pub(super) struct Walk<'a> {
-    tiles: Tiles,
-    zero_point: i32,
-    /// Gaps and weights.
-    runs: [(&'a [u8], &'a [u8]); MAX_LEVELS],
-    count: usize,
+/// Gaps (none for all columns) and weights of a row in one ring.
+type Run<'a> = (&'a [u8], &'a [u8]);
+
+/// Every row's outputs in some tiles.
+pub(super) fn walk(
+    layer: &Pointwise<'_>,
+    target: &Target,
+    parameters: &NodeParameters<'_>,
+    packed: &[u32],
+    output: &mut [i8],
+) {
+    let mut planes = output.chunks_exact_mut(target.plane.max(1));
+    let zero_point = parameters.output.zero_point.into();
+    let row = |runs: &[Run<'_>], row, plane: Option<&mut [i8]>| {
+        if let Some(plane) = plane {
+            Row { runs, row, zero_point, block: layer.tiles.block }.walk(layer, target, packed, plane);
+        }
+    };
+    match &layer.rows {
+        Rows::All(weights) => {
+            let mut rows = weights.chunks_exact(layer.tiles.columns.max(1));
+            parameters.rows.each(|requantization| {
+                let weights = bytemuck::cast_slice(rows.next().unwrap_or_default());
+                row(&[(&[], weights)], requantization, planes.next());
+            });
+        }
+        Rows::Rings(rings) => {
+            let mut rings = *rings;
+            parameters.rows.each(|requantization| {
+                let mut runs: [Run<'_>; MAX_LEVELS] = [(&[], &[]); MAX_LEVELS];
+                for (run, ring) in runs.iter_mut().zip(rings.iter_mut().flatten()) {
+                    let count = ring.next_count();
+                    let Some((gaps, gaps_left)) = ring.gaps.split_at_checked(count) else { return };
+                    let Some((weights, left)) = ring.weights.split_at_checked(count * layer.tiles.block) else {
+                        return;
+                    };
+                    (ring.gaps, ring.weights) = (gaps_left, left);
+                    *run = (gaps, weights);
+                }
+                row(&runs, requantization, planes.next());
+            });
+        }
+    }
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(tiles: Tiles, zero_point: i8) -> Self {
-        Walk { tiles, zero_point: zero_point.into(), runs: [(&[], &[]); MAX_LEVELS], count: 0 }
-    }
+/// One row.
+struct Row<'a> {
+    runs: &'a [Run<'a>],
+    row: Requantization,
+    zero_point: i32,
+    block: usize,
+}
 
-    /// Begins a row that has no weights yet.
-    pub(super) fn begin(&mut self) {
-        self.count = 0;
-    }
-
-    /// Adds a run; `gaps` is empty for a run of all columns.
-    pub(super) fn push(&mut self, gaps: &'a [u8], weights: &'a [u8]) {
-        if let Some(run) = self.runs.get_mut(self.count) {
-            *run = (gaps, weights);
-            self.count += 1;
-        }
-    }
-
-    /// Writes the outputs of `count` tiles from the start of `packed`, at `outputs` for each lane.
-    pub(super) fn row(
-        &mut self,
-        packed: &[u32],
-        count: usize,
-        row: Requantization,
-        _wide: bool,
-        outputs: [usize; 2],
-        plane: &mut [i8],
-    ) {
-        let tiles = packed.chunks_exact(self.tiles.len().max(1)).take(count).enumerate();
-        for (index, tile) in tiles {
-            let at = outputs.map(|output| output + index * self.tiles.words);
-            match self.tiles.words {
-                4 => self.tile::<4>(tile.as_chunks().0, row, at, plane),
-                _ => self.tile::<2>(tile.as_chunks().0, row, at, plane),
+impl Row<'_> {
+    fn walk(&self, layer: &Pointwise<'_>, target: &Target, packed: &[u32], plane: &mut [i8]) {
+        let tiles = &layer.tiles;
+        let count = target.whole + usize::from(target.overlap > 0);
+        for (index, tile) in packed.chunks_exact(tiles.len().max(1)).take(count).enumerate() {
+            let back = if index == target.whole { target.overlap } else { 0 };
+            let at = target.outputs.map(|output| output + index * tiles.words - back);
+            match tiles.words {
+                4 => self.tile::<4>(tile.as_chunks().0, tiles.extent, at, plane),
+                _ => self.tile::<2>(tile.as_chunks().0, tiles.extent, at, plane),
             }
         }
     }
 
-    fn tile<const WORDS: usize>(
-        &self,
-        tile: &[[u32; WORDS]],
-        row: Requantization,
-        at: [usize; 2],
-        plane: &mut [i8],
-    ) {
-        let mut sums = [[row.bias; 2]; WORDS];
-        let (mut lanes, mut held) = ([1i64 << 23; WORDS], 0);
-        for (gaps, weights) in self.runs.iter().take(self.count) {
-            let mut place = 0;
-            for (index, weights) in weights.chunks(self.tiles.block.max(1)).enumerate() {
-                if self.tiles.block > 0 {
-                    place += gaps.get(index).map_or(0, |gap| usize::from(*gap)) * self.tiles.block;
-                }
-                for weight in weights {
-                    let weight = i64::from(weight.cast_signed());
-                    let words = tile.get(place).unwrap_or(&[0; WORDS]);
-                    for (lanes, word) in lanes.iter_mut().zip(words) {
-                        *lanes = lanes.wrapping_add(weight * i64::from(word.cast_signed()));
-                    }
-                    sums.iter_mut().for_each(|[low, _]| *low = low.wrapping_sub(128 * weight as i32));
-                    place += 1;
-                    held += 1;
-                    if held == 256 {
-                        spill(&mut lanes, &mut sums);
-                        held = 0;
-                    }
-                }
+    fn tile<const WORDS: usize>(&self, tile: &[[u32; WORDS]], extent: usize, at: [usize; 2], plane: &mut [i8]) {
+        let mut sums = Sums { lanes: [[self.row.bias; 2]; WORDS], words: [LANES; WORDS] };
+        for (gaps, weights) in self.runs {
+            match self.block {
+                0 => sums.all(tile, weights),
+                1 => sums.some::<1>(tile, gaps, weights.as_chunks().0),
+                _ => sums.some::<2>(tile, gaps, weights.as_chunks().0),
             }
         }
-        spill(&mut lanes, &mut sums);
         for (lane, at) in at.into_iter().enumerate() {
-            for (cell, sum) in plane.iter_mut().skip(at).zip(&sums) {
-                let scaled = row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point);
+            for (cell, sum) in plane.iter_mut().skip(at).zip(&sums.lanes).take(extent) {
+                let scaled = self.row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point);
                 *cell = scaled.clamp(-128, 127) as i8;
             }
         }
     }
 }
 
-/// Adds both lanes to their sums and begins anew.
-fn spill<const WORDS: usize>(lanes: &mut [i64; WORDS], sums: &mut [[i32; 2]; WORDS]) {
-    for (lanes, [low, high]) in lanes.iter_mut().zip(sums) {
-        *low = low.wrapping_add((*lanes as i32 & 0xff_ffff) - (1 << 23));
-        *high = high.wrapping_add((*lanes >> 24) as i32);
-        *lanes = 1 << 23;
+/// What both lanes of a word begin with: lane 0 never borrows from lane 1.
+const LANES: i64 = 1 << 23;
+/// Weights for which lane 0 needs no more than its 24 bits.
+const CHUNK: usize = 256;
+
+/// A tile's sums, and its words' sums since the last chunk.
+struct Sums<const WORDS: usize> {
+    lanes: [[i32; 2]; WORDS],
+    words: [i64; WORDS],
+}
+
+impl<const WORDS: usize> Sums<WORDS> {
+    fn all(&mut self, tile: &[[u32; WORDS]], weights: &[u8]) {
+        for (tile, weights) in tile.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+            let mut sum = 0;
+            for (words, weight) in tile.iter().zip(weights) {
+                let weight = weight.cast_signed();
+                self.add(words, weight);
+                sum += i32::from(weight);
+            }
+            self.spill(sum);
+        }
+    }
+
+    fn some<const BLOCK: usize>(&mut self, tile: &[[u32; WORDS]], gaps: &[u8], weights: &[[u8; BLOCK]]) {
+        let mut place = 0;
+        for (gaps, weights) in gaps.chunks(CHUNK / BLOCK).zip(weights.chunks(CHUNK / BLOCK)) {
+            let mut sum = 0;
+            for (gap, weights) in gaps.iter().zip(weights) {
+                place += usize::from(*gap) * BLOCK;
+                for weight in weights {
+                    let weight = weight.cast_signed();
+                    if let Some(words) = tile.get(place) {
+                        self.add(words, weight);
+                    }
+                    sum += i32::from(weight);
+                    place += 1;
+                }
+            }
+            self.spill(sum);
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, words: &[u32; WORDS], weight: i8) {
+        for (sum, word) in self.words.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(i64::from(weight) * i64::from(word.cast_signed()));
+        }
+    }
+
+    /// Adds both lanes of a chunk, whose weights add up to `sum`, and begins anew.
+    fn spill(&mut self, sum: i32) {
+        for (words, [low, high]) in self.words.iter_mut().zip(&mut self.lanes) {
+            // The activations of lane 0 have a bias of 128.
+            *low = low.wrapping_add((*words as i32 & 0xff_ffff) - LANES as i32 - 128 * sum);
+            *high = high.wrapping_add((*words >> 24) as i32);
+            *words = LANES;
+        }
     }
 }

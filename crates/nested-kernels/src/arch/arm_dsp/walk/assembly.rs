@@ -4,7 +4,7 @@
 use super::Walk;
 
 /// Entries between two ends of the inner loop; a power of 2.
-const UNROLL: usize = 32;
+pub(in super::super) const UNROLL: usize = 32;
 
 /// What the assembly reads once.
 #[repr(C)]
@@ -22,6 +22,7 @@ struct Start {
 unsafe extern "C" {
     fn nested_kernels_walk_pixels(start: &Start);
     fn nested_kernels_walk_channels(start: &Start);
+    fn nested_kernels_walk_pixels_wide(start: &Start, bias_low: i32, bias_high: i32);
 }
 
 impl Start {
@@ -55,8 +56,16 @@ pub(super) fn channels(walk: &Walk<'_>, output: &mut [i8]) {
     unsafe { nested_kernels_walk_channels(&start) }
 }
 
+/// With a head of [`super::WIDE`] in the table.
+pub(super) fn pixels_wide(walk: &Walk<'_>, biases: [i32; 2], output: &mut [i8]) {
+    let start = Start::new(walk, output);
+    // SAFETY: as for `pixels`.
+    unsafe { nested_kernels_walk_pixels_wide(&start, biases[0], biases[1]) }
+}
+
+/// The prologue leaves in r1–r9 what the fields of [`Start`] are; the frame has 36 bytes for the walk at its bottom.
 macro_rules! walk {
-    ($name:literal, $body:literal, $size:literal, $loop_end:literal, $epilogue:literal) => {
+    ($name:expr, $frame:literal, $prologue:expr, $after:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
         dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
@@ -66,8 +75,8 @@ macro_rules! walk {
             ".thumb_func",
             concat!($name, ":"),
             "push {{r4-r11, lr}}",
-            "sub sp, #44",
-            "ldm r0, {{r1-r9}}",
+            concat!("sub sp, #", $frame),
+            $prologue,
             // The loop is entered so that the last entry is the last before its end.
             "subs r8, #1",
             "and r8, r8, #{unroll} - 1",
@@ -109,7 +118,9 @@ macro_rules! walk {
             "str r1, [sp, #20]",
             "cmp r4, #0",
             "bne 4b",
-            "add sp, #44",
+            $after,
+            "99:",
+            concat!("add sp, #", $frame),
             "pop {{r4-r11, pc}}",
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
@@ -119,103 +130,205 @@ macro_rules! walk {
     };
 }
 
+macro_rules! walk_pixels {
+    ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
+        walk!(
+            $name,
+            $frame,
+            $prologue,
+            $after,
+            pixels_body!(),
+            32,
+            "tst r8, #1
+             beq 3b",
+            concat!(
+                "ldm sp, {{r9-r12, lr}}
+                 eor r0, r0, #0x80000000
+                 eor r2, r2, #0x80000000
+                 eor r4, r4, #0x80000000
+                 eor r6, r6, #0x80000000
+                 smmlar r0, r0, r10, r11
+                 smmlar r2, r2, r10, r11
+                 smmlar r4, r4, r10, r11
+                 smmlar r6, r6, r10, r11
+                 smmlar r1, r1, r9, r11
+                 smmlar r3, r3, r9, r11
+                 smmlar r5, r5, r9, r11
+                 smmlar r7, r7, r9, r11\n",
+                pixels_store!()
+            )
+        );
+    };
+}
+
+macro_rules! pixels_body {
+    () => {
+        "ldrd r10, r11, [r9], #8
+         ldrd r12, lr, [r8]
+         smlal r0, r1, r10, r12
+         smlal r2, r3, r10, lr
+         ldrd r12, lr, [r8, #8]
+         add.w r8, r8, r11
+         smlal r4, r5, r10, r12
+         smlal r6, r7, r10, lr"
+    };
+}
+
+/// From eight scaled sums to outputs, and to the next block.
+macro_rules! pixels_store {
+    () => {
+        "ssat r0, #8, r0
+         ssat r2, #8, r2
+         ssat r4, #8, r4
+         ssat r6, #8, r6
+         ssat r1, #8, r1
+         ssat r3, #8, r3
+         ssat r5, #8, r5
+         ssat r7, #8, r7
+         strb r2, [r12, #1]
+         strb r4, [r12, #2]
+         strb r6, [r12, #3]
+         strb r0, [r12], #4
+         strb r3, [lr, #1]
+         strb r5, [lr, #2]
+         strb r7, [lr, #3]
+         strb r1, [lr], #4
+         ldr r0, [sp, #20]
+         sub r8, r8, #1
+         strd r12, lr, [sp, #12]
+         cmp r12, r0
+         bne 4b"
+    };
+}
+
+macro_rules! walk_channels {
+    ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
+        walk!(
+            $name,
+            $frame,
+            $prologue,
+            $after,
+            "ldrd r10, r11, [r9], #8
+             add.w r8, r8, r11
+             ldm r8!, {{r11, r12, lr}}
+             smlad r0, r10, r11, r0
+             smlad r1, r10, r12, r1
+             smlad r2, r10, lr, r2
+             ldm r8!, {{r11, r12, lr}}
+             smlad r3, r10, r11, r3
+             smlad r4, r10, r12, r4
+             smlad r5, r10, lr, r5
+             ldrd r11, r12, [r8]
+             smlad r6, r10, r11, r6
+             smlad r7, r10, r12, r7",
+            52,
+            "ldr r11, [r9, #4]
+             tst r11, #1
+             beq 3b",
+            "ldr r9, [sp]
+             ldrd r10, r12, [sp, #8]
+             ldr r11, [sp, #20]
+             smmlar r0, r0, r9, r10
+             smmlar r1, r1, r9, r10
+             smmlar r2, r2, r9, r10
+             smmlar r3, r3, r9, r10
+             smmlar r4, r4, r9, r10
+             smmlar r5, r5, r9, r10
+             smmlar r6, r6, r9, r10
+             smmlar r7, r7, r9, r10
+             ssat r0, #8, r0
+             ssat r1, #8, r1
+             ssat r2, #8, r2
+             ssat r3, #8, r3
+             ssat r4, #8, r4
+             ssat r5, #8, r5
+             ssat r6, #8, r6
+             ssat r7, #8, r7
+             strb r1, [r12, #1]
+             strb r2, [r12, #2]
+             strb r3, [r12, #3]
+             strb r4, [r12, #4]
+             strb r5, [r12, #5]
+             strb r6, [r12, #6]
+             strb r7, [r12, #7]
+             strb r0, [r12], #8
+             str r12, [sp, #12]
+             cmp r12, r11
+             bne 4b"
+        );
+    };
+}
+pub(in super::super) use {pixels_body, pixels_store, walk, walk_channels, walk_pixels};
+
+walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}", "");
+walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
+
+// Rows whose sums may leave 24 bits: both lanes are added to sums on the stack (36) after eight turns (the number left at
+// 68), which hold at most 256 weights; what the sums start from is at 72.
 walk!(
-    "nested_kernels_walk_pixels",
-    "ldrd r10, r11, [r9], #8
-     ldrd r12, lr, [r8]
-     smlal r0, r1, r10, r12
-     smlal r2, r3, r10, lr
-     ldrd r12, lr, [r8, #8]
-     add.w r8, r8, r11
-     smlal r4, r5, r10, r12
-     smlal r6, r7, r10, lr",
+    "nested_kernels_walk_pixels_wide",
+    "84",
+    "strd r1, r2, [sp, #36]
+     strd r1, r2, [sp, #44]
+     strd r1, r2, [sp, #52]
+     strd r1, r2, [sp, #60]
+     strd r1, r2, [sp, #72]
+     mov r1, #8
+     str r1, [sp, #68]
+     ldm r0, {{r1-r9}}",
+    "",
+    pixels_body!(),
     32,
     "tst r8, #1
-     beq 3b",
-    "ldm sp, {{r9-r12, lr}}
+     bne 6f
+     ldr r10, [sp, #68]
+     subs r10, #1
+     str r10, [sp, #68]
+     bne 3b
+     6:
      eor r0, r0, #0x80000000
      eor r2, r2, #0x80000000
      eor r4, r4, #0x80000000
      eor r6, r6, #0x80000000
-     smmlar r0, r0, r10, r11
-     smmlar r2, r2, r10, r11
-     smmlar r4, r4, r10, r11
-     smmlar r6, r6, r10, r11
-     smmlar r1, r1, r9, r11
-     smmlar r3, r3, r9, r11
-     smmlar r5, r5, r9, r11
-     smmlar r7, r7, r9, r11
-     ssat r0, #8, r0
-     ssat r2, #8, r2
-     ssat r4, #8, r4
-     ssat r6, #8, r6
-     ssat r1, #8, r1
-     ssat r3, #8, r3
-     ssat r5, #8, r5
-     ssat r7, #8, r7
-     strb r2, [r12, #1]
-     strb r4, [r12, #2]
-     strb r6, [r12, #3]
-     strb r0, [r12], #4
-     strb r3, [lr, #1]
-     strb r5, [lr, #2]
-     strb r7, [lr, #3]
-     strb r1, [lr], #4
-     ldr r0, [sp, #20]
-     sub r8, r8, #1
-     strd r12, lr, [sp, #12]
-     cmp r12, r0
-     bne 4b"
-);
-
-walk!(
-    "nested_kernels_walk_channels",
-    "ldrd r10, r11, [r9], #8
-     add.w r8, r8, r11
-     ldm r8!, {{r11, r12, lr}}
-     smlad r0, r10, r11, r0
-     smlad r1, r10, r12, r1
-     smlad r2, r10, lr, r2
-     ldm r8!, {{r11, r12, lr}}
-     smlad r3, r10, r11, r3
-     smlad r4, r10, r12, r4
-     smlad r5, r10, lr, r5
-     ldrd r11, r12, [r8]
-     smlad r6, r10, r11, r6
-     smlad r7, r10, r12, r7",
-    52,
-    "ldr r11, [r9, #4]
-     tst r11, #1
-     beq 3b",
-    "ldr r9, [sp]
-     ldr r10, [sp, #8]
-     ldr r12, [sp, #12]
-     ldr r11, [sp, #20]
-     smmlar r0, r0, r9, r10
-     smmlar r1, r1, r9, r10
-     smmlar r2, r2, r9, r10
-     smmlar r3, r3, r9, r10
-     smmlar r4, r4, r9, r10
-     smmlar r5, r5, r9, r10
-     smmlar r6, r6, r9, r10
-     smmlar r7, r7, r9, r10
-     ssat r0, #8, r0
-     ssat r1, #8, r1
-     ssat r2, #8, r2
-     ssat r3, #8, r3
-     ssat r4, #8, r4
-     ssat r5, #8, r5
-     ssat r6, #8, r6
-     ssat r7, #8, r7
-     strb r1, [r12, #1]
-     strb r2, [r12, #2]
-     strb r3, [r12, #3]
-     strb r4, [r12, #4]
-     strb r5, [r12, #5]
-     strb r6, [r12, #6]
-     strb r7, [r12, #7]
-     strb r0, [r12], #8
-     str r12, [sp, #12]
-     cmp r12, r11
-     bne 4b"
+     ldrd r10, r11, [sp, #36]
+     add r0, r10, r0, asr #8
+     add r1, r11
+     ldrd r10, r11, [sp, #44]
+     add r2, r10, r2, asr #8
+     add r3, r11
+     ldrd r10, r11, [sp, #52]
+     add r4, r10, r4, asr #8
+     add r5, r11
+     ldrd r10, r11, [sp, #60]
+     add r6, r10, r6, asr #8
+     add r7, r11
+     mov r10, #8
+     str r10, [sp, #68]
+     tst r8, #1
+     bne 7f
+     strd r0, r1, [sp, #36]
+     strd r2, r3, [sp, #44]
+     strd r4, r5, [sp, #52]
+     strd r6, r7, [sp, #60]
+     ldr r10, [sp, #28]
+     ldm r10, {{r0-r7}}
+     b 3b
+     7:",
+    concat!(
+        "ldrd r10, r11, [sp, #72]
+         strd r10, r11, [sp, #36]
+         strd r10, r11, [sp, #44]
+         strd r10, r11, [sp, #52]
+         strd r10, r11, [sp, #60]
+         ldm sp, {{r9-r12, lr}}
+         smmlar r0, r0, r9, r11
+         smmlar r2, r2, r9, r11
+         smmlar r4, r4, r9, r11
+         smmlar r6, r6, r9, r11
+         smmlar r1, r1, r9, r11
+         smmlar r3, r3, r9, r11
+         smmlar r5, r5, r9, r11
+         smmlar r7, r7, r9, r11\n",
+        pixels_store!()
+    )
 );

@@ -1,0 +1,104 @@
+//! Single layers as models of one node: shapes that the reference layers leave out, and the layers of trained models.
+use super::{Firmware, M7Error, networks};
+use nested_csr::{
+    Block, ConvolutionWeights, FormatError, MatrixView, Model, ModelBuilder, NodeLevel, Operation, Profile,
+    Quantization, TensorShape, Weights, Window,
+};
+use nested_kernels::Network;
+
+/// A run of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Count {
+    pub(super) level: usize,
+    pub(super) instructions: u32,
+    pub(super) scratch_bytes: usize,
+    /// Whether that was the least that the kernel runs with, not what it prefers.
+    pub(super) least_scratch: bool,
+}
+
+/// Runs a model of one node at each level with the preferred scratch and the least; its output is checked against the
+/// host's.
+pub(super) fn measure(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Count>, M7Error> {
+    let images = networks::random_images(model.input_shape().len(), 1);
+    let Some((records, _)) = networks::run(firmware, None, &Network::new(model)?, &images)? else {
+        return Ok(Vec::new());
+    };
+    let mut before = 0;
+    let count = |record: networks::Record| Count {
+        level: record.level,
+        instructions: record.instructions,
+        // What the arena is longer than whole words is for its alignment.
+        scratch_bytes: record.sram_bytes / 4 * 4,
+        least_scratch: std::mem::replace(&mut before, record.level) == record.level,
+    };
+    Ok(records.into_iter().map(count).collect())
+}
+
+/// A sparse layer of a model, as a model of its own.
+pub(super) struct Sparse<'m> {
+    pub(super) node: usize,
+    pub(super) name: &'m str,
+    pub(super) input: TensorShape,
+    pub(super) window: Window,
+    pub(super) matrix: MatrixView<'m>,
+}
+
+/// The sparse layers of a model.
+pub(super) fn sparse_layers(model: &Model<Vec<u8>>) -> Vec<Sparse<'_>> {
+    let of_node = |index: usize| match model.node(index)?.operation {
+        Operation::Convolution { input, window, weights: Weights::Sparse(matrix) } => Some(Sparse {
+            node: index,
+            name: model.name(index)?,
+            input: match usize::from(input.0).checked_sub(1) {
+                None => model.input_shape(),
+                Some(maker) => model.node(maker)?.output,
+            },
+            window,
+            matrix,
+        }),
+        _ => None,
+    };
+    (0..model.node_count()).filter_map(of_node).collect()
+}
+
+/// The layer alone, with its own weights, rings and requantisation, on a map of any size.
+pub(super) fn alone(
+    model: &Model<Vec<u8>>,
+    layer: &Sparse<'_>,
+    input: TensorShape,
+) -> Result<Model<Vec<u8>>, FormatError> {
+    let shape = layer.matrix.shape();
+    let (mut weights, mut rings) = (vec![0; shape.len()], vec![0; shape.len()]);
+    for level in model.levels().up_to() {
+        let mut rows = layer.matrix.rows(level)?;
+        for row in 0..shape.rows {
+            rows.next_row(|column, weight| {
+                let place = row * shape.columns + column;
+                if rings[place] == 0 {
+                    (weights[place], rings[place]) = (weight, level.number() as u8);
+                }
+            });
+        }
+    }
+    let levels =
+        model.levels().up_to().filter_map(|level| model.parameters(level, layer.node)).map(|parameters| NodeLevel {
+            output: parameters.output,
+            low: parameters.low,
+            high: parameters.high,
+            input_weights: parameters.input_weights,
+            rows: (0..shape.rows).map(|row| parameters.rows.get(row)).collect(),
+        });
+    let levels: Vec<NodeLevel> = levels.collect();
+    let mut builder = ModelBuilder::new(model.levels(), input, Quantization { scale: 1.0, zero_point: i8::MIN })?;
+    let weights = ConvolutionWeights::Sparse { block: layer.matrix.block(), weights: &weights, rings: &rings };
+    builder.convolution(layer.name, builder.input(), layer.window, shape.rows, weights, &levels)?;
+    builder.finish(Profile::Speed)
+}
+
+/// As tables call it.
+pub fn block_name(block: Block) -> &'static str {
+    match block {
+        Block::OneByOne => "1x1",
+        Block::OneByTwo => "1x2",
+    }
+}
