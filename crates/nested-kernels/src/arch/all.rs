@@ -9,7 +9,7 @@ use crate::{
 use band::Band;
 use cut::{Cut, Work};
 use lanes::Lanes;
-use nested_csr::{Level, NodeParameters, Padding, Weights};
+use nested_csr::{Level, NodeParameters, Padding, Sink, Weights};
 use sweep::Sweep;
 use table::{Method, Places};
 use work::{Decode, Groups, Kept, Pack, Streamed};
@@ -260,20 +260,43 @@ fn fully_connected(
     input: &[i8],
     output: &mut [i8],
 ) {
-    let (pixels, channels) = (geometry.taps(), geometry.input.channels);
     for (row, output) in output.iter_mut().enumerate() {
         let finish = finish(row);
-        let mut accumulator = finish.bias;
-        let mut taps = Taps::new(channels);
-        let decoded = rows.next_row_into(&mut |column: usize, weight: i8| {
-            let (tap, channel) = taps.split(column);
-            if let Some(value) = input.get(channel * pixels + tap) {
-                accumulator = accumulator.wrapping_add(i32::from(weight) * i32::from(*value));
-            }
-        });
-        if decoded.is_some() {
-            *output = finish.apply(accumulator);
+        let taps = Taps::new(geometry.input.channels);
+        let mut dot = Dot { input, pixels: geometry.taps(), taps, sum: finish.bias };
+        if rows.next_row_into(&mut dot).is_some() {
+            *output = finish.apply(dot.sum);
         }
+    }
+}
+
+/// A row's product with the only window that there is.
+struct Dot<'a> {
+    input: &'a [i8],
+    /// Of the map.
+    pixels: usize,
+    taps: Taps,
+    sum: i32,
+}
+
+impl Sink for Dot<'_> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        let (tap, channel) = self.taps.split(column);
+        if let Some(value) = self.input.get(channel * self.pixels + tap) {
+            self.sum = self.sum.wrapping_add(i32::from(weight) * i32::from(*value));
+        }
+    }
+
+    #[inline(always)]
+    fn all(&mut self, weights: &[i8]) {
+        if self.pixels != 1 {
+            return weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
+        }
+        // One pixel: the columns are the channels.
+        let product = |(weight, value): (&i8, &i8)| i32::from(i16::from(*weight) * i16::from(*value));
+        let products = weights.iter().zip(self.input).map(product);
+        self.sum = products.fold(self.sum, i32::wrapping_add);
     }
 }
 

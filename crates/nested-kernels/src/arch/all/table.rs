@@ -120,13 +120,9 @@ impl<'a, L: Lanes> Places<'a, L> {
         let (sums, words) = words.split_first_chunk_mut::<TOGETHER>()?;
         let (quads, _) = words.as_chunks_mut::<SHARED>();
         for (row, sum) in sums.iter_mut().enumerate() {
-            let mut total = 0i32;
-            let decoded = rows.next_row_into(&mut |column: usize, weight: i8| {
-                total = total.wrapping_add(weight.into());
-                if let Some(word) = quads.get_mut(column / 4).and_then(|quad| quad.get_mut(2 * row)) {
-                    *word |= u32::from(weight as u8) << (8 * (column % 4));
-                }
-            });
+            let mut shared = Shared { quads: &mut *quads, row, sum: 0 };
+            let decoded = rows.next_row_into(&mut shared);
+            let total = shared.sum;
             if decoded.is_none() && row == 0 {
                 return None;
             }
@@ -136,6 +132,37 @@ impl<'a, L: Lanes> Places<'a, L> {
             *pair = L::encode(pair[0].to_le_bytes().map(|byte| byte as i8));
         }
         Some(used)
+    }
+}
+
+/// The weights of one of several rows together, not yet encoded: four bytes a word.
+struct Shared<'a> {
+    quads: &'a mut [[u32; SHARED]],
+    row: usize,
+    sum: i32,
+}
+
+impl Sink for Shared<'_> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        self.sum = self.sum.wrapping_add(weight.into());
+        if let Some(word) = self.quads.get_mut(column / 4).and_then(|quad| quad.get_mut(2 * self.row)) {
+            *word |= u32::from(weight as u8) << (8 * (column % 4));
+        }
+    }
+
+    #[inline(always)]
+    fn all(&mut self, weights: &[i8]) {
+        let (fours, rest) = weights.as_chunks::<4>();
+        for (quad, four) in self.quads.iter_mut().zip(fours) {
+            if let Some(word) = quad.get_mut(2 * self.row) {
+                *word = u32::from_le_bytes(four.map(|weight| weight as u8));
+            }
+        }
+        self.sum = fours.iter().flatten().fold(self.sum, |sum, weight| sum.wrapping_add((*weight).into()));
+        for (column, weight) in (4 * fours.len()..).zip(rest) {
+            self.weight(column, *weight);
+        }
     }
 }
 
