@@ -93,6 +93,7 @@ struct Target {
     plane: usize,
 }
 
+#[cfg(nested_kernels_backend = "dsp")]
 impl Target {
     /// Copies the outputs of a map smaller than a tile, a lane in each half of the strip.
     fn copy(&self, strip: &[i8; 8], tiles: &Tiles, plane: &mut [i8]) {
