@@ -24,6 +24,14 @@ impl Deployed {
     pub fn read(path: &Path) -> Result<Deployed, Error> {
         let model =
             Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })?;
+        Deployed::new(model, path)
+    }
+
+    /// A model in memory; errors call it `path`.
+    ///
+    /// # Errors
+    /// A model that this build cannot run.
+    pub fn new(model: Model<Vec<u8>>, path: &Path) -> Result<Deployed, Error> {
         let network = Network::new(model).map_err(|source| Error::Kernel { path: path.to_owned(), source })?;
         Ok(Deployed { path: path.to_owned(), network })
     }
@@ -87,6 +95,11 @@ impl Deployed {
     /// Bytes of the shortest prefix that serves a level.
     pub fn file_bytes(&self, level: Level) -> Result<usize, Error> {
         self.network.model().prefix(level).map(<[u8]>::len).map_err(|source| self.format_error(source))
+    }
+
+    /// Bytes of the requantisation of all levels.
+    pub fn requantisation_bytes(&self) -> usize {
+        self.network.model().stats().requantisation
     }
 
     /// Sums over the nodes, given each one's operation and the pixels of its output.

@@ -33,6 +33,10 @@ pub enum Error {
     Quantization(#[from] nested_mask::quant::QuantError),
     #[error(transparent)]
     M7(#[from] crate::m7::M7Error),
+    #[error(transparent)]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Kernels(#[from] nested_kernels::KernelError),
     #[error("Ctrl-C cannot be handled: {0}")]
     Interrupt(#[from] ctrlc::Error),
     #[error("{}: {problem}", path.display())]

@@ -4,7 +4,9 @@ mod commands;
 mod data;
 mod deployed;
 mod error;
+mod experiment;
 mod files;
+mod host;
 mod interrupt;
 mod m7;
 mod options;
@@ -12,7 +14,9 @@ mod plot;
 mod progress;
 mod random;
 mod report;
+mod results;
 mod storage;
+mod subject;
 mod table;
 mod training;
 
@@ -34,6 +38,11 @@ enum Command {
     CheckReport(commands::check_report::Options),
     Storage(commands::storage::Options),
     M7(commands::m7::Options),
+    Compare(commands::compare::Options),
+    Ablate(commands::ablate::Options),
+    Host(commands::host::Options),
+    TrainSpeed(commands::train_speed::Options),
+    Performance(commands::performance::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +56,11 @@ fn main() -> ExitCode {
         Command::CheckReport(options) => commands::check_report::run(options),
         Command::Storage(options) => commands::storage::run(options),
         Command::M7(options) => commands::m7::run(options),
+        Command::Compare(options) => commands::compare::run(options),
+        Command::Ablate(options) => commands::ablate::run(options),
+        Command::Host(options) => commands::host::run(options),
+        Command::TrainSpeed(options) => commands::train_speed::run(options),
+        Command::Performance(options) => commands::performance::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

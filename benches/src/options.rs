@@ -3,6 +3,7 @@ use crate::data::Source;
 use clap::{Args, ValueEnum};
 use nested_csr::MAX_LEVELS;
 use nested_mask::{Block, Ladder};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Which images.
@@ -28,10 +29,12 @@ impl DataOptions {
 }
 
 /// The positions that share one index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 pub enum BlockOption {
+    #[serde(rename = "1x1")]
     #[value(name = "1x1")]
     OneByOne,
+    #[serde(rename = "1x2")]
     #[value(name = "1x2")]
     OneByTwo,
 }

@@ -5,7 +5,7 @@ use crate::{
     report::{Entry, Report},
 };
 use plotters::{
-    coord::Shift,
+    coord::{Shift, types::RangedCoordf64},
     prelude::*,
     style::{
         FontStyle, register_font,
@@ -14,29 +14,79 @@ use plotters::{
 };
 use std::{ops::Range, path::Path, sync::Once};
 
-const FONT: &str = "sans-serif";
-const SIZE: (u32, u32) = (1280, 800);
+pub const FONT: &str = "sans-serif";
+pub const SIZE: (u32, u32) = (1280, 800);
 /// Colours that people who cannot tell red from green tell apart (Okabe and Ito), and greys for what is not data.
 const NESTED: RGBColor = RGBColor(0, 114, 178);
 const DENSE: RGBColor = RGBColor(213, 94, 0);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
+pub const INK: RGBColor = RGBColor(40, 40, 40);
+pub const GRID: RGBColor = RGBColor(225, 225, 225);
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-type DrawingResult = Result<(), DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>>;
+/// What all pictures have around their points.
+pub struct Frame<'a> {
+    pub title: &'a str,
+    pub subtitle: &'a str,
+    pub x_desc: &'a str,
+    /// Pixels left free to the right.
+    pub margin: u32,
+}
+
+/// A chart of accuracy against a cost.
+type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+impl Frame<'_> {
+    /// Titles, grid and axes; the cost's labels have this many decimals.
+    pub fn draw<'a, B: DrawingBackend>(
+        &self,
+        area: &'a DrawingArea<B, Shift>,
+        cost: Range<f64>,
+        accuracy: Range<f64>,
+        decimals: usize,
+    ) -> Result<Chart<'a, B>, String> {
+        let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
+        let text = |size: i32| (FONT, size).into_font().color(&INK);
+        area.fill(&WHITE).map_err(wrong)?;
+        area.draw(&Text::new(self.title, (40, 22), text(32))).map_err(wrong)?;
+        area.draw(&Text::new(self.subtitle, (40, 64), text(23))).map_err(wrong)?;
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(110)
+            .margin_right(self.margin)
+            .margin_left(20)
+            .margin_bottom(15)
+            .x_label_area_size(70)
+            .y_label_area_size(90)
+            .build_cartesian_2d(cost, accuracy)
+            .map_err(wrong)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(INK)
+            .label_style(text(22))
+            .axis_desc_style(text(24))
+            .x_desc(self.x_desc)
+            .y_desc("top-1 accuracy, per cent")
+            .x_labels(8)
+            .y_labels(8)
+            .x_label_formatter(&|cost| format!("{cost:.decimals$}"))
+            .y_label_formatter(&|top1| format!("{top1:.1}"))
+            .draw()
+            .map_err(wrong)?;
+        Ok(chart)
+    }
+}
 
 /// Accuracy against time an image: the levels of the nested network as a line, the dense network as a point.
 pub fn accuracy_latency(path: &Path, report: &Report) -> Result<(), Error> {
     register_fonts();
     files::replace(path, |temporary| {
         let area = BitMapBackend::new(temporary, SIZE).into_drawing_area();
-        draw(&area, report)
-            .and_then(|()| area.present())
-            .map_err(|error| Error::Picture { path: path.to_owned(), problem: error.to_string() })
+        draw(&area, report).map_err(|problem| Error::Picture { path: path.to_owned(), problem })
     })
 }
 
-fn register_fonts() {
+/// Makes the font known that all pictures use.
+pub fn register_fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let registered = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
@@ -44,37 +94,21 @@ fn register_fonts() {
     });
 }
 
-fn draw(area: &Area<'_>, report: &Report) -> DrawingResult {
-    area.fill(&WHITE)?;
-    let text = |size: i32| (FONT, size).into_font().color(&INK);
-    area.draw(&Text::new("Accuracy against time, one network at each of its levels", (40, 22), text(32)))?;
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> Result<(), String> {
     let subtitle = format!("{}, {} blocks; {}; int8, one host thread", report.network, report.block, report.dataset);
-    area.draw(&Text::new(subtitle, (40, 64), text(23)))?;
-
+    let title = "Accuracy against time, one network at each of its levels";
+    let frame = Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image", margin: 40 };
     let (time, accuracy) = ranges(report);
-    let mut chart = ChartBuilder::on(area)
-        .margin_top(110)
-        .margin_right(40)
-        .margin_left(20)
-        .margin_bottom(15)
-        .x_label_area_size(70)
-        .y_label_area_size(90)
-        .build_cartesian_2d(time, accuracy)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(text(22))
-        .axis_desc_style(text(24))
-        .x_desc("milliseconds an image")
-        .y_desc("top-1 accuracy, per cent")
-        .x_labels(8)
-        .y_labels(8)
-        .x_label_formatter(&|ms| format!("{ms:.2}"))
-        .y_label_formatter(&|top1| format!("{top1:.1}"))
-        .draw()?;
+    let mut chart = frame.draw(area, time, accuracy, 2)?;
+    points(&mut chart, report).map_err(|error| error.to_string())?;
+    area.present().map_err(|error| error.to_string())
+}
 
+fn points<B: DrawingBackend>(
+    chart: &mut Chart<'_, B>,
+    report: &Report,
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let text = |size: i32| (FONT, size).into_font().color(&INK);
     let points = || report.levels.iter().map(|entry| (entry.host_ms, entry.top1_int8));
     chart.draw_series(LineSeries::new(points(), NESTED.stroke_width(3)))?;
     chart.draw_series(points().map(|point| Circle::new(point, 9, NESTED.filled())))?;

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, time::Duration};
 /// The progress of one training.
 pub struct Progress {
     bar: ProgressBar,
-    name: &'static str,
+    name: String,
     epochs: usize,
     images: usize,
     watched: bool,
@@ -13,7 +13,7 @@ pub struct Progress {
 
 impl Progress {
     /// Of a training of `epochs` epochs with `images` images each, of which `done` epochs are behind.
-    pub fn new(name: &'static str, epochs: usize, images: usize, done: usize) -> Progress {
+    pub fn new(name: &str, epochs: usize, images: usize, done: usize) -> Progress {
         let bar = ProgressBar::new((epochs * images) as u64);
         let style = ProgressStyle::with_template("{prefix:7} [{bar:32}] {msg} · {per_sec} · {eta} left")
             .expect("a template that does not depend on input")
@@ -23,10 +23,10 @@ impl Progress {
             })
             .progress_chars("=> ");
         bar.set_style(style);
-        bar.set_prefix(name);
+        bar.set_prefix(name.to_owned());
         bar.set_position((done * images) as u64);
         bar.reset_eta();
-        Progress { bar, name, epochs, images, watched: std::io::stderr().is_terminal() }
+        Progress { bar, name: name.to_owned(), epochs, images, watched: std::io::stderr().is_terminal() }
     }
 
     /// During the epoch after `done` whole ones.

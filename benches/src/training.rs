@@ -12,7 +12,7 @@ use std::{
 /// One training run.
 pub struct Run {
     /// What the progress calls it.
-    pub name: &'static str,
+    pub name: String,
     pub network: Network,
     pub config: Config,
     /// Written after each epoch.
@@ -20,8 +20,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Trains from the start, or on from the checkpoint, until all epochs are done; then measures each level's
-    /// batch-norm statistics anew. Says how long the epochs of this call took.
+    /// Trains from the start, or on from the checkpoint, until all epochs are done. Says how long the epochs of this call
+    /// took.
     pub fn train(self, resume: bool, images: &Dataset) -> Result<(Trainer, Duration), Error> {
         let epochs = self.config.epochs;
         let mut trainer = if resume {
@@ -29,7 +29,7 @@ impl Run {
         } else {
             Trainer::new(self.network, self.config)?
         };
-        let progress = Progress::new(self.name, epochs, images.len(), trainer.epoch());
+        let progress = Progress::new(&self.name, epochs, images.len(), trainer.epoch());
         let mut total = Duration::ZERO;
         while trainer.epoch() < epochs {
             let done = trainer.epoch();
@@ -43,7 +43,6 @@ impl Run {
             trainer.save(&self.checkpoint)?;
         }
         progress.finish();
-        trainer.recalibrate(images)?;
         Ok((trainer, total))
     }
 }

@@ -1,11 +1,13 @@
-//! Chooses the backend, once: `nested_kernels_backend` is "portable", "dsp" or "x86_64".
+//! Chooses the backend, once: `nested_kernels_backend` is "portable", "dsp", "x86_64" or "aarch64".
 //!
 //! It is done here because `cfg(target_feature = "dsp")` is invisible on stable Rust.
 use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(nested_kernels_backend, values(\"portable\", \"dsp\", \"x86_64\"))");
+    println!(
+        "cargo::rustc-check-cfg=cfg(nested_kernels_backend, values(\"portable\", \"dsp\", \"x86_64\", \"aarch64\"))"
+    );
     // What a user may say with `--cfg`.
     println!("cargo::rustc-check-cfg=cfg(nested_kernels_dsp)");
     println!("cargo::rustc-check-cfg=cfg(nested_kernels_force_portable)");
@@ -28,6 +30,8 @@ fn backend() -> &'static str {
         "dsp"
     } else if is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_FEATURE", "sse2") {
         "x86_64"
+    } else if is("CARGO_CFG_TARGET_ARCH", "aarch64") && is("CARGO_CFG_TARGET_FEATURE", "neon") {
+        "aarch64"
     } else {
         "portable"
     }

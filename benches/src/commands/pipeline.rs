@@ -1,17 +1,18 @@
 //! `pipeline`: images in, a compressed nested network and its figures out.
 use crate::{
-    deployed::{self, Deployed},
+    deployed,
     error::Error,
     files, interrupt,
     options::{self, BlockOption, DataOptions, LadderOption},
     plot,
     report::{Entry, Report},
+    subject::Subject,
     training::Run,
 };
 use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
-    Ladder, nn, quant,
+    Ladder, nn,
     train::{Config, Dataset, Trainer},
 };
 use std::{
@@ -90,8 +91,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
 
     let (nested, train_seconds) = options.train("nested", options.ladder.0.clone(), CHECKPOINT, &images.train)?;
     let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
-    let mut nested = Subject::deploy(nested, &images.train, &options.out.join(MODEL))?;
-    let mut dense = Subject::deploy(dense, &images.train, &options.out.join(DENSE_MODEL))?;
+    let nested = Subject::deploy(nested.trained().clone(), &images.train, &options.out.join(MODEL))?;
+    let dense = Subject::deploy(dense.trained().clone(), &images.train, &options.out.join(DENSE_MODEL))?;
 
     let levels = nested.file.levels();
     let candidates: Vec<_> =
@@ -172,45 +173,15 @@ impl Options {
     ) -> Result<(Trainer, Duration), Error> {
         let checkpoint = self.out.join(checkpoint);
         let run = Run {
-            name,
+            name: name.to_owned(),
             network: nn::resnet8(images.shape, self.width, images.classes)?,
             config: self.config(ladder),
             checkpoint,
         };
         // The second of the two trainings may not have begun when the first was interrupted.
         let resume = self.resume && (name == "nested" || run.checkpoint.exists());
-        run.train(resume, images)
-    }
-}
-
-/// A trained network, and the file made of it as it was read back.
-struct Subject {
-    trainer: Trainer,
-    file: Deployed,
-}
-
-impl Subject {
-    /// Quantises, writes the file and reads it back.
-    fn deploy(trainer: Trainer, images: &Dataset, path: &Path) -> Result<Subject, Error> {
-        /// Training images from which the ranges of the activations are taken.
-        const CALIBRATION: usize = 1_024;
-        let calibration = images.subset(&(0..CALIBRATION).collect::<Vec<_>>());
-        let model = quant::quantize(trainer.trained(), &calibration)?;
-        files::write(path, model.as_bytes())?;
-        Ok(Subject { trainer, file: Deployed::read(path)? })
-    }
-
-    /// What a level is worth.
-    fn entry(&mut self, level: Level, test: &Dataset, host_ms: f64) -> Result<Entry, Error> {
-        Ok(Entry {
-            level: Some(level.number()),
-            sparsity: 100.0 * self.trainer.sparsity(level),
-            stored: self.file.stored(level)?,
-            top1_float: 100.0 * self.trainer.evaluate(level, test)?,
-            top1_int8: self.file.top1(level, test)?,
-            nonzero_macs: self.file.nonzero_macs(level)?,
-            file_bytes: self.file.file_bytes(level)?,
-            host_ms,
-        })
+        let (mut trainer, took) = run.train(resume, images)?;
+        trainer.recalibrate(images)?;
+        Ok((trainer, took))
     }
 }

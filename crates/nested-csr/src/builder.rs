@@ -6,7 +6,8 @@ use crate::{Block, FormatError, Level, NestedCsr, Shape};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// What the encoder prefers when it chooses an index code.
+/// What the encoder prefers when it chooses an index code. A model may ask for another one layer by layer
+/// ([`crate::ModelBuilder::prefer`]): the fewer pixels share a row's decoding, the more its speed counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// The fewest bytes.
@@ -21,10 +22,22 @@ pub enum Profile {
 impl NestedCsr<Vec<u8>> {
     /// Compresses a row-major matrix. `rings[i]` is the ring of weight `i`: 1..=levels, or 0 when it is pruned.
     ///
-    /// A 1×1 weight of value 0 is not stored; a 1×2 block is stored when either weight is not 0, at the ring of those of its weights that are in one; if both are, it must be the same.
+    /// A 1×1 weight of value 0 is not stored; a 1×2 block is stored when either weight is not 0, at the ring of those of its
+    /// weights that are in one; if both are, it must be the same.
+    ///
+    /// ```
+    /// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+    ///
+    /// let shape = Shape { rows: 1, columns: 4 };
+    /// let file = NestedCsr::compress(shape, Block::OneByTwo, Level::new(2)?, &[7, 0, -3, 5], &[2, 2, 1, 1], Profile::Size)?;
+    /// assert_eq!(file.to_dense(Level::FIRST)?, [0, 0, -3, 5]);
+    /// assert_eq!(file.to_dense(Level::new(2)?)?, [7, 0, -3, 5]);
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     ///
     /// # Errors
-    /// Lengths that differ from the shape, a ring above `levels`, a non-zero weight outside every level, 1×2 blocks whose two weights are in different rings.
+    /// Lengths that differ from the shape, a ring above `levels`, a non-zero weight outside every level, 1×2 blocks whose two
+    /// weights are in different rings.
     pub fn compress(
         shape: Shape,
         block: Block,
@@ -38,6 +51,16 @@ impl NestedCsr<Vec<u8>> {
 
     /// As [`NestedCsr::compress`], with the index code of each ring as asked for: as many levels as codes. The width of
     /// [`IndexCode::Bytes`] counts is worked out, whatever is given.
+    ///
+    /// ```
+    /// use nested_csr::{Block, IndexCode, Level, NestedCsr, Shape};
+    ///
+    /// let codes = [IndexCode::Bytes { count_width: 1 }, IndexCode::FreeGaps { modulus: 3 }];
+    /// let shape = Shape { rows: 1, columns: 4 };
+    /// let file = NestedCsr::compress_as(shape, Block::OneByOne, &codes, &[7, 0, -3, 5], &[2, 0, 1, 1])?;
+    /// assert_eq!(file.view().ring_stats(Level::new(2)?)?.code, codes[1]);
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`NestedCsr::compress`]; no code or more than [`crate::MAX_LEVELS`]; a modulus of 0;

@@ -33,6 +33,13 @@ pub enum Kind {
 impl Kind {
     /// The kind of a file, from its first bytes, nothing else checked.
     ///
+    /// ```
+    /// use nested_csr::{FormatError, Kind};
+    ///
+    /// assert_eq!(Kind::of(b"NCSR\x01\x00\x02\x03\x00\x00\x00\x00\x00\x00\x00\x00"), Ok(Kind::Model));
+    /// assert_eq!(Kind::of(b"PK\x03\x04 and other bytes"), Err(FormatError::NotNestedCsr { found: *b"PK\x03\x04" }));
+    /// ```
+    ///
     /// # Errors
     /// Not this format, another version, an undefined kind, or fewer than 16 bytes.
     pub fn of(bytes: &[u8]) -> Result<Kind, FormatError> {

@@ -5,6 +5,16 @@ use crate::FormatError;
 pub const MAX_LEVELS: usize = 8;
 
 /// A level `1..=MAX_LEVELS`: 1 is the sparsest (innermost) sub-network.
+///
+/// ```
+/// use nested_csr::Level;
+///
+/// let densest = Level::new(3)?;
+/// assert_eq!(densest.up_to().map(Level::number).collect::<Vec<_>>(), [1, 2, 3]);
+/// assert!(Level::FIRST < densest);
+/// assert!(Level::new(0).is_err());
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(u8);
 

@@ -12,7 +12,7 @@ use crate::{
 /// Bytes of a section before the ring records: the level's cost.
 pub(crate) const COST_LEN: usize = 4;
 
-/// A checked model over any bytes.
+/// A checked model over any bytes: a `Vec`, a memory map or a `static`. [`crate::ModelBuilder`] makes one and has the example.
 #[derive(Clone, Debug)]
 pub struct Model<B> {
     bytes: B,

@@ -44,6 +44,30 @@ pub struct NodeLevel {
 }
 
 /// Puts a model together, node by node, then writes it as bytes.
+///
+/// ```
+/// use nested_csr::{
+///     Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization,
+///     TensorShape, Window,
+/// };
+///
+/// let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// let image = TensorShape { channels: 2, height: 8, width: 8 };
+/// let mut builder = ModelBuilder::new(Level::new(2)?, image, quantization)?;
+///
+/// // One 1×1 convolution with one output channel; its second weight joins at level 2.
+/// let row = Requantization { multiplier: Multiplier::from_code(0xa000), bias: 0 };
+/// let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows: vec![row] };
+/// let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[5, -7], rings: &[1, 2] };
+/// let input = builder.input();
+/// builder.convolution("only", input, Window::square(1, 1, 0), 1, weights, &[level.clone(), level])?;
+///
+/// let bytes = builder.finish(Profile::Size)?.into_bytes();
+/// let model = Model::parse(bytes)?; // as a reader does it
+/// assert_eq!(model.output_shape(), TensorShape { channels: 1, height: 8, width: 8 });
+/// assert_eq!(model.sparse_layers().count(), 1);
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ModelBuilder {
     levels: Level,

@@ -65,6 +65,12 @@ impl Multiplier {
     }
 
     /// `(acc · m + 2³¹) >> 32`: round half up. One SMMLAR on Arm.
+    ///
+    /// ```
+    /// # use nested_csr::Multiplier;
+    /// let quarter = Multiplier::nearest(0.25).unwrap_or(Multiplier::from_code(0));
+    /// assert_eq!([6, 5, -6].map(|acc| quarter.apply(acc)), [2, 1, -1]); // 1.5, 1.25, −1.5
+    /// ```
     #[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)] // 2³¹ · 2³¹ + 2³¹ fits, and its upper half
     pub const fn apply(self, acc: i32) -> i32 {
         ((acc as i64 * self.m() as i64 + (1 << 31)) >> 32) as i32

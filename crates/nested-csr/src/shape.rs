@@ -11,6 +11,12 @@ pub(crate) const LAYER_LEN: usize = 12;
 /// Rows (output channels) × columns (taps) of a weight matrix.
 ///
 /// The column of a convolution's tap is `(kh · KW + kw) · Cin + cin`.
+///
+/// ```
+/// // A 3×3 convolution from 16 to 32 channels.
+/// let shape = nested_csr::Shape { rows: 32, columns: 3 * 3 * 16 };
+/// assert_eq!(shape.len(), 4608);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Output channels.

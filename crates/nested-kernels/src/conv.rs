@@ -27,14 +27,47 @@ pub fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
+    check_convolution(weights, parameters, geometry, input, output, scratch)?;
+    backend::convolution(weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// As [`convolution`], with the output channels shared among the threads of the rayon pool that the call is made in.
+///
+/// The result is [`convolution`]'s, whatever the number of threads. They share the work when `scratch` is as long as
+/// preferred; small layers are faster on one thread.
+///
+/// # Errors
+/// [`convolution`]'s.
+#[cfg(feature = "rayon")]
+pub fn convolution_parallel(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    check_convolution(weights, parameters, geometry, input, output, scratch)?;
+    crate::arch::convolution_parallel(weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// Checks all that a convolution was given.
+fn check_convolution(
+    weights: &Weights<'_>,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &[i8],
+    scratch: &[u32],
+) -> Result<(), KernelError> {
     geometry.check_lengths(input.len(), output.len())?;
     check_weights(weights, geometry)?;
     check_length(geometry.output.channels, parameters.rows.len(), |needed, given| KernelError::Requantizations {
         needed,
         given,
     })?;
-    check_scratch(convolution_scratch(weights, geometry)?, scratch)?;
-    backend::convolution(weights, level, parameters, geometry, input, output, scratch)
+    check_scratch(convolution_scratch(weights, geometry)?, scratch)
 }
 
 /// The words of scratch that [`convolution`] needs for these weights and this geometry, at any level.

@@ -7,6 +7,8 @@ extern crate std;
 
 mod add;
 mod arch;
+#[cfg(feature = "rayon")]
+mod batch;
 mod conv;
 mod depthwise;
 mod error;
@@ -22,12 +24,21 @@ mod softmax;
 mod tests;
 
 pub use add::{add, add_in_place};
+#[cfg(feature = "rayon")]
+pub use conv::convolution_parallel;
 pub use conv::{Scratch, convolution, convolution_scratch};
 pub use depthwise::{depthwise, depthwise_scratch};
 pub use error::{KernelError, NodeFault};
 pub use geometry::Geometry;
 pub use governor::Governor;
+/// The format crate of the models that this crate runs: one dependency serves both.
+pub use nested_csr;
 pub use network::Network;
 pub use plan::MAX_NODES;
 pub use pool::{average_pool, max_pool};
 pub use softmax::Softmax;
+
+/// What the kernels run on: the instructions that were chosen, for people to read.
+pub fn backend() -> &'static str {
+    arch::name()
+}

@@ -6,10 +6,10 @@ use nested_csr::{NodeParameters, Requantization};
 pub(crate) struct Finish {
     /// Added to the dot product.
     pub(crate) bias: i32,
-    multiplier: u32,
-    zero_point: i32,
-    low: i32,
-    high: i32,
+    pub(crate) multiplier: u32,
+    pub(crate) zero_point: i32,
+    pub(crate) low: i32,
+    pub(crate) high: i32,
 }
 
 impl Finish {

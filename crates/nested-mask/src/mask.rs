@@ -111,6 +111,32 @@ impl<D: Dimension> NestedMask<D> {
         Self::by_score_at(scores, ladder.sparsities(), ladder.levels(), block)
     }
 
+    /// Ranks the blocks of all layers together, by the score of a weight of them on average, and cuts that ranking at the
+    /// ladder's sparsities, which then hold for all layers together; each layer keeps at least one block at each level.
+    ///
+    /// # Errors
+    /// [`MaskError::NotANumber`], [`MaskError::Empty`], of the first layer that has one.
+    ///
+    /// ```
+    /// use nested_mask::{Block, Ladder, NestedMask};
+    /// use ndarray::array;
+    /// let (small, great) = (array![[0.1_f32, 0.2, 0.3]], array![[3.0, 2.0, 1.0]]);
+    /// let layers = [small.view(), great.view()];
+    /// let masks = NestedMask::by_score_across(&layers, &Ladder::new([0.5])?, Block::OneByOne)?;
+    /// assert_eq!(masks[1].rings(), &array![[1, 1, 1]]);
+    /// assert_eq!(masks[0].rings(), &array![[0, 0, 1]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn by_score_across<T: Float>(
+        scores: &[ArrayView<T, D>],
+        ladder: &Ladder,
+        block: Block,
+    ) -> Result<Vec<Self>, MaskError> {
+        let of_layers = sparsities_across(scores, ladder.sparsities(), block)?;
+        let layers = scores.iter().zip(of_layers);
+        layers.map(|(scores, at)| Self::by_score_at(scores.view(), &at, ladder.levels(), block)).collect()
+    }
+
     /// [`Self::by_score`] for sparsities that may be equal, as they are at the start of a ramp; then outer rings are empty.
     pub(crate) fn by_score_at<T: Float>(
         scores: ArrayView<T, D>,
@@ -119,23 +145,13 @@ impl<D: Dimension> NestedMask<D> {
         block: Block,
     ) -> Result<Self, MaskError> {
         let columns = columns(scores.shape())?;
-        let flat: Vec<T> = scores.iter().copied().collect();
-        if let Some(index) = flat.iter().position(|score| score.is_nan()) {
-            return Err(MaskError::NotANumber { index });
-        }
-        let mut ranking: Vec<(T, usize)> = block_starts(flat.len(), columns, block)
-            .map(|start| {
-                let scores = &flat[start..block_end(start, columns, block)];
-                (scores.iter().fold(T::zero(), |sum, &score| sum + score), start)
-            })
-            .collect();
-        ranking.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).expect("no score is NaN").then(a.1.cmp(&b.1)));
-
-        let mut rings = vec![0; flat.len()];
+        let mut ranking = blocks(scores.view(), columns, block)?;
+        sort(&mut ranking);
+        let mut rings = vec![0; scores.len()];
         let mut blocks = ranking.iter().map(|&(_, start)| start..block_end(start, columns, block)).peekable();
         let mut kept = 0usize;
         for (index, sparsity) in sparsities.iter().enumerate() {
-            let goal = (1.0 - sparsity) * flat.len() as f64;
+            let goal = (1.0 - sparsity) * scores.len() as f64;
             while let Some(next) = blocks.next_if(|next| kept == 0 || kept as f64 + 0.5 * next.len() as f64 <= goal) {
                 kept += next.len();
                 rings[next].fill(index as u8 + 1);
@@ -186,12 +202,80 @@ impl<D: Dimension> NestedMask<D> {
         }))
     }
 
+    /// Sum of squares and place of each block.
+    pub(crate) fn blocks_of<T: Float>(&self, values: ArrayView<T, D>) -> Result<Vec<(T, usize)>, MaskError> {
+        blocks(values.mapv(|value| value * value).view(), columns(values.shape())?, self.block)
+    }
+
+    /// The weights of the block that begins here, flattened.
+    pub(crate) fn block_at(&self, start: usize) -> std::ops::Range<usize> {
+        let columns = self.rings.len() / self.rings.shape().first().copied().unwrap_or(1).max(1);
+        start..block_end(start, columns, self.block)
+    }
+
     pub(crate) fn same_shape(&self, other: &[usize]) -> Result<(), MaskError> {
         if self.rings.shape() == other {
             return Ok(());
         }
         Err(MaskError::Shape { mask: self.rings.shape().to_vec(), other: other.to_vec() })
     }
+}
+
+/// Score and place of each block.
+fn blocks<T: Float, D: Dimension>(
+    scores: ArrayView<T, D>,
+    columns: usize,
+    block: Block,
+) -> Result<Vec<(T, usize)>, MaskError> {
+    let flat: Vec<T> = scores.iter().copied().collect();
+    if let Some(index) = flat.iter().position(|score| score.is_nan()) {
+        return Err(MaskError::NotANumber { index });
+    }
+    let score = |start| {
+        let scores = &flat[start..block_end(start, columns, block)];
+        (scores.iter().fold(T::zero(), |sum, &score| sum + score), start)
+    };
+    Ok(block_starts(flat.len(), columns, block).map(score).collect())
+}
+
+/// Greatest score first, ties by position.
+pub(crate) fn sort<T: Float, P: Ord>(ranking: &mut [(T, P)]) {
+    ranking.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).expect("no score is NaN").then_with(|| a.1.cmp(&b.1)));
+}
+
+/// The sparsities of each layer, `[layer][level]`, when the blocks of all layers are ranked together.
+pub(crate) fn sparsities_across<T: Float, D: Dimension>(
+    scores: &[ArrayView<T, D>],
+    sparsities: &[f64],
+    block: Block,
+) -> Result<Vec<Vec<f64>>, MaskError> {
+    let mut ranking: Vec<(T, (usize, usize))> = Vec::new();
+    for (layer, scores) in scores.iter().enumerate() {
+        let columns = columns(scores.shape())?;
+        let mean = |(sum, start): (T, usize)| {
+            let length = block_end(start, columns, block) - start;
+            (sum / T::from(length).unwrap_or_else(T::one), (layer, length))
+        };
+        ranking.extend(blocks(scores.view(), columns, block)?.into_iter().map(mean));
+    }
+    // Blocks of one score and layer are alike here: only how many are kept counts.
+    sort(&mut ranking);
+    let all: usize = scores.iter().map(|scores| scores.len()).sum();
+    let mut kept = vec![0usize; scores.len()];
+    let mut of_layers = vec![Vec::with_capacity(sparsities.len()); scores.len()];
+    let mut next = ranking.into_iter().map(|(_, place)| place).peekable();
+    let mut total = 0usize;
+    for sparsity in sparsities {
+        let goal = (1.0 - sparsity) * all as f64;
+        while let Some((layer, length)) = next.next_if(|next| total as f64 + 0.5 * next.1 as f64 <= goal) {
+            total += length;
+            kept[layer] += length;
+        }
+        for ((of_layer, &kept), scores) in of_layers.iter_mut().zip(&kept).zip(scores) {
+            of_layer.push(1.0 - kept as f64 / scores.len() as f64);
+        }
+    }
+    Ok(of_layers)
 }
 
 /// Columns of a row: all axes but the first.
@@ -261,6 +345,32 @@ mod tests {
                 let of = |kept: bool| weights.iter().zip(&support).filter(move |&(_, &s)| s == kept).map(|(w, _)| w.abs());
                 let least_kept = of(true).fold(f32::INFINITY, f32::min);
                 prop_assert!(of(false).all(|w| w <= least_kept));
+            }
+        }
+
+        #[test]
+        fn ranked_together_layers_share_the_sparsity_and_the_least_score((weights, ladder, block) in cases()) {
+            // A second layer of other magnitudes.
+            let scores = weights.mapv(|w| w * w);
+            let other = scores.mapv(|score| 3.0 * score + 1.0);
+            let layers = [scores.view(), other.view()];
+            let masks = NestedMask::by_score_across(&layers, &ladder, block).unwrap();
+            for level in ladder.levels().up_to() {
+                let kept: usize = masks.iter().map(|mask| mask.count(level)).sum();
+                let goal = (1.0 - ladder.sparsity(level).unwrap()) * 2.0 * scores.len() as f64;
+                // Rounding, and one block that each layer keeps whatever its scores.
+                prop_assert!((kept as f64 - goal).abs() <= 2.0 * block.width() as f64 + 1e-6);
+                prop_assert!(masks.iter().all(|mask| mask.count(level) > 0));
+            }
+            if block == Block::OneByOne {
+                let all = |kept: bool| masks.iter().zip(&layers).flat_map(move |(mask, scores)| {
+                    let support = mask.support(mask.levels());
+                    let floor = support.iter().filter(|&&s| s).count() == 1;
+                    let scores = scores.to_owned();
+                    support.into_iter().zip(scores).filter(move |&(s, _)| s == kept && !(kept && floor)).map(|(_, s)| s)
+                });
+                let least = all(true).fold(f32::INFINITY, f32::min);
+                prop_assert!(all(false).all(|score| score <= least));
             }
         }
 

@@ -24,6 +24,12 @@ pub enum Routing {
         /// Relative frequency of each level.
         weights: Vec<f64>,
     },
+    /// The mean of the densest level and of one random level, drawn like [`Routing::Sampled`]'s. Source: Peste et al., CrAM
+    /// (2022), the variant that adds the dense gradient.
+    Anchored {
+        /// Relative frequency of each level.
+        weights: Vec<f64>,
+    },
     /// Any matrix: the coefficient of level k's gradient in ring r's.
     Weighted(RoutingMatrix),
 }
@@ -153,7 +159,7 @@ impl Routing {
     /// [`RoutingError::Count`], [`RoutingError::Value`].
     pub fn check(&self, levels: usize) -> Result<(), RoutingError> {
         match self {
-            Routing::Sampled { weights } if !weights.is_empty() => {
+            Routing::Sampled { weights } | Routing::Anchored { weights } if !weights.is_empty() => {
                 if weights.len() != levels {
                     return Err(RoutingError::Count { what: "sampling weights", given: weights.len(), levels });
                 }
@@ -171,7 +177,7 @@ impl Routing {
         }
     }
 
-    /// The matrix of the whole training: what a step does on average (Sampled), or does in each ring's turn (Frozen), and
+    /// The matrix of the whole training: what a step does on average (Sampled, Anchored), or does in each ring's turn (Frozen), and
     /// exactly what each step does for all others.
     ///
     /// # Errors
@@ -182,18 +188,16 @@ impl Routing {
             Routing::Joint => RoutingMatrix::from_fn(levels, |_, _| 1.0),
             Routing::Normalised => RoutingMatrix::from_fn(levels, |ring, _| 1.0 / (levels - ring + 1) as f64),
             Routing::Ring | Routing::Frozen => RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == level)),
-            Routing::Sampled { weights } => {
-                let sum: f64 = weights.iter().sum();
-                RoutingMatrix::from_fn(levels, |_, level| {
-                    weights.get(level - 1).map_or(1.0 / levels as f64, |weight| weight / sum)
-                })
+            Routing::Sampled { weights } => RoutingMatrix::from_fn(levels, |_, k| probability(weights, levels, k)),
+            Routing::Anchored { weights } => {
+                RoutingMatrix::from_fn(levels, |_, k| anchored(levels, k, probability(weights, levels, k)))
             }
             Routing::Weighted(matrix) => matrix.clone(),
         })
     }
 
     /// What one step does: `progress` is the share of the training that is done, in `[0, 1)` (for Frozen), `random` draws
-    /// the level (for Sampled; no other variant draws).
+    /// the level (for Sampled and Anchored; no other variant draws).
     ///
     /// # Errors
     /// Those of [`Self::check`].
@@ -204,16 +208,13 @@ impl Routing {
                 let turn = ((progress * levels as f64) as usize + 1).min(levels);
                 RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == turn && level == turn))
             }
-            Routing::Sampled { .. } => {
-                let mut left: f64 = random.random();
-                let probability = |level: &usize| average.coefficient(1, *level);
-                let chosen = (1..=levels).find(|level| {
-                    left -= probability(level);
-                    left < 0.0
-                });
-                // Rounding may leave a crumb after the last level.
-                let chosen = chosen.or((1..=levels).rev().find(|level| probability(level) > 0.0));
-                RoutingMatrix::from_fn(levels, |_, level| f64::from(Some(level) == chosen))
+            Routing::Sampled { weights } => {
+                let drawn = draw_level(weights, levels, random);
+                RoutingMatrix::from_fn(levels, |_, level| f64::from(level == drawn))
+            }
+            Routing::Anchored { weights } => {
+                let drawn = draw_level(weights, levels, random);
+                RoutingMatrix::from_fn(levels, |_, level| anchored(levels, level, f64::from(level == drawn)))
             }
             _ => average,
         })
@@ -240,6 +241,27 @@ impl Routing {
     ) -> Result<Array<T, D>, RoutingError> {
         self.matrix(mask.levels().number())?.route(gradients, mask)
     }
+}
+
+/// Probability that a level is drawn.
+fn probability(weights: &[f64], levels: usize, level: usize) -> f64 {
+    let sum: f64 = weights.iter().sum();
+    weights.get(level - 1).map_or(1.0 / levels as f64, |weight| weight / sum)
+}
+
+fn draw_level(weights: &[f64], levels: usize, random: &mut impl Rng) -> usize {
+    let mut left: f64 = random.random();
+    let drawn = (1..=levels).find(|&level| {
+        left -= probability(weights, levels, level);
+        left < 0.0
+    });
+    // Rounding may leave a crumb after the last level.
+    drawn.or((1..=levels).rev().find(|&level| probability(weights, levels, level) > 0.0)).unwrap_or(levels)
+}
+
+/// Half of a level's share, and half for the densest.
+fn anchored(levels: usize, level: usize, share: f64) -> f64 {
+    0.5 * share + 0.5 * f64::from(level == levels)
 }
 
 #[cfg(test)]
@@ -274,6 +296,8 @@ mod tests {
         assert_eq!(routed(&Routing::Ring), by_definition(|ring, k| f64::from(ring == k)));
         let weights = vec![1.0, 1.0, 2.0];
         assert_eq!(routed(&Routing::Sampled { weights: weights.clone() }), by_definition(|_, k| weights[k - 1] / 4.0));
+        let anchored = Routing::Anchored { weights };
+        assert_eq!(routed(&anchored), by_definition(|_, k| [0.125, 0.125, 0.75][k - 1]));
         let matrix = RoutingMatrix::new(3, (0..9).map(f64::from).collect()).unwrap();
         assert_eq!(routed(&Routing::Weighted(matrix)), by_definition(|ring, k| ((ring - 1) * 3 + k - 1) as f64));
     }
@@ -292,6 +316,19 @@ mod tests {
         }
         assert_eq!(drawn[1], 0);
         assert!((900..1100).contains(&drawn[0]), "{drawn:?}");
+    }
+
+    #[test]
+    fn an_anchored_step_is_the_densest_level_and_one_more() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        let routing = Routing::Anchored { weights: vec![1.0, 1.0, 0.0] };
+        for _ in 0..50 {
+            let matrix = routing.draw(3, 0.0, &mut random).unwrap();
+            assert!(matrix.uses(3) && matrix.uses(1) != matrix.uses(2));
+            assert_eq!((1..=3).map(|level| matrix.coefficient(1, level)).sum::<f64>(), 1.0);
+        }
+        let same = Routing::Anchored { weights: vec![0.0, 0.0, 1.0] }.draw(3, 0.0, &mut random).unwrap();
+        assert_eq!(same.coefficient(1, 3), 1.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The int8 model of a trained network against the float network, through a naive reference of the integer arithmetic.
 use nested_csr::{Level, Model, Operation, Quantization, TensorId, TensorShape, Weights, Window};
 use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, resnet8};
-use nested_mask::quant::{QuantError, quantize};
+use nested_mask::quant::{QuantError, quantize, quantize_row};
 use nested_mask::train::{Augmentation, Config, Dataset, Trainer};
 use nested_mask::{Block, Ladder};
 use rand::{RngExt, SeedableRng};
@@ -28,7 +28,7 @@ fn images(count: usize, shape: TensorShape, seed: u64) -> Dataset {
 }
 
 fn trained(network: Network, dataset: &Dataset, block: Block) -> Trainer {
-    let augmentation = Augmentation { shift: 0, flip: false };
+    let augmentation = Augmentation::default();
     let ladder = Ladder::new([0.8, 0.5]).unwrap();
     let config = Config { ladder, block, epochs: 6, batch: 32, learning_rate: 0.1, augmentation, ..Config::default() };
     let mut trainer = Trainer::new(network, config).unwrap();
@@ -215,4 +215,38 @@ fn calibration_needs_fitting_images() {
     assert_eq!(quantize(trainer.trained(), &none).unwrap_err(), QuantError::NoImages);
     let other = images(3, TensorShape { channels: 1, height: 9, width: 8 }, 1);
     assert!(matches!(quantize(trainer.trained(), &other), Err(QuantError::OtherData { .. })));
+}
+
+#[test]
+fn weights_trained_on_the_int8_grid_are_those_that_are_exported() {
+    let shape = TensorShape { channels: 1, height: 12, width: 12 };
+    let dataset = images(96, shape, 1);
+    let ladder = Ladder::new([0.8, 0.5]).unwrap();
+    let config = Config { ladder, epochs: 2, batch: 32, learning_rate: 0.1, int8_from: 0.5, ..Config::default() };
+    let mut trainer = Trainer::new(resnet8(shape, 0.5, 3).unwrap(), config).unwrap();
+    let off_grid = |trainer: &Trainer| {
+        let rows = trainer.trained().parameters.layers.iter().flatten().flat_map(|layer| {
+            let levels = layer.mask.as_ref().map(|mask| mask.levels());
+            let kept = levels.map(|levels| layer.mask.as_ref().unwrap().apply(levels, layer.weights.view()).unwrap());
+            kept.unwrap_or(layer.weights.clone()).outer_iter().map(|row| row.to_vec()).collect::<Vec<_>>()
+        });
+        let far = |row: &Vec<f32>| {
+            let (integers, step) = quantize_row(row);
+            row.iter().zip(integers).any(|(w, i)| (w - f32::from(i) * step).abs() > 1e-6 * w.abs())
+        };
+        rows.filter(far).count()
+    };
+    trainer.train_epoch(&dataset, &mut |_| {}).unwrap();
+    assert!(off_grid(&trainer) > 0);
+    trainer.train_epoch(&dataset, &mut |_| {}).unwrap();
+    assert_eq!(off_grid(&trainer), 0);
+    trainer.recalibrate(&dataset).unwrap();
+    // The file holds the integers that the last passes computed with.
+    let model = quantize(trainer.trained(), &dataset).unwrap();
+    let first = trainer.trained().parameters.layers[0].as_ref().unwrap();
+    let Operation::Convolution { weights: Weights::Dense(stored), .. } = model.node(0).unwrap().operation else {
+        panic!("a dense convolution")
+    };
+    let expected: Vec<i8> = first.weights.outer_iter().flat_map(|row| quantize_row(&row.to_vec()).0).collect();
+    assert_eq!(stored.to_vec(), expected);
 }

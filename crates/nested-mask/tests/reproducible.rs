@@ -1,8 +1,11 @@
 //! Training gives the same result to the bit, whatever the number of threads and whether it is interrupted.
-use nested_csr::TensorShape;
+use nested_csr::{Level, TensorShape};
 use nested_mask::nn::{Network, resnet8};
-use nested_mask::train::{Config, Dataset, TrainError, Trained, Trainer};
-use nested_mask::{Ladder, Routing};
+use nested_mask::schedule::Ramp;
+use nested_mask::train::{
+    Augmentation, Config, Dataset, Distillation, Masking, Regrowth, TrainError, Trained, Trainer,
+};
+use nested_mask::{Allocation, Block, Ladder, Routing, Saliency};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -42,10 +45,26 @@ fn with_threads(threads: usize, config: Config) -> Trained {
     })
 }
 
+/// Configurations that draw, remember and compute in different ways.
+fn variants() -> Vec<Config> {
+    let distillation = Some(Distillation { start: 0.4, mix: 0.5, temperature: 2.0 });
+    let augmentation = Augmentation { shift: 1, flip: true, erase: 3 };
+    vec![
+        config(),
+        Config { routing: Routing::Joint, ..config() },
+        Config { routing: Routing::Frozen, ..config() },
+        Config { distillation, augmentation, ..config() },
+        Config { distillation, routing: Routing::Joint, int8_from: 0.5, ..config() },
+        Config { saliency: Saliency::FirstOrder, allocation: Allocation::Global, ..config() },
+        Config { regrowth: Some(Regrowth { until: 0.9, share: 0.3 }), block: Block::OneByTwo, ..config() },
+        Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
+        Config { masking: Masking::Slimmable, distillation, ..config() },
+    ]
+}
+
 #[test]
 fn one_two_and_three_threads_agree_to_the_bit() {
-    for routing in [Routing::default(), Routing::Joint] {
-        let config = Config { routing, ..config() };
+    for config in variants() {
         let one = with_threads(1, config.clone());
         assert_eq!(one, with_threads(2, config.clone()));
         assert_eq!(one, with_threads(3, config));
@@ -55,8 +74,7 @@ fn one_two_and_three_threads_agree_to_the_bit() {
 #[test]
 fn a_resumed_run_ends_like_an_uninterrupted_one_to_the_bit() {
     let directory = tempfile::tempdir().unwrap();
-    for routing in [Routing::default(), Routing::Joint, Routing::Frozen] {
-        let config = Config { routing, ..config() };
+    for config in variants() {
         let whole = run(Trainer::new(network(), config.clone()).unwrap(), 3);
         for interrupted_after in [0, 1, 2] {
             let path = directory.path().join("checkpoint.safetensors");
@@ -106,6 +124,46 @@ fn a_loss_that_is_not_finite_names_layer_and_step() {
 }
 
 #[test]
+fn a_run_that_broke_keeps_its_last_good_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    let config =
+        Config { learning_rate: 1e30, warm_up: 1.0, momentum: 0.0, ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+    trainer.save(&path).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    assert!(matches!(trainer.train_epoch(&dataset(), &mut |_| {}), Err(TrainError::NotFinite { .. })));
+    assert_eq!(trainer.save(&path), Err(TrainError::Broken { epoch: 1 }));
+    assert_eq!(trainer.train_epoch(&dataset(), &mut |_| {}), Err(TrainError::Broken { epoch: 1 }));
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+    assert_eq!(Trainer::resume(&path, network(), config).unwrap().epoch(), 0);
+}
+
+#[test]
+fn a_checkpoint_whose_arrays_have_another_shape_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    Trainer::new(network(), config()).unwrap().save(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (old, new) = (b"\"shape\":[8,72]", b"\"shape\":[72,8]");
+    let at = bytes.windows(old.len()).position(|window| window == old).unwrap();
+    bytes[at..at + new.len()].copy_from_slice(new);
+    std::fs::write(&path, bytes).unwrap();
+    match Trainer::resume(&path, network(), config()).unwrap_err() {
+        TrainError::Checkpoint { what, .. } => assert!(what.contains("[72, 8]") && what.contains("[8, 72]"), "{what}"),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn levels_that_come_out_the_same_are_refused() {
+    for masking in [Masking::Nested, Masking::Slimmable] {
+        let config = Config { masking, ladder: Ladder::new([0.9, 0.5, 0.49999]).unwrap(), ..config() };
+        assert_eq!(Trainer::new(network(), config).unwrap_err(), TrainError::EqualLevels { level: 3 });
+    }
+}
+
+#[test]
 fn once_the_ramp_ends_masks_are_frozen_at_the_ladder() {
     let levels = config().ladder.levels();
     let rings = |trainer: &Trainer| -> Vec<_> {
@@ -121,10 +179,74 @@ fn once_the_ramp_ends_masks_are_frozen_at_the_ladder() {
 }
 
 #[test]
+fn regrowth_changes_supports_until_it_ends_and_keeps_their_sizes() {
+    let supports = |trainer: &Trainer| -> Vec<_> {
+        trainer.trained().parameters.layers.iter().flatten().filter_map(|layer| layer.mask.clone()).collect()
+    };
+    let ramp = Ramp { start: 0.0, end: 0.0 };
+    for until in [0.0, 0.6] {
+        let regrowth = Some(Regrowth { until, share: 0.5 });
+        let trainer = Trainer::new(network(), Config { regrowth, ramp, ..config() }).unwrap();
+        let before = supports(&trainer);
+        let trainer = run(trainer, 2);
+        let after = supports(&trainer);
+        let levels = trainer.config().ladder.levels();
+        assert_eq!(before != after, until > 0.0);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(levels.up_to().all(|level| before.count(level) == after.count(level)));
+        }
+        assert_eq!(supports(&run(trainer, 3)), after);
+    }
+}
+
+#[test]
+fn every_allocation_reaches_the_ladder_over_all_layers() {
+    let allocations = [
+        Allocation::Uniform,
+        Allocation::ErdosRenyiKernel,
+        Allocation::Global,
+        Allocation::PerInstruction { exponent: 0.5 },
+    ];
+    for saliency in [Saliency::Magnitude, Saliency::FirstOrder] {
+        for allocation in allocations {
+            let config = Config { allocation, saliency, ..config() };
+            let trainer = run(Trainer::new(network(), config).unwrap(), 3);
+            for level in trainer.config().ladder.levels().up_to() {
+                let goal = trainer.config().ladder.sparsity(level).unwrap();
+                let reached = match allocation {
+                    Allocation::PerInstruction { .. } => {
+                        let full =
+                            Trainer::new(network(), Config { ladder: Ladder::dense(), ..trainer.config().clone() });
+                        let full = full.unwrap();
+                        let fixed = full.nonzero_macs(Level::FIRST) - sparse_macs(&full);
+                        1.0 - (trainer.nonzero_macs(level) - fixed) as f64 / sparse_macs(&full) as f64
+                    }
+                    _ => trainer.sparsity(level),
+                };
+                // Instructions are a little more than products: decoding.
+                assert!((reached - goal).abs() < 0.02, "{allocation:?} {saliency:?} {level:?}: {reached}");
+            }
+        }
+    }
+}
+
+/// Multiplications of the layers that are sparse, as if they were dense.
+fn sparse_macs(trainer: &Trainer) -> u64 {
+    let network = &trainer.trained().network;
+    let nodes = network.nodes().iter().enumerate().filter(|(node, _)| network.finish(*node).is_some_and(|f| f.sparse));
+    nodes
+        .map(|(node, of)| {
+            let weights = network.weights(node).unwrap();
+            (weights.rows * weights.columns * of.output.height * of.output.width) as u64
+        })
+        .sum()
+}
+
+#[test]
 fn what_a_level_does_not_use_stays_as_it_is() {
     // Only level 1 is ever drawn, so ring 2 and the other level's normalisations must not move once masks are frozen.
     let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
-    let config = Config { routing, ramp: nested_mask::schedule::Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let config = Config { routing, ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
     let before = Trainer::new(network(), config).unwrap();
     let weights = |trained: &Trained| trained.parameters.layers.clone();
     let old = weights(before.trained());
@@ -141,11 +263,18 @@ fn what_a_level_does_not_use_stays_as_it_is() {
 
 #[test]
 fn bad_configurations_are_named() {
+    let distillation = |start, mix, temperature| Some(Distillation { start, mix, temperature });
     let bad = [
         ("batch", Config { batch: 0, ..config() }),
         ("epochs", Config { epochs: 0, ..config() }),
         ("learning_rate", Config { learning_rate: f64::NAN, ..config() }),
         ("momentum", Config { momentum: 1.0, ..config() }),
+        ("int8_from", Config { int8_from: 1.5, ..config() }),
+        ("regrowth.share", Config { regrowth: Some(Regrowth { until: 0.5, share: 2.0 }), ..config() }),
+        ("allocation.exponent", Config { allocation: Allocation::PerInstruction { exponent: -1.0 }, ..config() }),
+        ("distillation.mix", Config { distillation: distillation(0.5, -0.1, 1.0), ..config() }),
+        ("distillation.start", Config { distillation: distillation(f64::NAN, 0.1, 1.0), ..config() }),
+        ("distillation.temperature", Config { distillation: distillation(0.5, 0.1, 0.0), ..config() }),
     ];
     for (field, config) in bad {
         match Trainer::new(network(), config).unwrap_err() {

@@ -1,9 +1,10 @@
 //! The backend for every target: the algorithm of [`all`] over plain Rust.
-use super::all::{self, lanes::Lanes};
-use crate::{Geometry, KernelError};
+use super::all::{
+    self, Threads,
+    lanes::{Lanes, Task},
+};
+use crate::{Geometry, KernelError, Scratch, requant::Finish};
 use nested_csr::{Level, NodeParameters, Weights};
-
-pub(crate) use all::{convolution_scratch, depthwise_scratch};
 
 /// See [`crate::convolution`], which has checked all lengths.
 pub(crate) fn convolution(
@@ -15,7 +16,26 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    all::convolution_with(Plain, weights, level, parameters, geometry, input, output, scratch)
+    all::convolution_with(Plain, Threads::One, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_parallel`], which has checked all lengths.
+#[cfg(feature = "rayon")]
+pub(crate) fn convolution_parallel(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    all::convolution_with(Plain, Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_scratch`].
+pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    all::convolution_scratch_with(Plain, weights, geometry)
 }
 
 /// See [`crate::depthwise`], which has checked all lengths.
@@ -30,17 +50,62 @@ pub(crate) fn depthwise(
     all::depthwise_with(Plain, weights, parameters, geometry, input, output, scratch)
 }
 
+/// See [`crate::depthwise_scratch`].
+pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    all::depthwise_scratch_with(Plain, geometry)
+}
+
 /// Plain Rust, which compilers turn into what vector instructions the target has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plain;
 
-/// Pixels of [`Plain`]'s register.
+/// Pixels of [`Plain`]'s block.
 const PLAIN: usize = 8;
 
 impl Lanes for Plain {
     const PIXELS: usize = PLAIN;
-    type Weights = [i32; 2];
+    // Never: compilers make a mess of it.
+    const TOGETHER: u64 = 101;
+    type Element = i16;
+    type Register = [i16; PLAIN];
+    type Group = [[i16; PLAIN]; 4];
+    type Weights = [i16; 4];
     type Sums = [i32; PLAIN];
+
+    #[inline(always)]
+    fn enter<T: Task>(self, task: T) -> T::Output {
+        task.run()
+    }
+
+    #[inline(always)]
+    fn element(activation: i8) -> i16 {
+        activation.into()
+    }
+
+    #[inline(always)]
+    fn origin(bias: i32, _: i32) -> i32 {
+        bias
+    }
+
+    #[inline(always)]
+    fn encode(weights: [i8; 4]) -> [u32; 2] {
+        bytemuck::cast(weights.map(i16::from))
+    }
+
+    #[inline(always)]
+    fn weights(self, encoded: [u32; 2]) -> Self::Weights {
+        bytemuck::cast(encoded)
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[i16]) -> Option<Self::Register> {
+        from.first_chunk().copied()
+    }
+
+    #[inline(always)]
+    fn group(self, taps: [Self::Register; 4]) -> Self::Group {
+        taps
+    }
 
     #[inline(always)]
     fn splat(self, sum: i32) -> Self::Sums {
@@ -48,22 +113,24 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn weights(self, one: i8, two: i8) -> Self::Weights {
-        [one.into(), two.into()]
-    }
-
-    #[inline(always)]
-    fn multiply_add(self, mut sums: Self::Sums, one: &[i16], two: &[i16], [w1, w2]: Self::Weights) -> Self::Sums {
-        if let (Some(one), Some(two)) = (one.first_chunk::<PLAIN>(), two.first_chunk::<PLAIN>()) {
-            for (sum, (one, two)) in sums.iter_mut().zip(one.iter().zip(two)) {
-                *sum = sum.wrapping_add(w1 * i32::from(*one)).wrapping_add(w2 * i32::from(*two));
-            }
-        }
+    fn multiply_add(self, mut sums: Self::Sums, [a, b, c, d]: Self::Group, weights: Self::Weights) -> Self::Sums {
+        let [first, second, third, fourth] = weights;
+        add_pair(&mut sums, &a, &b, [first, second]);
+        add_pair(&mut sums, &c, &d, [third, fourth]);
         sums
     }
 
     #[inline(always)]
-    fn store(self, sums: Self::Sums, to: &mut [i32]) {
-        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
+    fn finish(self, sums: Self::Sums, finish: &Finish, to: &mut [i8]) {
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(sum));
+    }
+}
+
+/// Adds the products of two taps: what compilers know as one instruction.
+#[inline(always)]
+fn add_pair(sums: &mut [i32; PLAIN], one: &[i16; PLAIN], two: &[i16; PLAIN], [first, second]: [i16; 2]) {
+    let (first, second) = (i32::from(first), i32::from(second));
+    for (sum, (one, two)) in sums.iter_mut().zip(one.iter().zip(two)) {
+        *sum = sum.wrapping_add(first * i32::from(*one)).wrapping_add(second * i32::from(*two));
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod naive;
 mod networks;
 mod random;
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+use crate::arch::aarch64;
 use crate::{
     Geometry, KernelError, Scratch,
     arch::{arm_dsp, portable},
@@ -45,6 +47,22 @@ pub(crate) fn backends() -> Vec<Backend> {
             depthwise_scratch: arm_dsp::depthwise_scratch,
         },
     ];
+    #[cfg(feature = "rayon")]
+    backends.push(Backend {
+        name: "portable, threads",
+        convolution: portable::convolution_parallel,
+        convolution_scratch: portable::convolution_scratch,
+        depthwise: portable::depthwise,
+        depthwise_scratch: portable::depthwise_scratch,
+    });
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    backends.push(Backend {
+        name: "Neon",
+        convolution: aarch64::convolution,
+        convolution_scratch: aarch64::convolution_scratch,
+        depthwise: aarch64::depthwise,
+        depthwise_scratch: aarch64::depthwise_scratch,
+    });
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     backends.extend(vectors::backends());
     backends
@@ -54,30 +72,41 @@ pub(crate) fn backends() -> Vec<Backend> {
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod vectors {
     use super::Backend;
-    use crate::arch::x86_64::{self, Avx2, Avx512, Instructions, Sse2};
+    use crate::arch::{
+        all::Threads,
+        x86_64::{Avx2, Avx512, Instructions, Sse2},
+    };
     use std::vec::Vec;
 
     /// The entry points of one instruction set, given as an expression that makes it.
     macro_rules! backend {
-        ($name:literal, $instructions:expr) => {
+        ($name:literal, $threads:expr, $instructions:expr) => {
             Backend {
                 name: $name,
                 convolution: |weights, level, parameters, geometry, input, output, scratch| {
-                    $instructions.convolution(weights, level, parameters, geometry, input, output, scratch)
+                    $instructions.convolution($threads, weights, level, parameters, geometry, input, output, scratch)
                 },
-                convolution_scratch: x86_64::convolution_scratch,
+                convolution_scratch: |weights, geometry| $instructions.convolution_scratch(weights, geometry),
                 depthwise: |weights, parameters, geometry, input, output, scratch| {
                     $instructions.depthwise(weights, parameters, geometry, input, output, scratch)
                 },
-                depthwise_scratch: x86_64::depthwise_scratch,
+                depthwise_scratch: |geometry| $instructions.depthwise_scratch(geometry),
             }
         };
     }
 
     pub(super) fn backends() -> Vec<Backend> {
-        let sse2 = Some(backend!("SSE2", Instructions::Sse2(Sse2)));
-        let avx2 = Avx2::detect().map(|_| backend!("AVX2", Instructions::Avx2(Avx2::detect().unwrap())));
-        let avx512 = Avx512::detect().map(|_| backend!("AVX-512", Instructions::Avx512(Avx512::detect().unwrap())));
-        [sse2, avx2, avx512].into_iter().flatten().collect()
+        let mut backends = std::vec![backend!("SSE2", Threads::One, Instructions::Sse2(Sse2))];
+        #[cfg(feature = "rayon")]
+        backends.push(backend!("SSE2, threads", Threads::Pool, Instructions::Sse2(Sse2)));
+        if Avx2::detect().is_some() {
+            backends.push(backend!("AVX2", Threads::One, Instructions::Avx2(Avx2::detect().unwrap())));
+        }
+        if Avx512::detect().is_some() {
+            backends.push(backend!("AVX-512", Threads::One, Instructions::Avx512(Avx512::detect().unwrap())));
+            #[cfg(feature = "rayon")]
+            backends.push(backend!("AVX-512, threads", Threads::Pool, Instructions::Avx512(Avx512::detect().unwrap())));
+        }
+        backends
     }
 }

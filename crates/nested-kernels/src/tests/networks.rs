@@ -211,3 +211,25 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "rayon")]
+proptest! {
+    #[test]
+    fn a_batch_gives_what_its_images_give_alone(count in 0..9usize, threads in 1..5usize, room in 1..6usize, seed: u64) {
+        let mut random = seeded(seed);
+        let graph = Graph::random(6, 2, &mut random);
+        let network = Network::new(graph.build()).unwrap();
+        let len = graph.shapes.last().unwrap().len();
+        let images = Values::Any.many(count * graph.shapes[0].len(), &mut random);
+        let mut outputs = vec![0; count * len];
+        let mut arena = vec![random.random::<u8>(); room * network.arena_len() + 1];
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| network.run_batch(level(2), &images, &mut arena, &mut outputs)).unwrap();
+        for (image, output) in images.chunks(graph.shapes[0].len()).zip(outputs.chunks(len)) {
+            prop_assert_eq!(output, graph.interpret(2, image));
+        }
+        arena.truncate(network.arena_len() - 1);
+        let short = crate::KernelError::ArenaTooShort { needed: network.arena_len(), given: arena.len() };
+        prop_assert_eq!(network.run_batch(level(2), &images, &mut arena, &mut outputs), Err(short));
+    }
+}

@@ -24,6 +24,15 @@ pub enum Statistics {
     Running,
 }
 
+/// Which weights a backward pass gives a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// Those that the level uses.
+    Support,
+    /// All: for a weight that the level does not use, what its gradient would be if it stood there with value 0.
+    All,
+}
+
 /// The most chunks of a batch, so the most threads that one pass uses.
 const CHUNKS: usize = 8;
 
@@ -96,7 +105,9 @@ struct Weighted<T> {
     phases: Vec<Phase>,
     table: Table<T>,
     phase_tables: Vec<Table<T>>,
-    /// A chunk each: one value a weight of the table.
+    /// All weights, when those that do not count are to have a gradient too.
+    all: Option<Table<T>>,
+    /// A chunk each: one value a weight that has a gradient.
     weight_sums: Vec<T>,
     /// A chunk each: two a row.
     row_sums: Vec<f64>,
@@ -123,6 +134,11 @@ impl<T: Scalar> Passes<T> {
         let weighted =
             (0..network.nodes().len()).map(|node| Weighted::new(network, node, &maps, &plan, later[node][0])).collect();
         Passes { network: network.clone(), plan, maps, tensors, gradients, weighted, lanes: zeros(1), images: 0 }
+    }
+
+    /// The most images of a batch.
+    pub fn batch(&self) -> usize {
+        self.plan.batch
     }
 
     /// Puts images into the input. `write(image, pixels)` fills the channel-major pixels of one image.
@@ -152,10 +168,15 @@ impl<T: Scalar> Passes<T> {
 
     /// Makes the tables of the weights that count at a level; needed after weights, masks or level changed.
     pub fn prepare(&mut self, parameters: &Parameters<T>, level: Level) {
+        self.prepare_for(parameters, level, Learning::Support);
+    }
+
+    /// [`Self::prepare`], for a backward pass that gives these weights a gradient.
+    pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
             if let (Some(node), Some(layer)) = (node, layer) {
-                node.prepare(layer, level);
+                node.prepare(layer, level, learning);
             }
         });
     }
@@ -243,6 +264,34 @@ impl<T: Scalar> Passes<T> {
         Loss { mean: sum / self.images.max(1) as f64, right }
     }
 
+    /// What the last node made for all images, image by image.
+    pub fn all_logits(&self) -> Vec<T> {
+        (0..self.images).flat_map(|image| self.logits(image)).collect()
+    }
+
+    /// After [`Self::cross_entropy`], blends a teacher into its loss and gradient: `(1 − mix) · loss + mix · T² · CE(softmax(
+    /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
+    /// blended mean loss.
+    pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
+        let classes = self.network.classes();
+        let last = self.maps.len() - 1;
+        let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
+        let each = part * heat / T::from_f64(self.images.max(1) as f64);
+        let mut sum = 0.0;
+        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
+            let first = self.logit(image, 0);
+            let student: Vec<T> = self.logits(image).collect();
+            let (wanted, found) = (log_softmax(teacher, heat), log_softmax(&student, heat));
+            let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
+            for ((into, wanted), found) in into.zip(wanted).zip(found) {
+                sum -= (wanted.exp() * found).to_f64();
+                *into = (T::one() - part) * *into + each * (found.exp() - wanted.exp());
+            }
+        }
+        let distilled = temperature * temperature * sum / self.images.max(1) as f64;
+        Loss { mean: (1.0 - mix) * loss.mean + mix * distilled, ..loss }
+    }
+
     /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
     /// logits to that of the parameters.
     pub fn backward(&mut self, parameters: &Parameters<T>, level: Level, gradient: &mut Gradient<T>) {
@@ -299,6 +348,14 @@ impl<T: Scalar> Passes<T> {
         let weighted = self.weighted.get(node)?.as_ref().filter(|weighted| weighted.affine == Affine::Norm)?;
         Some((&weighted.mean, &weighted.variance))
     }
+}
+
+/// Logarithms of the probabilities of these logits at a temperature.
+fn log_softmax<T: Scalar>(logits: &[T], temperature: T) -> Vec<T> {
+    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
+    let scaled = logits.iter().map(|&logit| (logit - greatest) / temperature);
+    let total = scaled.clone().fold(T::zero(), |sum, value| sum + value.exp()).ln();
+    scaled.map(|value| value - total).collect()
 }
 
 /// Maps of all tensors, with the margins that their readers need.
@@ -375,6 +432,7 @@ impl<T: Scalar> Weighted<T> {
             phase_tables: phases.iter().map(|_| Table::default()).collect(),
             phases,
             table: Table::default(),
+            all: None,
             weight_sums: vec![T::zero(); plan.chunks() * shape.rows * shape.columns],
             row_sums: vec![0.0; plan.chunks() * shape.rows * 2],
             mean: rows.clone(),
@@ -385,29 +443,24 @@ impl<T: Scalar> Weighted<T> {
         })
     }
 
-    fn prepare(&mut self, layer: &Layer<T>, level: Level) {
+    fn prepare(&mut self, layer: &Layer<T>, level: Level, learning: Learning) {
         let counts = layer.counts(level);
         let density = layer.mask.as_ref().map_or(1.0, |mask| 1.0 - mask.sparsity(level));
         let tall = !self.depthwise && density >= TALL_FROM;
         let (rows, columns) = layer.weights.dim();
         let weights = layer.weights.as_slice().unwrap_or(&[]);
         let at = |place: usize| (place, weights[place], counts(place));
-        let kernel_width = usize::from(self.window.kernel[1]);
 
-        self.table.clear();
+        let mut table = std::mem::take(&mut self.table);
+        self.fill_forward(&mut table, (rows, columns), tall, at);
+        self.table = table;
+        self.all = (learning == Learning::All && layer.mask.is_some()).then(|| {
+            let mut all = self.all.take().unwrap_or_default();
+            self.fill_forward(&mut all, (rows, columns), !self.depthwise, |place| (place, weights[place], true));
+            all
+        });
+
         let from = self.from;
-        if self.depthwise {
-            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
-            self.table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
-        } else {
-            let inputs = from.shape.channels;
-            let offset = |_, column: usize| {
-                let (tap, channel) = (column / inputs, column % inputs);
-                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
-            };
-            self.table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
-        }
-
         let plane = self.map.plane();
         for (phase, table) in self.phases.iter().zip(&mut self.phase_tables) {
             table.clear();
@@ -433,6 +486,29 @@ impl<T: Scalar> Weighted<T> {
                     },
                 );
             }
+        }
+    }
+
+    /// The table of the forward pass and of the weights' gradient: offsets are those of the input.
+    fn fill_forward(
+        &self,
+        table: &mut Table<T>,
+        (rows, columns): (usize, usize),
+        tall: bool,
+        at: impl Fn(usize) -> (usize, T, bool),
+    ) {
+        let (from, kernel_width) = (self.from, usize::from(self.window.kernel[1]));
+        table.clear();
+        if self.depthwise {
+            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
+            table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
+        } else {
+            let inputs = from.shape.channels;
+            let offset = |_, column: usize| {
+                let (tap, channel) = (column / inputs, column % inputs);
+                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
+            };
+            table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
         }
     }
 
@@ -540,7 +616,7 @@ impl<T: Scalar> Weighted<T> {
 
     /// The gradients of the sums (in place of them), of the weights (a chunk each) and of the input.
     fn back(&mut self, plan: &Plan, lanes: &[T], own: &[T], (from, source): (&Map, &[T]), input: &mut [T]) {
-        let (map, table, forward) = (self.map, &self.table, self.forward);
+        let (map, table, forward) = (self.map, self.all.as_ref().unwrap_or(&self.table), self.forward);
         let (dense, shape) = (map.shape.len(), from.shape.len());
         let (factors, phases, tables) = (&self.factors, &self.phases, &self.phase_tables);
         let one_chunk = |pre: &mut [T], own: &[T], source: &[T], lanes: &[T], sums: &mut [T], input: &mut [T]| {
@@ -575,9 +651,10 @@ impl<T: Scalar> Weighted<T> {
     /// Adds the chunks' sums, in their order, and puts each where its weight stands.
     fn collect(&mut self, chunks: usize, gradient: &mut [T]) {
         gradient.fill(T::zero());
-        let used = self.table.weights.len().max(1);
+        let table = self.all.as_ref().unwrap_or(&self.table);
+        let used = table.weights.len().max(1);
         for sums in self.weight_sums.chunks_exact(used).take(chunks) {
-            for (&place, &sum) in self.table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
+            for (&place, &sum) in table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
                 gradient[place as usize] += sum;
             }
         }
@@ -631,180 +708,4 @@ fn pool_gradient<T: Scalar>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::{Finish, NetworkBuilder};
-    use crate::{Block, Ladder, NestedMask};
-    use nested_csr::Padding;
-    use rand::{RngExt, SeedableRng};
-    use rand_xoshiro::Xoshiro256PlusPlus;
-
-    const IMAGES: usize = 5;
-    const CLASSES: usize = 3;
-
-    fn shape(channels: usize, height: usize, width: usize) -> TensorShape {
-        TensorShape { channels, height, width }
-    }
-
-    /// A network around one operation, closed by a pool and a fully connected layer.
-    fn network(input: TensorShape, build: impl Fn(&mut NetworkBuilder, TensorId) -> TensorId) -> Network {
-        let mut b = NetworkBuilder::new(input);
-        let x = b.input();
-        // A layer before, so that the operation has an input gradient.
-        let x = b.convolution("before", x, Window::square(3, 1, 1), 6, Finish::NORM).unwrap();
-        let x = build(&mut b, x);
-        let x = b.global_average_pool("pool", x).unwrap();
-        b.fully_connected("logits", x, CLASSES).unwrap();
-        b.finish().unwrap()
-    }
-
-    /// Random parameters with random γ and β, and nested masks of two levels on the sparse layers.
-    fn parameters(network: &Network, ladder: &Ladder, block: Block) -> Parameters<f64> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
-        let mut parameters = Parameters::random(network, ladder.levels(), 11);
-        for (node, layer) in parameters.layers.iter_mut().enumerate() {
-            let Some(layer) = layer else { continue };
-            if network.finish(node).unwrap().sparse {
-                layer.mask = Some(NestedMask::by_magnitude(layer.weights.view(), ladder, block).unwrap());
-            }
-            for value in layer.norms.iter_mut().flat_map(|n| n.scale.iter_mut().chain(&mut n.shift)) {
-                *value += random.random_range(-0.3..0.3);
-            }
-            layer.bias.iter_mut().for_each(|value| *value = random.random_range(-0.3..0.3));
-        }
-        parameters
-    }
-
-    struct Check {
-        passes: Passes<f64>,
-        labels: Vec<u8>,
-        level: Level,
-    }
-
-    impl Check {
-        fn new(network: &Network, level: Level) -> Check {
-            let mut passes = Passes::new(network, IMAGES);
-            passes.load(IMAGES, |image, pixels| {
-                let mut random = Xoshiro256PlusPlus::seed_from_u64(image as u64);
-                pixels.iter_mut().for_each(|pixel| *pixel = random.random_range(-1.0..1.0));
-            });
-            Check { passes, labels: (0..IMAGES as u8).map(|i| i % CLASSES as u8).collect(), level }
-        }
-
-        fn loss(&mut self, parameters: &Parameters<f64>) -> f64 {
-            self.passes.prepare(parameters, self.level);
-            self.passes.forward(parameters, self.level, Statistics::Batch);
-            let target = |image: usize, class| f64::from(usize::from(self.labels[image]) == class) * 0.9 + 0.1 / 3.0;
-            self.passes.cross_entropy(&self.labels, target).mean
-        }
-
-        /// The slope of the loss in one value of the parameters.
-        fn slope(&mut self, parameters: &mut Parameters<f64>, value: impl Fn(&mut Parameters<f64>) -> &mut f64) -> f64 {
-            const STEP: f64 = 1e-6;
-            let before = *value(parameters);
-            *value(parameters) = before + STEP;
-            let above = self.loss(parameters);
-            *value(parameters) = before - STEP;
-            let below = self.loss(parameters);
-            *value(parameters) = before;
-            (above - below) / (2.0 * STEP)
-        }
-    }
-
-    /// Every gradient of every layer against finite differences, at each of two levels.
-    fn check(network: &Network, block: Block) {
-        let ladder = Ladder::new([0.7, 0.3]).unwrap();
-        let mut p = parameters(network, &ladder, block);
-        for level in ladder.levels().up_to() {
-            let mut check = Check::new(network, level);
-            let mut gradient = Gradient::zeros(&p);
-            check.loss(&p);
-            check.passes.backward(&p, level, &mut gradient);
-            for node in 0..network.nodes().len() {
-                let Some(of_layer) = &gradient.layers[node] else { continue };
-                let name = &network.nodes()[node].name;
-                let close = |found: f64, slope: f64, what: &str, index: usize| {
-                    let error = (found - slope).abs();
-                    assert!(error < 1e-7 + 1e-5 * slope.abs(), "{name} {what}[{index}]: {found} against {slope}");
-                };
-                for index in 0..of_layer.weights.len() {
-                    let slope = check.slope(&mut p, |p| {
-                        &mut p.layers[node].as_mut().unwrap().weights.as_slice_mut().unwrap()[index]
-                    });
-                    close(of_layer.weights[index], slope, "weight", index);
-                }
-                for index in 0..of_layer.bias.len() {
-                    let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().bias[index]);
-                    close(of_layer.bias[index], slope, "bias", index);
-                }
-                for index in 0..of_layer.scale.len() {
-                    let norm = level.number() - 1;
-                    let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().norms[norm].scale[index]);
-                    close(of_layer.scale[index], slope, "scale", index);
-                    let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().norms[norm].shift[index]);
-                    close(of_layer.shift[index], slope, "shift", index);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_convolutions_gradients_are_the_losses_slopes() {
-        let uneven = Window { kernel: [3, 2], stride: 2, padding: Padding { top: 1, left: 0, bottom: 2, right: 1 } };
-        let cases = [
-            (Window::square(3, 1, 1), shape(1, 5, 9)),
-            (Window::square(3, 2, 1), shape(2, 6, 7)),
-            (Window::square(1, 2, 0), shape(1, 5, 5)),
-            (Window::square(1, 1, 0), shape(1, 4, 3)),
-            (Window::square(4, 3, 2), shape(1, 8, 7)),
-            (uneven, shape(1, 5, 6)),
-        ];
-        for (window, input) in cases {
-            for finish in
-                [Finish::NORM.then(Activation::Relu), Finish::BIAS.then(Activation::Relu6), Finish::NORM.sparse()]
-            {
-                let network = network(input, |b, x| b.convolution("it", x, window, 5, finish).unwrap());
-                check(&network, Block::OneByOne);
-            }
-        }
-    }
-
-    #[test]
-    fn a_sparse_1x2_convolutions_gradients_are_the_losses_slopes() {
-        let finish = Finish::NORM.then(Activation::Relu).sparse();
-        let network =
-            network(shape(1, 6, 5), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 9, finish).unwrap());
-        check(&network, Block::OneByTwo);
-    }
-
-    #[test]
-    fn a_depthwise_convolutions_gradients_are_the_losses_slopes() {
-        for window in [Window::square(3, 1, 1), Window::square(3, 2, 1)] {
-            for finish in [Finish::NORM.then(Activation::Relu6), Finish::BIAS] {
-                let network = network(shape(2, 5, 6), |b, x| b.depthwise("it", x, window, finish).unwrap());
-                check(&network, Block::OneByOne);
-            }
-        }
-    }
-
-    #[test]
-    fn a_sums_gradients_are_the_losses_slopes() {
-        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
-            let network = network(shape(1, 5, 4), |b, x| {
-                let y = b.convolution("it", x, Window::square(3, 1, 1), 6, Finish::NORM.sparse()).unwrap();
-                let z = b.add("add", y, x, activation).unwrap();
-                b.add("twice", z, z, Activation::Identity).unwrap()
-            });
-            check(&network, Block::OneByOne);
-        }
-    }
-
-    #[test]
-    fn a_pools_gradients_are_the_losses_slopes() {
-        let windows = [Window::square(2, 2, 0), Window::square(3, 2, 0), Window::square(3, 1, 0)];
-        for window in windows {
-            check(&network(shape(1, 7, 6), |b, x| b.max_pool("it", x, window).unwrap()), Block::OneByOne);
-            check(&network(shape(1, 7, 6), |b, x| b.average_pool("it", x, window).unwrap()), Block::OneByOne);
-        }
-    }
-}
+mod tests;

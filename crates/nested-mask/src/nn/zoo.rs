@@ -3,7 +3,7 @@ use super::{Activation, Activation::Relu, Activation::Relu6, Finish, Network, Ne
 use nested_csr::{Padding, TensorId, TensorShape, Window};
 
 /// Channels of a layer in a network scaled by `width`: at least 1.
-fn scaled(channels: usize, width: f64) -> usize {
+pub(super) fn scaled(channels: usize, width: f64) -> usize {
     ((channels as f64 * width).round() as usize).max(1)
 }
 

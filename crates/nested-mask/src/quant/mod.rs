@@ -7,7 +7,7 @@ mod rows;
 
 use crate::{
     nn::{Activation, Network, Operation, Parameters, Passes, Statistics},
-    train::{Dataset, Trained},
+    train::{Dataset, Trained, on_a_worker},
 };
 use nested_csr::{
     ConvolutionWeights, FormatError, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization,
@@ -16,6 +16,7 @@ use nested_csr::{
 use rows::QuantizedLayer;
 
 pub use rows::quantize_row;
+pub(crate) use rows::round_weights;
 
 /// What can go wrong in quantisation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -138,7 +139,9 @@ fn calibrate(
         }
     }
     let mut passes = Passes::new(&trained.network, BATCH);
-    trained.levels().up_to().map(|level| measure(trained, &parameters, &mut passes, level, images)).collect()
+    on_a_worker(|| {
+        trained.levels().up_to().map(|level| measure(trained, &parameters, &mut passes, level, images)).collect()
+    })
 }
 
 fn measure(

@@ -1,6 +1,6 @@
 //! One layer's int8 weights, and the requantisation of its rows at each level.
 use super::{QuantError, fraction, multiplier};
-use crate::nn::Layer;
+use crate::nn::{Layer, Parameters};
 use nested_csr::{Level, Quantization, Requantization};
 
 /// Symmetric int8 weights of one row, in −127..=127, and the real step of one count: `max |w| / 127`, or 1 for a row of
@@ -15,6 +15,26 @@ pub fn quantize_row(values: &[f32]) -> (Vec<i8>, f32) {
     let greatest = values.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
     let step = if greatest > 0.0 { greatest / 127.0 } else { 1.0 };
     (values.iter().map(|value| (value / step).round().clamp(-127.0, 127.0) as i8).collect(), step)
+}
+
+/// Rounds the weights of every layer to what their int8 weights stand for, those outside the densest level left as they are.
+pub(crate) fn round_weights(parameters: &mut Parameters<f32>) {
+    for layer in parameters.layers.iter_mut().flatten() {
+        let rings = layer.mask.as_ref().map(|mask| mask.rings().view());
+        for (index, mut row) in layer.weights.rows_mut().into_iter().enumerate() {
+            let kept: Vec<bool> = match &rings {
+                Some(rings) => rings.row(index).iter().map(|&ring| ring != 0).collect(),
+                None => vec![true; row.len()],
+            };
+            let values: Vec<f32> = row.iter().zip(&kept).map(|(&w, &kept)| if kept { w } else { 0.0 }).collect();
+            let (integers, step) = quantize_row(&values);
+            for ((weight, integer), kept) in row.iter_mut().zip(integers).zip(kept) {
+                if kept {
+                    *weight = f32::from(integer) * step;
+                }
+            }
+        }
+    }
 }
 
 /// Int8 weights of one layer: one scale a row, for all levels.

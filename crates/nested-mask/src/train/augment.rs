@@ -1,5 +1,6 @@
 //! Batches: pixels to network inputs, with the random changes of training.
 use super::{Augmentation, Dataset, Normalization};
+use nested_csr::TensorShape;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -26,17 +27,43 @@ pub(super) struct Change {
     down: isize,
     right: isize,
     flip: bool,
+    erased: Rectangle,
+}
+
+/// Pixels of an image that are erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rectangle {
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Rectangle {
+    /// A rectangle with sides of 1 to `most` pixels anywhere in the image, as far as they fit.
+    fn draw(most: usize, shape: TensorShape, random: &mut impl Rng) -> Rectangle {
+        let mut side = |size: usize| {
+            let length = random.random_range(1..=most.min(size));
+            (random.random_range(0..=size - length), length)
+        };
+        let ((top, height), (left, width)) = (side(shape.height), side(shape.width));
+        Rectangle { top, left, height, width }
+    }
 }
 
 impl Change {
-    pub(super) fn draw(augmentation: Augmentation, random: &mut impl Rng) -> Change {
+    pub(super) fn draw(augmentation: Augmentation, shape: TensorShape, random: &mut impl Rng) -> Change {
         let reach = i16::from(augmentation.shift);
         let mut shift = || isize::from(random.random_range(-reach..=reach));
         let (down, right) = (shift(), shift());
-        Change { down, right, flip: augmentation.flip && random.random() }
+        let flip = augmentation.flip && random.random();
+        let erases = augmentation.erase > 0 && random.random();
+        let erased =
+            if erases { Rectangle::draw(augmentation.erase.into(), shape, random) } else { Rectangle::default() };
+        Change { down, right, flip, erased }
     }
 
-    /// One image as the network reads it; pixels that move in are black.
+    /// One image as the network reads it; pixels that move in are black, erased ones are the mean.
     pub(super) fn apply(self, dataset: &Dataset, image: usize, normalization: Normalization, into: &mut [f32]) {
         let (height, width) = (dataset.shape.height as isize, dataset.shape.width as isize);
         let pixels = dataset.image(image);
@@ -49,35 +76,49 @@ impl Change {
                 *into = normalization.apply(pixel);
             }
         }
+        let Rectangle { top, left, height: erased_height, width: erased_width } = self.erased;
+        for plane in into.chunks_exact_mut(dataset.shape.height * dataset.shape.width) {
+            for row in plane.chunks_exact_mut(dataset.shape.width).skip(top).take(erased_height) {
+                row[left..left + erased_width].fill(0.0);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nested_csr::TensorShape;
 
     #[test]
-    fn an_image_is_moved_and_mirrored_in_each_channel() {
+    fn an_image_is_moved_mirrored_and_erased_in_each_channel() {
         let shape = TensorShape { channels: 2, height: 2, width: 3 };
         let dataset = Dataset::new(shape, 1, (1..=12).collect(), vec![0]).unwrap();
         let plain = Normalization { mean: 0, deviation: 1.0 };
         let mut out = [0.0; 12];
-        Change { down: 1, right: 0, flip: false }.apply(&dataset, 0, plain, &mut out);
+        Change { down: 1, ..Change::default() }.apply(&dataset, 0, plain, &mut out);
         assert_eq!(out, [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 7.0, 8.0, 9.0]);
-        Change { down: 0, right: 1, flip: false }.apply(&dataset, 0, plain, &mut out);
+        Change { right: 1, ..Change::default() }.apply(&dataset, 0, plain, &mut out);
         assert_eq!(out, [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 0.0, 7.0, 8.0, 0.0, 10.0, 11.0]);
-        Change { down: 0, right: 0, flip: true }.apply(&dataset, 0, plain, &mut out);
+        Change { flip: true, ..Change::default() }.apply(&dataset, 0, plain, &mut out);
         assert_eq!(out, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0, 9.0, 8.0, 7.0, 12.0, 11.0, 10.0]);
+        let erased = Rectangle { top: 1, left: 0, height: 1, width: 2 };
+        Change { erased, ..Change::default() }.apply(&dataset, 0, plain, &mut out);
+        assert_eq!(out, [1.0, 2.0, 3.0, 0.0, 0.0, 6.0, 7.0, 8.0, 9.0, 0.0, 0.0, 12.0]);
     }
 
     #[test]
     fn changes_stay_within_reach_and_streams_differ() {
         let mut random = stream(3, 1, Stream::Images);
-        let augmentation = Augmentation { shift: 2, flip: true };
-        let changes: Vec<Change> = (0..500).map(|_| Change::draw(augmentation, &mut random)).collect();
+        let augmentation = Augmentation { shift: 2, flip: true, erase: 4 };
+        let shape = TensorShape { channels: 1, height: 3, width: 9 };
+        let changes: Vec<Change> = (0..500).map(|_| Change::draw(augmentation, shape, &mut random)).collect();
         assert!(changes.iter().all(|c| c.down.abs() <= 2 && c.right.abs() <= 2));
         assert!(changes.iter().any(|c| c.down == -2) && changes.iter().any(|c| c.right == 2 && c.flip));
+        let erased: Vec<Rectangle> = changes.iter().map(|c| c.erased).filter(|e| e.height > 0).collect();
+        assert!((200..300).contains(&erased.len()));
+        assert!(erased.iter().all(|e| (1..=3).contains(&e.height) && (1..=4).contains(&e.width)));
+        assert!(erased.iter().all(|e| e.top + e.height <= 3 && e.left + e.width <= 9));
+        assert!(erased.iter().any(|e| e.left + e.width == 9) && erased.iter().any(|e| e.left == 0));
         let first = |seed, epoch, purpose| stream(seed, epoch, purpose).next_u64();
         let all = [
             first(3, 1, Stream::Images),

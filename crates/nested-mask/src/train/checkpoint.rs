@@ -4,7 +4,7 @@ use super::{Config, Normalization, TrainError, Trainer};
 use crate::{NestedMask, nn::Network};
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, View};
-use std::{borrow::Cow, collections::HashMap, path::Path};
+use std::{borrow::Cow, collections::HashMap, io::Write, path::Path};
 
 /// One named array of a checkpoint.
 struct Part {
@@ -33,18 +33,26 @@ fn floats(values: &[f32]) -> Part {
     Part { dtype: Dtype::F32, shape: vec![values.len()], bytes }
 }
 
+/// Writes a file to the disk itself, so that its renaming cannot come before its content.
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 impl Trainer {
     /// Writes a checkpoint: weights, rings, normalisations, velocities, and what the run is (network, configuration, seed,
     /// epoch). Weights are named after their node, so other tools can read them.
     ///
     /// # Errors
-    /// [`TrainError::File`].
+    /// [`TrainError::File`]; [`TrainError::Broken`] after an epoch that ended with an error.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        self.whole()?;
         let error = |what: String| TrainError::File { path: path.into(), what };
         let bytes = safetensors::serialize(self.parts(), Some(self.identity())).map_err(|e| error(e.to_string()))?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
-        let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+        let written = write_through(Path::new(&temporary), &bytes).and_then(|()| std::fs::rename(&temporary, path));
         written.map_err(|e| {
             // The error that matters is the first one.
             let _ = std::fs::remove_file(&temporary);
@@ -97,6 +105,12 @@ impl Trainer {
 
     fn parts(&self) -> Vec<(String, Part)> {
         let mut parts = Vec::new();
+        for (node, saliency) in self.trained.network.nodes().iter().zip(&self.saliency) {
+            if let Some(saliency) = saliency {
+                let values: Vec<f32> = saliency.iter().copied().collect();
+                parts.push((format!("{}.saliency", node.name), floats(&values)));
+            }
+        }
         let layers = self.trained.parameters.layers.iter().zip(&self.optimizer.layers);
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
             let (Some(layer), Some(velocity)) = layers else { continue };
@@ -125,18 +139,24 @@ impl Trainer {
     }
 
     fn restore(&mut self, file: &File<'_>) -> Result<(), TrainError> {
+        for (node, saliency) in self.trained.network.nodes().iter().zip(&mut self.saliency) {
+            if let Some(values) = saliency.as_mut().and_then(|saliency| saliency.as_slice_mut()) {
+                file.floats(&format!("{}.saliency", node.name), values)?;
+            }
+        }
         let (levels, block) = (self.config.ladder.levels(), self.config.block);
         let layers = self.trained.parameters.layers.iter_mut().zip(&mut self.optimizer.layers);
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
             let (Some(layer), Some(velocity)) = layers else { continue };
             let name = &node.name;
+            let shape = [layer.weights.nrows(), layer.weights.ncols()];
             if let Some(weights) = layer.weights.as_slice_mut() {
-                file.floats(&format!("{name}.weights"), weights)?;
+                file.shaped(&format!("{name}.weights"), weights, &shape)?;
             }
-            file.floats(&format!("{name}.weights.velocity"), &mut velocity.weights)?;
+            file.shaped(&format!("{name}.weights.velocity"), &mut velocity.weights, &shape)?;
             if layer.mask.is_some() {
                 let key = format!("{name}.rings");
-                let rings = file.bytes(&key, Dtype::U8, layer.weights.len())?.to_vec();
+                let rings = file.bytes(&key, Dtype::U8, &shape)?.to_vec();
                 let rings = Array2::from_shape_vec(layer.weights.dim(), rings).map_err(|e| file.bad(e.to_string()))?;
                 let mask = NestedMask::from_rings(rings, levels, block);
                 layer.mask = Some(mask.map_err(|e| file.bad(format!("`{key}`: {e}")))?);
@@ -188,18 +208,23 @@ impl<'a> File<'a> {
         text.parse().map_err(|_| self.bad(format!("entry `{key}` is `{text}`")))
     }
 
-    fn bytes(&self, key: &str, dtype: Dtype, length: usize) -> Result<&'a [u8], TrainError> {
+    fn bytes(&self, key: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8], TrainError> {
         let tensor = self.tensors.tensor(key).map_err(|e| self.bad(e.to_string()))?;
-        let found: usize = tensor.shape().iter().product();
-        if tensor.dtype() != dtype || found != length {
-            let (found, shape) = (tensor.dtype(), tensor.shape());
-            return Err(self.bad(format!("`{key}` is {found:?} {shape:?}, not {length} of {dtype:?}")));
+        if tensor.dtype() != dtype || tensor.shape() != shape {
+            let (found, of) = (tensor.dtype(), tensor.shape());
+            return Err(self.bad(format!("`{key}` is {found:?} {of:?}, not {dtype:?} {shape:?}")));
         }
         Ok(tensor.data())
     }
 
+    /// Numbers in a row.
     fn floats(&self, key: &str, into: &mut [f32]) -> Result<(), TrainError> {
-        let (values, _) = self.bytes(key, Dtype::F32, into.len())?.as_chunks::<4>();
+        let length = into.len();
+        self.shaped(key, into, &[length])
+    }
+
+    fn shaped(&self, key: &str, into: &mut [f32], shape: &[usize]) -> Result<(), TrainError> {
+        let (values, _) = self.bytes(key, Dtype::F32, shape)?.as_chunks::<4>();
         into.iter_mut().zip(values).for_each(|(into, bytes)| *into = f32::from_le_bytes(*bytes));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a training run is determined by.
 use super::TrainError;
-use crate::{Allocation, Ladder, Routing, schedule::Ramp};
+use crate::{Allocation, Ladder, Routing, Saliency, schedule::Ramp};
 use nested_csr::Block;
 
 /// Light changes of the training images, drawn anew each epoch.
@@ -10,6 +10,50 @@ pub struct Augmentation {
     pub shift: u8,
     /// Whether half of the images are mirrored left to right.
     pub flip: bool,
+    /// Half of the images lose a rectangle whose sides are up to this many pixels: it becomes the mean pixel. Source: Zhong
+    /// et al., Random Erasing (2020).
+    pub erase: u8,
+}
+
+/// In-place distillation: the densest level learns from the labels, the others from its outputs too, which are detached.
+///
+/// Their loss is `(1 − mix) · CE(labels) + mix · T² · CE(teacher at T)`, where at temperature T logits are divided by T. When
+/// the densest level is not itself in a step, it makes one forward pass more. Source: Hinton et al., Distilling the Knowledge
+/// in a Neural Network (2015), section 2; in place: Yu & Huang, Universally Slimmable Networks (2019).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distillation {
+    /// Share of the training after which it begins, in `[0, 1]`: an untrained teacher hurts.
+    pub start: f64,
+    /// The teacher's part of the loss, in `[0, 1]`.
+    pub mix: f64,
+    /// T, positive.
+    pub temperature: f64,
+}
+
+/// What the levels are, and whether their gradients are masked: nested masks, or the methods they are compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Masking {
+    /// Nested masks that are frozen once sparsity is reached; a step trains the weights that its levels use.
+    #[default]
+    Nested,
+    /// One weight tensor whose greatest weights are taken anew for each level to the end of the training, at every
+    /// `rank_every`-th step; the gradient of a level goes to all weights, also to those that it does not use
+    /// (straight through the mask). Of a routing matrix the first row counts.
+    Dsnn,
+    /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels, with batch normalisations of its
+    /// own (switchable); ramp, block and allocation have no effect. Source: Yu et al., Slimmable Neural Networks (2019).
+    Slimmable,
+}
+
+/// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest
+/// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regrowth {
+    /// Share of the training after which supports are frozen.
+    pub until: f64,
+    /// The share exchanged at first, in `[0, 1]`.
+    pub share: f64,
 }
 
 /// All that determines a training run, besides the network and the data.
@@ -17,8 +61,14 @@ pub struct Augmentation {
 pub struct Config {
     /// Sparsity of each level; [`Ladder::dense`] trains without masks.
     pub ladder: Ladder,
+    /// What the levels are.
+    pub masking: Masking,
     /// How the ladder's sparsities are spread over the layers.
     pub allocation: Allocation,
+    /// What a weight is worth when the weights of a layer are ranked.
+    pub saliency: Saliency,
+    /// Whether supports change after the ramp.
+    pub regrowth: Option<Regrowth>,
     /// The block that is pruned as one.
     pub block: Block,
     /// Passes over the training images.
@@ -39,9 +89,15 @@ pub struct Config {
     pub weight_decay: f64,
     /// Share of the label's probability that is spread over all classes.
     pub label_smoothing: f64,
+    /// Whether sparser levels learn from the densest.
+    pub distillation: Option<Distillation>,
+    /// Share of the training after which passes use weights rounded to int8, on the one scale a row that all levels share, as
+    /// [`crate::quant`] exports them; gradients go straight through the rounding. At the end the weights are what they were
+    /// rounded to. 1: never.
+    pub int8_from: f64,
     /// When sparsity grows.
     pub ramp: Ramp,
-    /// Steps between two rankings of the weights while sparsity grows.
+    /// Steps between two rankings of the weights, while sparsity grows.
     pub rank_every: usize,
     /// Changes of the images.
     pub augmentation: Augmentation,
@@ -51,7 +107,10 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
+            masking: Masking::Nested,
             allocation: Allocation::Uniform,
+            saliency: Saliency::Magnitude,
+            regrowth: None,
             block: Block::OneByOne,
             epochs: 80,
             batch: 64,
@@ -62,9 +121,11 @@ impl Default for Config {
             momentum: 0.9,
             weight_decay: 3e-4,
             label_smoothing: 0.0,
+            distillation: None,
+            int8_from: 1.0,
             ramp: Ramp { start: 0.0, end: 0.5 },
             rank_every: 16,
-            augmentation: Augmentation { shift: 1, flip: false },
+            augmentation: Augmentation { shift: 1, flip: false, erase: 0 },
         }
     }
 }
@@ -86,10 +147,30 @@ impl Config {
             ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "in [0, 1)"),
             ("label_smoothing", self.label_smoothing, (0.0..1.0).contains(&self.label_smoothing), "in [0, 1)"),
             ("warm_up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), FRACTION),
+            ("int8_from", self.int8_from, (0.0..=1.0).contains(&self.int8_from), FRACTION),
             ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
             ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
         ];
-        match rules.into_iter().find(|rule| !rule.2) {
+        let of_distillation = self.distillation.map(|Distillation { start, mix, temperature }| {
+            [
+                ("distillation.start", start, (0.0..=1.0).contains(&start), FRACTION),
+                ("distillation.mix", mix, (0.0..=1.0).contains(&mix), FRACTION),
+                ("distillation.temperature", temperature, temperature > 0.0 && temperature.is_finite(), POSITIVE),
+            ]
+        });
+        let of_regrowth = self.regrowth.map(|Regrowth { until, share }| {
+            [
+                ("regrowth.until", until, (0.0..=1.0).contains(&until), FRACTION),
+                ("regrowth.share", share, (0.0..=1.0).contains(&share), FRACTION),
+            ]
+        });
+        let exponent = match self.allocation {
+            Allocation::PerInstruction { exponent } => exponent,
+            _ => 1.0,
+        };
+        let of_allocation = [("allocation.exponent", exponent, (0.0..=1.0).contains(&exponent), FRACTION)];
+        let rules = rules.into_iter().chain(of_regrowth.into_iter().flatten()).chain(of_allocation);
+        match rules.chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
             Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
             None => Ok(self.routing.check(self.ladder.levels().number())?),
         }

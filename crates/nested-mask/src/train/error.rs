@@ -29,6 +29,18 @@ pub enum TrainError {
         /// Why.
         error: MaskError,
     },
+    /// A level that uses the same weights as the one below it, in every layer.
+    #[error("level {level} has the weights of level {}: the layers are too small for sparsities so near", level - 1)]
+    EqualLevels {
+        /// The level.
+        level: usize,
+    },
+    /// A training whose last epoch ended with an error, so that its weights are those of no epoch.
+    #[error("epoch {epoch} ended with an error: go on from a checkpoint")]
+    Broken {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
     /// A dataset whose lengths or labels are wrong.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -78,6 +90,9 @@ pub enum TrainError {
         /// The levels.
         levels: usize,
     },
+    /// A network asked for a width whose levels are not widths.
+    #[error("the levels of this network are not widths")]
+    NotSlimmable,
     /// A file that cannot be read or written.
     #[error("{}: {what}", path.display())]
     File {

@@ -1,8 +1,10 @@
 //! Gradient descent with momentum, masked: what a step does not train keeps its value and its velocity.
+use super::Masking;
 use crate::{
     RoutingMatrix,
     nn::{Gradient, Layer, LayerGradient, Parameters},
 };
+use nested_csr::MAX_LEVELS;
 
 /// The least γ that training lets a normalisation have.
 const LEAST_SCALE: f32 = 0.01;
@@ -12,6 +14,7 @@ const LEAST_SCALE: f32 = 0.01;
 pub(super) struct Optimizer {
     pub(super) layers: Vec<Option<Velocity>>,
     routed: Gradient<f32>,
+    masking: Masking,
 }
 
 /// Velocities of one layer.
@@ -32,7 +35,7 @@ pub(super) struct Rates {
 }
 
 impl Optimizer {
-    pub(super) fn new(parameters: &Parameters<f32>) -> Optimizer {
+    pub(super) fn new(parameters: &Parameters<f32>, masking: Masking) -> Optimizer {
         let velocity = |layer: &Layer<f32>| Velocity {
             weights: vec![0.0; layer.weights.len()],
             bias: vec![0.0; layer.bias.len()],
@@ -41,6 +44,7 @@ impl Optimizer {
         Optimizer {
             layers: parameters.layers.iter().map(|layer| layer.as_ref().map(velocity)).collect(),
             routed: Gradient::zeros(parameters),
+            masking,
         }
     }
 
@@ -66,7 +70,7 @@ impl Optimizer {
         for (((layer, gradient), routed), velocity) in layers.zip(&mut self.layers) {
             let (Some(layer), Some(gradient)) = (layer, gradient) else { continue };
             let (Some(routed), Some(velocity)) = (routed, velocity) else { continue };
-            route_layer(layer, gradient, routed, routing, level);
+            self.masking.route(layer, gradient, routed, routing, level);
             if let (Some(norm), Some([scale, shift])) =
                 (layer.norms.get_mut(level - 1), velocity.norms.get_mut(level - 1))
             {
@@ -75,6 +79,9 @@ impl Optimizer {
                 // Int8 multipliers are positive, and levels share the weights' sign.
                 norm.scale.iter_mut().for_each(|scale| *scale = scale.max(LEAST_SCALE));
                 descend(&mut norm.shift, &gradient.shift, shift, undecayed);
+                if self.masking == Masking::Slimmable {
+                    silence(layer, level);
+                }
             }
         }
     }
@@ -92,7 +99,7 @@ impl Optimizer {
                 }
                 None => {}
                 Some(rings) => {
-                    let trains = trained_rings(routing);
+                    let trains = self.masking.trained_rings(routing);
                     let all = weights.iter_mut().zip(&routed.weights).zip(&mut velocity.weights).zip(rings);
                     for (((weight, &gradient), velocity), &ring) in all {
                         if trains[usize::from(ring)] {
@@ -105,32 +112,56 @@ impl Optimizer {
     }
 }
 
-/// Whether each ring learns; ring 0 never does.
-fn trained_rings(routing: &RoutingMatrix) -> [bool; nested_csr::MAX_LEVELS + 1] {
-    std::array::from_fn(|ring| ring != 0 && routing.trains(ring))
-}
-
-fn route_layer(
-    layer: &Layer<f32>,
-    gradient: &LayerGradient<f32>,
-    routed: &mut LayerGradient<f32>,
-    routing: &RoutingMatrix,
-    level: usize,
-) {
-    let coefficients: [f32; nested_csr::MAX_LEVELS + 1] =
-        std::array::from_fn(|ring| routing.coefficient(ring, level) as f32);
-    let add = |into: &mut [f32], from: &[f32]| {
-        into.iter_mut().zip(from).for_each(|(into, from)| *into += coefficients[1] * from);
-    };
-    match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
-        None => add(&mut routed.weights, &gradient.weights),
-        Some(rings) => {
-            for ((into, from), &ring) in routed.weights.iter_mut().zip(&gradient.weights).zip(rings) {
-                *into += coefficients[usize::from(ring)] * from;
-            }
+impl Masking {
+    /// Whether each ring learns. Ring 0 never does, unless gradients are not masked: then all weights learn from all levels.
+    fn trained_rings(self, routing: &RoutingMatrix) -> [bool; MAX_LEVELS + 1] {
+        match self {
+            Masking::Dsnn => [routing.trains(1); MAX_LEVELS + 1],
+            Masking::Nested | Masking::Slimmable => std::array::from_fn(|ring| ring != 0 && routing.trains(ring)),
         }
     }
-    add(&mut routed.bias, &gradient.bias);
+
+    /// The coefficient of a level's gradient in each ring's.
+    fn coefficients(self, routing: &RoutingMatrix, level: usize) -> [f32; MAX_LEVELS + 1] {
+        match self {
+            Masking::Dsnn => [routing.coefficient(1, level) as f32; MAX_LEVELS + 1],
+            Masking::Nested | Masking::Slimmable => std::array::from_fn(|ring| routing.coefficient(ring, level) as f32),
+        }
+    }
+
+    /// Adds a level's gradient of one layer, each ring's share, to the sum over the levels.
+    fn route(
+        self,
+        layer: &Layer<f32>,
+        gradient: &LayerGradient<f32>,
+        routed: &mut LayerGradient<f32>,
+        routing: &RoutingMatrix,
+        level: usize,
+    ) {
+        let coefficients = self.coefficients(routing, level);
+        let add = |into: &mut [f32], from: &[f32]| {
+            into.iter_mut().zip(from).for_each(|(into, from)| *into += coefficients[1] * from);
+        };
+        match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
+            None => add(&mut routed.weights, &gradient.weights),
+            Some(rings) => {
+                for ((into, from), &ring) in routed.weights.iter_mut().zip(&gradient.weights).zip(rings) {
+                    *into += coefficients[usize::from(ring)] * from;
+                }
+            }
+        }
+        add(&mut routed.bias, &gradient.bias);
+    }
+}
+
+/// Channels that a slimmable level does not have must stay silent: their β, like their weights, is 0.
+fn silence(layer: &mut Layer<f32>, level: usize) {
+    let (Some(mask), Some(norm)) = (&layer.mask, layer.norms.get_mut(level - 1)) else { return };
+    for (shift, rings) in norm.shift.iter_mut().zip(mask.rings().rows()) {
+        if !rings.iter().any(|&ring| ring != 0 && usize::from(ring) <= level) {
+            *shift = 0.0;
+        }
+    }
 }
 
 fn descend(values: &mut [f32], gradient: &[f32], velocity: &mut [f32], rates: Rates) {

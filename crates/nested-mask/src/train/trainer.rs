@@ -1,20 +1,19 @@
 //! The training loop.
 use super::{
-    Config, Dataset, Normalization, TrainError, Trained,
+    Config, Dataset, Masking, Normalization, TrainError, Trained,
     augment::{Change, Stream, stream},
-    optimizer::{Optimizer, Rates},
+    measure::{self, on_a_worker},
+    optimizer::Optimizer,
+    ranking,
+    step::Moment,
 };
 use crate::{
-    MaskError, NestedMask, RoutingMatrix,
-    allocation::LayerShape,
-    nn::{Gradient, Loss, Network, Operation, Parameters, Passes, Statistics},
-    schedule::cosine,
+    nn::{Gradient, Network, Parameters, Passes},
+    quant,
 };
+use ndarray::Array2;
 use nested_csr::Level;
 use rand::seq::SliceRandom;
-
-/// Share of a running statistic that a step keeps.
-const KEEP: f32 = 0.9;
 
 /// Where a running epoch is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,35 +72,42 @@ pub struct Trainer {
     pub(super) config: Config,
     pub(super) trained: Trained,
     pub(super) optimizer: Optimizer,
+    /// Means of the first-order saliency of the sparse layers, when that ranks.
+    pub(super) saliency: Vec<Option<Array2<f32>>>,
     pub(super) epoch: usize,
-    passes: Passes<f32>,
-    gradient: Gradient<f32>,
+    /// Whether an epoch has begun and not ended.
+    pub(super) broken: bool,
+    pub(super) passes: Passes<f32>,
+    pub(super) gradient: Gradient<f32>,
 }
 
 impl Trainer {
     /// A network with random weights, a function of the seed.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Routing`].
+    /// [`TrainError::Config`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
     pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
         config.check()?;
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
         let parameters = Parameters::random(&network, config.ladder.levels(), seed);
+        let trained = Trained {
+            network,
+            parameters,
+            ladder: config.ladder.clone(),
+            block: config.block,
+            normalization: Normalization { mean: 0, deviation: 1.0 },
+        };
         let mut trainer = Trainer {
-            optimizer: Optimizer::new(&parameters),
-            passes: Passes::new(&network, config.batch),
-            gradient: Gradient::zeros(&parameters),
-            trained: Trained {
-                network,
-                parameters,
-                ladder: config.ladder.clone(),
-                block: config.block,
-                normalization: Normalization { mean: 0, deviation: 1.0 },
-            },
+            saliency: Trainer::no_saliency(&trained, config.saliency),
+            optimizer: Optimizer::new(&trained.parameters, config.masking),
+            passes: Passes::new(&trained.network, config.batch),
+            gradient: Gradient::zeros(&trained.parameters),
+            trained,
             config,
             epoch: 0,
+            broken: false,
         };
-        trainer.rank(0.0)?;
+        trainer.begin_masks()?;
         Ok(trainer)
     }
 
@@ -134,13 +140,15 @@ impl Trainer {
     /// The first epoch's dataset determines how pixels are normalised.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] names layer and step; [`TrainError::Finished`]; a dataset that does not fit.
+    /// [`TrainError::NotFinite`] names layer and step; after it, nothing can be trained or saved any more, so that the last
+    /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit.
     pub fn train_epoch(
         &mut self,
         dataset: &Dataset,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<EpochReport, TrainError> {
         let steps = self.begin(dataset)?;
+        self.broken = true;
         let (seed, batch) = (self.config.seed, self.config.batch);
         let mut order: Vec<usize> = (0..dataset.len()).collect();
         order.shuffle(&mut stream(seed, self.epoch, Stream::Order));
@@ -149,17 +157,19 @@ impl Trainer {
         let levels = self.config.ladder.levels().number();
         let mut report = EpochReport { epoch: self.epoch + 1, loss: 0.0, accuracy: 0.0, passes: 0 };
         for (step, images) in order.chunks_exact(batch).enumerate() {
-            let done = self.epoch * steps + step;
-            let share = done as f64 / (self.config.epochs * steps) as f64;
-            if self.ranks_at(done, self.config.epochs * steps) {
-                self.rank(share).map_err(|error| at_step(error, self.epoch, step))?;
+            let (done, all) = (self.epoch * steps + step, self.config.epochs * steps);
+            let share = done as f64 / all as f64;
+            if self.ranks_at(done, all) {
+                self.rank(share).map_err(|error| ranking::at_step(error, self.epoch, step))?;
             }
-            let change = || Change::draw(self.config.augmentation, &mut changes);
+            let change = || Change::draw(self.config.augmentation, dataset.shape, &mut changes);
             let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
-            self.load(dataset, images, &changes);
             let routing = self.config.routing.draw(levels, share, &mut draws)?;
             let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
-            let (loss, used) = self.step(&labels, &routing, share, step)?;
+            let (loss, used) = on_a_worker(|| {
+                measure::load(&mut self.passes, self.trained.normalization, dataset, images, &changes);
+                self.step(&labels, &routing, Moment { step, share, regrows: self.regrows(done, all) })
+            })?;
             report.loss += loss.mean / steps as f64;
             report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
             report.passes += used * batch;
@@ -167,79 +177,44 @@ impl Trainer {
             progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
         }
         self.epoch += 1;
-        let all = self.config.epochs * steps;
-        if self.epoch == self.config.epochs && self.config.ramp.end > (all - 1) as f64 / all as f64 {
-            self.rank(1.0)?;
+        if self.epoch == self.config.epochs {
+            self.conclude(self.config.epochs * steps)?;
         }
+        self.broken = false;
         Ok(report)
     }
 
-    /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
-    ///
-    /// # Errors
-    /// A dataset that does not fit.
-    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
-        self.fits(dataset)?;
-        for level in self.config.ladder.levels().up_to() {
-            let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.trained.network.nodes().len()];
-            self.passes.prepare(&self.trained.parameters, level);
-            let order: Vec<usize> = (0..dataset.len()).collect();
-            for images in order.chunks(self.config.batch) {
-                self.load(dataset, images, &[]);
-                self.passes.forward(&self.trained.parameters, level, Statistics::Batch);
-                let share = images.len() as f64 / dataset.len() as f64;
-                for (node, sums) in sums.iter_mut().enumerate() {
-                    let Some((means, variances)) = self.passes.batch_statistics(node) else { continue };
-                    sums.resize(means.len(), [0.0; 2]);
-                    for ((sum, &mean), &variance) in sums.iter_mut().zip(means).zip(variances) {
-                        let (mean, variance) = (f64::from(mean), f64::from(variance));
-                        sum[0] += share * mean;
-                        sum[1] += share * (variance + mean * mean);
-                    }
-                }
-            }
-            for (layer, sums) in self.trained.parameters.layers.iter_mut().zip(sums) {
-                let Some(norm) = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1)) else {
-                    continue;
-                };
-                for (row, [mean, square]) in sums.into_iter().enumerate() {
-                    norm.mean[row] = mean as f32;
-                    norm.variance[row] = (square - mean * mean).max(0.0) as f32;
-                }
-            }
+    /// What follows the last step.
+    fn conclude(&mut self, all: usize) -> Result<(), TrainError> {
+        if self.ranks_at(all, all) || self.config.masking == Masking::Dsnn {
+            self.rank(1.0)?;
+        }
+        if self.config.int8_from < 1.0 {
+            quant::round_weights(&mut self.trained.parameters);
         }
         Ok(())
     }
 
-    /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
+    /// See [`Trained::recalibrate`].
+    ///
+    /// # Errors
+    /// A dataset that does not fit.
+    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+        self.trained.recalibrate_with(&mut self.passes, dataset)
+    }
+
+    /// See [`Trained::evaluate`].
     ///
     /// # Errors
     /// A dataset that does not fit, a level beyond the ladder.
     pub fn evaluate(&mut self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
-        self.fits(dataset)?;
-        let levels = self.config.ladder.levels().number();
-        if level.number() > levels {
-            return Err(TrainError::NoSuchLevel { level: level.number(), levels });
-        }
-        self.passes.prepare(&self.trained.parameters, level);
-        let order: Vec<usize> = (0..dataset.len()).collect();
-        let mut right = 0;
-        for images in order.chunks(self.config.batch) {
-            self.load(dataset, images, &[]);
-            self.passes.forward(&self.trained.parameters, level, Statistics::Running);
-            let best = |image| {
-                let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
-                self.passes.logits(image).enumerate().fold((0, f32::NEG_INFINITY), greatest).0
-            };
-            let labels = images.iter().map(|&image| usize::from(dataset.labels[image]));
-            right += labels.enumerate().filter(|&(image, label)| best(image) == label).count();
-        }
-        Ok(right as f64 / dataset.len().max(1) as f64)
+        self.trained.evaluate_with(&mut self.passes, level, dataset)
     }
 
     /// Whether the dataset fits; the steps of an epoch.
     fn begin(&mut self, dataset: &Dataset) -> Result<usize, TrainError> {
-        self.fits(dataset)?;
+        self.trained.fits(dataset)?;
+        self.whole()?;
         if self.epoch >= self.config.epochs {
             return Err(TrainError::Finished { epochs: self.config.epochs });
         }
@@ -252,136 +227,8 @@ impl Trainer {
         Ok(dataset.len() / self.config.batch)
     }
 
-    fn fits(&self, dataset: &Dataset) -> Result<(), TrainError> {
-        dataset.check()?;
-        let network = &self.trained.network;
-        if dataset.shape != network.input() || dataset.classes > network.classes() {
-            return Err(TrainError::OtherData {
-                images: dataset.shape,
-                found: dataset.classes,
-                network: network.input(),
-                classes: network.classes(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Images into the passes' input; without changes when none are given.
-    fn load(&mut self, dataset: &Dataset, images: &[usize], changes: &[Change]) {
-        let normalization = self.trained.normalization;
-        self.passes.load(images.len(), |position, pixels| {
-            let change = changes.get(position).copied().unwrap_or_default();
-            change.apply(dataset, images[position], normalization, pixels);
-        });
-    }
-
-    /// One step: the passes of the levels that the routing uses, then the descent. Returns the mean loss of the levels, the
-    /// images that were right, over all of them, and how many levels that were.
-    fn step(
-        &mut self,
-        labels: &[u8],
-        routing: &RoutingMatrix,
-        share: f64,
-        step: usize,
-    ) -> Result<(Loss, usize), TrainError> {
-        let config = &self.config;
-        let rates = Rates {
-            learning_rate: (config.learning_rate * cosine(share, config.warm_up)) as f32,
-            momentum: config.momentum as f32,
-            weight_decay: config.weight_decay as f32,
-        };
-        let classes = self.trained.network.classes();
-        let spread = (config.label_smoothing / classes as f64) as f32;
-        let label = 1.0 - config.label_smoothing as f32 + spread;
-        let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
-        let mut sum = Loss { mean: 0.0, right: 0 };
-        let mut used = 0;
-        self.optimizer.start();
-        for level in config.ladder.levels().up_to().filter(|level| routing.uses(level.number())) {
-            let parameters = &mut self.trained.parameters;
-            self.passes.prepare(parameters, level);
-            self.passes.forward(parameters, level, Statistics::Batch);
-            let loss = self.passes.cross_entropy(labels, target);
-            if !loss.mean.is_finite() {
-                return Err(self.not_finite(loss.mean, step));
-            }
-            self.passes.backward(parameters, level, &mut self.gradient);
-            remember_statistics(&self.passes, parameters, level);
-            self.optimizer.add(parameters, &self.gradient, routing, level.number(), rates);
-            sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
-            used += 1;
-        }
-        self.optimizer.step(&mut self.trained.parameters, routing, rates);
-        Ok((Loss { mean: sum.mean / used.max(1) as f64, ..sum }, used.max(1)))
-    }
-
-    fn not_finite(&self, loss: f64, step: usize) -> TrainError {
-        let node = self.passes.first_not_finite();
-        let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
-        TrainError::NotFinite { what: format!("the loss is {loss}"), layer, epoch: self.epoch + 1, step: step + 1 }
-    }
-
-    /// Whether weights are ranked before step `done` (from 0) of `all`: now and then while sparsity grows, and a last time
-    /// when it has its final value.
-    fn ranks_at(&self, done: usize, all: usize) -> bool {
-        let end = self.config.ramp.end * all as f64;
-        let grows = (done as f64) < end;
-        grows && done.is_multiple_of(self.config.rank_every) || !grows && (done == 0 || ((done - 1) as f64) < end)
-    }
-
-    /// Masks of the sparsities that hold at this moment.
-    fn rank(&mut self, share: f64) -> Result<(), TrainError> {
-        if self.config.ladder.is_dense() {
-            return Ok(());
-        }
-        let factor = self.config.ramp.factor(share);
-        let (levels, block) = (self.config.ladder.levels(), self.config.block);
-        let (nodes, shapes): (Vec<usize>, Vec<LayerShape>) = sparse_layers(&self.trained.network).unzip();
-        let allocation = self.config.allocation;
-        let of_levels: Vec<Vec<f64>> =
-            self.config.ladder.sparsities().iter().map(|s| allocation.sparsities(&shapes, s * factor)).collect();
-        for (position, node) in nodes.into_iter().enumerate() {
-            let Some(layer) = &mut self.trained.parameters.layers[node] else { continue };
-            let sparsities: Vec<f64> = of_levels.iter().map(|of_layers| of_layers[position]).collect();
-            let mask = NestedMask::by_score_at(layer.weights.mapv(|w| w * w).view(), &sparsities, levels, block);
-            let name = || self.trained.network.nodes()[node].name.clone();
-            layer.mask = Some(mask.map_err(|error| TrainError::Mask { layer: name(), error })?);
-        }
-        Ok(())
-    }
-}
-
-/// The nodes with sparse weights, and their shapes.
-fn sparse_layers(network: &Network) -> impl Iterator<Item = (usize, LayerShape)> + '_ {
-    network.nodes().iter().enumerate().filter_map(|(index, node)| match node.operation {
-        Operation::Convolution { window, finish, .. } if finish.sparse => {
-            Some((index, LayerShape { matrix: network.weights(index)?, kernel: window.kernel.map(usize::from) }))
-        }
-        _ => None,
-    })
-}
-
-/// The place in the training of a weight that could not be ranked.
-fn at_step(error: TrainError, epoch: usize, step: usize) -> TrainError {
-    match error {
-        TrainError::Mask { layer, error: MaskError::NotANumber { index } } => {
-            let what = format!("weight {index} is not a number");
-            TrainError::NotFinite { what, layer, epoch: epoch + 1, step: step + 1 }
-        }
-        other => other,
-    }
-}
-
-/// Moves the level's running statistics towards the batch's.
-fn remember_statistics(passes: &Passes<f32>, parameters: &mut Parameters<f32>, level: Level) {
-    for (node, layer) in parameters.layers.iter_mut().enumerate() {
-        let norm = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1));
-        if let (Some(norm), Some((mean, variance))) = (norm, passes.batch_statistics(node)) {
-            let blend = |into: &mut [f32], from: &[f32]| {
-                into.iter_mut().zip(from).for_each(|(into, from)| *into = KEEP * *into + (1.0 - KEEP) * from);
-            };
-            blend(&mut norm.mean, mean);
-            blend(&mut norm.variance, variance);
-        }
+    /// Whether the weights are those of a whole number of epochs.
+    pub(super) fn whole(&self) -> Result<(), TrainError> {
+        if self.broken { Err(TrainError::Broken { epoch: self.epoch + 1 }) } else { Ok(()) }
     }
 }

@@ -3,12 +3,18 @@
 //! It holds `[channel][phase y][phase x][rows][columns]`: with stride s, pixels whose padded position is congruent
 //! modulo s lie together, so that for every stride a tap is a constant offset and neighbouring outputs read neighbouring
 //! elements, across the ends of rows too. Outputs beyond a row's width are computed and dropped.
-use super::lanes::WIDEST;
+use super::{
+    lanes::{Lanes, TILE},
+    sweep::{CHUNK, copy_chunks},
+};
 use crate::Geometry;
 use core::num::NonZeroUsize;
 
-/// Offsets share a word with a weight.
+/// What the offsets of all backends hold, so that a layer that runs here runs on a microcontroller.
 const OFFSETS: usize = 1 << 24;
+
+/// Padding that is written at once.
+const PADDING: usize = 16;
 
 /// The layout of a band.
 #[derive(Clone, Copy, Debug)]
@@ -19,14 +25,13 @@ pub(super) struct Band {
     phases: [usize; 2],
     /// Rows and columns of one phase's plane.
     plane: [usize; 2],
-    /// Positions of the flat sweep over the output rows.
-    pub(super) positions: usize,
-    len: usize,
+    /// Elements of the copy.
+    pub(super) len: usize,
 }
 
 impl Band {
     /// The band of `rows` output rows; `None` when it does not fit the offsets.
-    pub(super) fn new(geometry: &Geometry, channels: usize, rows: usize) -> Option<Band> {
+    pub(super) fn new<L: Lanes>(geometry: &Geometry, channels: usize, rows: usize) -> Option<Band> {
         let step = NonZeroUsize::new(geometry.window.stride.into())?;
         let [kernel_height, kernel_width] = geometry.window.kernel.map(usize::from);
         let stride = step.get();
@@ -36,34 +41,27 @@ impl Band {
             width.checked_sub(1)?.checked_add(kernel_width.div_ceil(stride))?,
         ];
         let phases = [kernel_height.min(stride), kernel_width.min(stride)];
-        let positions = (rows - 1).checked_mul(plane[1])?.checked_add(width)?;
         let planes = channels.checked_mul(phases[0] * phases[1])?;
-        // The last tile reads up to WIDEST elements past the last position of the last tap.
-        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(WIDEST)?;
+        // The last tile reads up to its length past the last position of the last tap. Whole words.
+        let len = plane[0].checked_mul(plane[1])?.checked_mul(planes)?.checked_add(TILE * L::PIXELS)?;
+        let len = len.checked_next_multiple_of(4)?;
         (len < OFFSETS).then_some(Band {
             stride: step,
             kernel_width: NonZeroUsize::new(kernel_width)?,
             phases,
             plane,
-            positions,
             len,
         })
     }
 
-    /// The most output rows whose band fits `elements`; `None` when not even one does.
-    pub(super) fn most_rows(geometry: &Geometry, channels: usize, elements: usize) -> Option<usize> {
-        let fits = |rows| Band::new(geometry, channels, rows).is_some_and(|band| band.len <= elements);
-        let (mut most, mut beyond) = (0, geometry.output.height + 1);
-        while beyond - most > 1 {
-            let middle = most.midpoint(beyond);
-            if fits(middle) { most = middle } else { beyond = middle }
-        }
-        (most > 0).then_some(most)
+    /// Words of the copy.
+    pub(super) fn words<L: Lanes>(&self) -> usize {
+        self.len * size_of::<L::Element>() / 4
     }
 
-    /// Words of the copy.
-    pub(super) fn words(&self) -> usize {
-        self.len.div_ceil(2)
+    /// Positions of the flat sweep over `rows` output rows of this width.
+    pub(super) fn positions(&self, rows: usize, width: usize) -> usize {
+        rows.saturating_sub(1) * self.plane[1] + width
     }
 
     /// Elements of one row of a plane: the step of the flat sweep from one output row to the next.
@@ -85,39 +83,58 @@ impl Band {
     }
 
     /// Copies what the output rows from `first` on read, padded.
-    pub(super) fn fill(&self, geometry: &Geometry, first: usize, input: &[i8], copy: &mut [i16]) {
+    #[inline(always)]
+    pub(super) fn fill<L: Lanes>(&self, geometry: &Geometry, first: usize, input: &[i8], copy: &mut [L::Element]) {
         let map = geometry.input.height * geometry.input.width;
         let plane = self.plane[0] * self.plane[1];
-        for phase_y in 0..self.phases[0] {
-            for phase_x in 0..self.phases[1] {
-                let span = self.span(geometry, phase_x);
-                let start = (phase_y * self.phases[1] + phase_x) * plane;
-                let channels = copy.chunks_exact_mut(self.channel_step().max(1));
-                for (source, copy) in input.chunks_exact(map.max(1)).zip(channels) {
-                    let Some(copy) = copy.get_mut(start..start + plane) else { return };
-                    self.fill_plane(geometry, first * self.stride.get() + phase_y, source, span, copy);
+        let mut start = 0;
+        for source in input.chunks_exact(map.max(1)) {
+            for phase_y in 0..self.phases[0] {
+                for phase_x in 0..self.phases[1] {
+                    let Some(copy) = copy.get_mut(start..) else { return };
+                    let y = first * self.stride.get() + phase_y;
+                    self.fill_plane::<L>(geometry, y, source, self.span(geometry, phase_x), copy);
+                    start += plane;
                 }
             }
         }
     }
 
-    /// Fills one phase of one channel; its first row is row `y` of the padded image.
-    fn fill_plane(&self, geometry: &Geometry, mut y: usize, source: &[i8], span: Span, copy: &mut [i16]) {
-        let zero_point = i16::from(geometry.zero_point);
-        let width = geometry.input.width;
-        for line in copy.chunks_exact_mut(self.plane[1].max(1)) {
-            let row = y
-                .checked_sub(geometry.window.padding.top.into())
-                .and_then(|y| source.get(y * width..(y + 1) * width)?.get(span.source..));
-            y += self.stride.get();
-            let real = row.and_then(|row| Some((row, line.get_mut(span.before..span.before + span.real)?)));
-            let Some((row, real)) = real else {
-                line.fill(zero_point);
-                continue;
-            };
-            copy_every(self.stride.get(), row, real);
-            line.iter_mut().take(span.before).for_each(|element| *element = zero_point);
-            line.iter_mut().skip(span.before + span.real).for_each(|element| *element = zero_point);
+    /// Fills one phase of one channel, at the start of `copy`; its first row is row `y` of the padded image.
+    ///
+    /// Whole chunks: what they write too much lies behind, and is written later.
+    #[inline(always)]
+    fn fill_plane<L: Lanes>(
+        &self,
+        geometry: &Geometry,
+        y: usize,
+        source: &[i8],
+        Span { before, source: column, real }: Span,
+        copy: &mut [L::Element],
+    ) {
+        let padding = L::element(geometry.zero_point);
+        let ([height, pitch], stride) = (self.plane, self.stride.get());
+        // Lines above the image, and inside it.
+        let top = usize::from(geometry.window.padding.top);
+        let above = top.saturating_sub(y).div_ceil(stride).min(height);
+        let first = (y + above * stride).saturating_sub(top);
+        let inside = geometry.input.height.saturating_sub(first).div_ceil(stride).min(height - above);
+        fill_chunks(copy, above * pitch + before, padding);
+        let Some(lines) = copy.get_mut(above * pitch + before..) else { return };
+        let from = source.get(first * geometry.input.width + column..).unwrap_or(&[]);
+        if stride == 1 {
+            copy_lines(from, geometry.input.width, lines, pitch, real, inside, padding, L::element);
+        } else {
+            for (index, line) in lines.chunks_mut(pitch).take(inside).enumerate() {
+                let from = from.get(index * stride * geometry.input.width..).unwrap_or(&[]);
+                let Some((to, rest)) = line.split_at_mut_checked(real) else { continue };
+                copy_every(stride, from, to, L::element);
+                rest.fill(padding);
+            }
+        }
+        if let Some(below) = lines.get_mut(inside * pitch..) {
+            // Not before the line that a next plane begins with: that is its own padding, or written over.
+            fill_chunks(below, (height - above - inside) * pitch, padding);
         }
     }
 
@@ -140,25 +157,64 @@ struct Span {
     real: usize,
 }
 
-/// Every `stride`-th element, from the first on. The common strides apart, so that they vectorise.
-// Not inlined: the optimiser would sink the division that counts the elements into the loop over them.
-#[inline(never)]
-fn copy_every(stride: usize, from: &[i8], to: &mut [i16]) {
-    match stride {
-        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = i16::from(*from)),
-        2 => {
-            let (pairs, last) = from.as_chunks::<2>();
-            to.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = i16::from(*from));
-            if let (Some(to), [from]) = (to.get_mut(pairs.len()), last) {
-                *to = i16::from(*from);
+/// Copies lines of `width` elements, each followed by padding up to the next; both slices begin with the first line.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn copy_lines<T: Copy>(
+    from: &[i8],
+    from_pitch: usize,
+    to: &mut [T],
+    to_pitch: usize,
+    width: usize,
+    lines: usize,
+    padding: T,
+    convert: impl Fn(i8) -> T,
+) {
+    let mut starts = (0, 0);
+    for _ in 0..lines {
+        let (Some(from), Some(to)) = (from.get(starts.0..), to.get_mut(starts.1..)) else { return };
+        starts = (starts.0 + from_pitch, starts.1 + to_pitch);
+        // Most lines are of one chunk, with little padding: no loops.
+        if width <= CHUNK
+            && to_pitch - width <= PADDING
+            && let (Some(from), Some(to)) = (from.first_chunk::<CHUNK>(), to.first_chunk_mut::<{ CHUNK + PADDING }>())
+        {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = convert(*from));
+            if let Some(to) = to.get_mut(width..width + PADDING) {
+                to.fill(padding);
             }
+            continue;
         }
-        _ => {
-            let mut index = 0;
-            for to in to {
-                *to = from.get(index).map_or(0, |from| i16::from(*from));
-                index += stride;
-            }
+        copy_chunks(from, to, width, &convert);
+        if let Some(to) = to.get_mut(width..) {
+            fill_chunks(to, to_pitch - width, padding);
         }
     }
+}
+
+/// Fills `len` elements, in whole chunks where there is room.
+#[inline(always)]
+fn fill_chunks<T: Copy>(to: &mut [T], len: usize, element: T) {
+    let mut done = 0;
+    while done < len {
+        let Some(chunk) = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<PADDING>()) else { break };
+        *chunk = [element; PADDING];
+        done += PADDING;
+    }
+    to.iter_mut().take(len).skip(done).for_each(|to| *to = element);
+}
+
+/// Every `stride`-th element, from the first on. Stride 2 apart, so that it vectorises.
+// Not inlined: the optimiser would sink the division that counts the elements into the loop over them.
+#[inline(never)]
+fn copy_every<T>(stride: usize, from: &[i8], to: &mut [T], convert: impl Fn(i8) -> T) {
+    if stride == 2 {
+        let (pairs, last) = from.as_chunks::<2>();
+        to.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = convert(*from));
+        if let (Some(to), [from]) = (to.get_mut(pairs.len()), last) {
+            *to = convert(*from);
+        }
+        return;
+    }
+    to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = convert(*from));
 }

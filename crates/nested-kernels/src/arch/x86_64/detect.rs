@@ -16,6 +16,17 @@ impl Instructions {
     }
 }
 
+/// See [`crate::backend`].
+pub(crate) fn name() -> &'static str {
+    match Instructions::detect() {
+        #[cfg(feature = "std")]
+        Instructions::Avx512(_) => "AVX-512 VNNI",
+        #[cfg(feature = "std")]
+        Instructions::Avx2(_) => "AVX2",
+        Instructions::Sse2(_) => "SSE2",
+    }
+}
+
 /// See [`crate::convolution`], which has checked all lengths.
 pub(crate) fn convolution(
     weights: &Weights<'_>,
@@ -26,7 +37,26 @@ pub(crate) fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    Instructions::detect().convolution(weights, level, parameters, geometry, input, output, scratch)
+    Instructions::detect().convolution(Threads::One, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_parallel`], which has checked all lengths.
+#[cfg(feature = "rayon")]
+pub(crate) fn convolution_parallel(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    Instructions::detect().convolution(Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_scratch`].
+pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    Instructions::detect().convolution_scratch(weights, geometry)
 }
 
 /// See [`crate::depthwise`], which has checked all lengths.
@@ -39,4 +69,9 @@ pub(crate) fn depthwise(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     Instructions::detect().depthwise(weights, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::depthwise_scratch`].
+pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    Instructions::detect().depthwise_scratch(geometry)
 }

@@ -1,0 +1,32 @@
+//! `ablate`: what each choice of the nested training gives.
+use crate::{
+    error::Error,
+    experiment::{self, execute::Folder, images::Images, options::ExperimentOptions, plan, record::Store},
+    interrupt, results,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Train the nested network with one factor changed at a time, on validation images; done runs are not repeated
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    common: ExperimentOptions,
+    /// Raw figures of all runs; a run that is there is not repeated
+    #[arg(long, default_value = "docs/results/ablate.json", value_name = "FILE")]
+    json: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let common = &options.common;
+    let comparison = options.json.with_file_name("compare.json");
+    if !common.report {
+        let images = Images::new(common.data.source().load()?);
+        let mut store = Store::open(&options.json, images.data())?;
+        let folder = Folder::prepare(&common.out)?;
+        interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
+        experiment::run_all(&plan::ablate(&common.scale(), &images), &mut store, &images, &folder)?;
+    }
+    results::write(&common.docs, &comparison, &options.json)
+}

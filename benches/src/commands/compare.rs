@@ -1,0 +1,92 @@
+//! `compare`: nested against separate, pruned, slimmed and dense networks.
+use crate::{
+    error::Error,
+    experiment::{
+        self,
+        execute::Folder,
+        images::Images,
+        measure,
+        options::ExperimentOptions,
+        plan::{self, Scale},
+        record::{self, Record, Store},
+        settings::{Method, Suite},
+    },
+    interrupt, results,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Train nested, stand-alone, pruned, slimmed and dense networks and compare them; done runs are not repeated
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    common: ExperimentOptions,
+    /// Raw figures of all runs; a run that is there is not repeated
+    #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
+    json: PathBuf,
+    /// Count instructions and measure host times of all models anew; with --report, of those that are there already
+    #[arg(long)]
+    recount: bool,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let common = &options.common;
+    if !common.report || options.recount {
+        let images = Images::new(common.data.source().load()?);
+        let mut store = Store::open(&options.json, images.data())?;
+        let folder = Folder::prepare(&common.out)?;
+        interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
+        if !common.report {
+            options.train(&images, &mut store, &folder)?;
+        }
+        if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
+            measure::host_times(&mut store.record, &folder, images.test())?;
+            store.record.training_ratio = options.training_ratio(&images, &store.record)?;
+            store.write()?;
+        }
+    }
+    results::write(&common.docs, &options.json, &options.json.with_file_name("ablate.json"))
+}
+
+impl Options {
+    /// Does the runs that are not done yet.
+    fn train(&self, images: &Images, store: &mut Store, folder: &Folder) -> Result<(), Error> {
+        let scale = self.common.scale();
+        experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
+        self.choose_widths(&scale, images, store, folder)?;
+        let plan = plan::compare(&scale, images, &store.record.widths);
+        experiment::run_all(&plan, store, images, folder)
+    }
+
+    /// Of the nested and the dense training with seed 1; `None` before both are done.
+    fn training_ratio(&self, images: &Images, record: &Record) -> Result<Option<f64>, Error> {
+        let first = |method| {
+            let mut runs = record.runs.iter().map(|run| &run.settings);
+            runs.find(|settings| settings.suite == Suite::Full && settings.method == method)
+        };
+        match (first(Method::Nested), first(Method::Dense)) {
+            (Some(nested), Some(dense)) => {
+                measure::training_ratio([&nested.training, &dense.training], images).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Chooses the slimmable network's widths, once: they stay what they were when kernels change later.
+    fn choose_widths(&self, scale: &Scale, images: &Images, store: &mut Store, folder: &Folder) -> Result<(), Error> {
+        let Some(nested) = plan::matched(scale, images).filter(|_| store.record.widths.is_empty()) else {
+            return Ok(());
+        };
+        let nested = nested.resolve(&store.record)?;
+        let model = folder.model(&record::id(&nested));
+        if !model.exists() {
+            return Ok(());
+        }
+        let (train, _) = images.of(&nested.training)?;
+        let network = nested.training.network(train.shape, train.classes)?;
+        let firmware = if self.common.quick { None } else { measure::firmware()? };
+        store.record.widths = measure::widths(&model, &scale.ladder, &network, firmware.as_ref())?;
+        store.write()
+    }
+}

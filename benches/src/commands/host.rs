@@ -1,0 +1,65 @@
+//! `host`: layers and networks on this machine, at each sparsity.
+use crate::{
+    error::Error,
+    files,
+    host::{self, HostFile, Machine},
+    table::Table,
+};
+use clap::Args;
+use std::{path::PathBuf, time::Duration};
+
+/// Time layers and whole networks on this machine, at each sparsity
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Times that each case takes its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Milliseconds of a turn
+    #[arg(long, default_value_t = 8)]
+    slice: u64,
+    /// Threads of the parallel cases
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Write the rows here too; rows that the file holds already stay when they are faster
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only write the shapes that are measured, for other engines
+    #[arg(long, value_name = "FILE")]
+    shapes: Option<PathBuf>,
+    /// What the rows call this build, instead of "ours"
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    if let Some(path) = &options.shapes {
+        return files::write_json(path, &host::shapes()?);
+    }
+    let machine = Machine::here();
+    let (layers, networks, gain) =
+        host::measure(options.rounds, Duration::from_millis(options.slice), options.threads)?;
+    let mut file = HostFile { layers, networks, machine, independent_gain: Some(gain) };
+    if let Some(name) = &options.name {
+        file.rename("ours", name);
+    }
+    print(&file);
+    match &options.json {
+        Some(path) => {
+            if path.exists() {
+                file.merge(HostFile::read(path)?);
+            }
+            files::write_json(path, &file)
+        }
+        None => Ok(()),
+    }
+}
+
+fn print(file: &HostFile) {
+    let mut table = Table::new(["layer or network", "engine", "sparsity %", "threads", "ms"]);
+    for row in file.layers.iter().chain(&file.networks) {
+        let numbers = [row.sparsity.to_string(), row.threads.to_string(), format!("{:.4}", row.ms)];
+        table.row([row.layer.clone(), row.engine.clone()].into_iter().chain(numbers));
+    }
+    println!("{table}");
+}

@@ -1,0 +1,51 @@
+//! `train-speed`: how many images a second a training step takes.
+use crate::{
+    error::Error,
+    files,
+    host::{self, Machine, Threads, TrainFile},
+    table::Table,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Time the training of ResNet-8, without masks and nested
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Epochs of each training
+    #[arg(long, default_value_t = 6)]
+    epochs: usize,
+    /// Steps of an epoch
+    #[arg(long, default_value_t = 24)]
+    steps: usize,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Write the rows here too; rows that the file holds already stay when they are faster
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let machine = Machine::here();
+    let (rows, ratios) = host::measure_training(options.epochs, options.steps, Threads(options.threads))?;
+    let mut file = TrainFile { rows, machine, nested_over_dense: ratios };
+    let mut table = Table::new(["engine", "width", "batch", "threads", "images a second", "GFLOP/s"]);
+    for row in &file.rows {
+        let numbers = [row.width.to_string(), row.batch.to_string(), row.threads.to_string()];
+        let speeds = [format!("{:.0}", row.images_per_second), format!("{:.1}", row.gflops)];
+        table.row([row.engine.clone()].into_iter().chain(numbers).chain(speeds));
+    }
+    println!("{table}");
+    for [width, ratio] in &file.nested_over_dense {
+        println!("Width {width}: nested over dense {ratio:.3}");
+    }
+    match &options.json {
+        Some(path) => {
+            if path.exists() {
+                file.merge(TrainFile::read(path)?);
+            }
+            files::write_json(path, &file)
+        }
+        None => Ok(()),
+    }
+}

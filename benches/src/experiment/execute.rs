@@ -1,0 +1,178 @@
+//! One run: train, deploy, measure.
+use super::{
+    images::Images,
+    record::{self, Finished, Row},
+    settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
+};
+use crate::{deployed, error::Error, report::Entry, subject::Subject, training};
+use nested_csr::{Block, Level};
+use nested_mask::{
+    Allocation,
+    train::{Dataset, TrainError, Trained},
+};
+use std::path::{Path, PathBuf};
+
+/// Where the work of all runs lies.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder, and checks that files can be written there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn prepare(path: &Path) -> Result<Folder, Error> {
+        for name in ["checkpoints", "models"] {
+            crate::files::prepare_folder(&path.join(name))?;
+        }
+        Ok(Folder(path.to_owned()))
+    }
+
+    /// The checkpoint of a training: runs that share the training share it.
+    pub fn checkpoint(&self, settings: &Settings) -> PathBuf {
+        self.0.join("checkpoints").join(file_stem("training", &settings.training) + ".safetensors")
+    }
+
+    /// The model file of a run.
+    pub fn model(&self, id: &str) -> PathBuf {
+        self.0.join("models").join(id.to_owned() + ".ncsr")
+    }
+
+    /// The model file of one level of a run that has one for each.
+    fn level_model(&self, id: &str, level: usize) -> PathBuf {
+        self.model(&format!("{id}-{level}"))
+    }
+
+    /// The file and the level in it that a row is of.
+    pub fn file_of(&self, row: &Row) -> (PathBuf, usize) {
+        match row.method {
+            Method::Slimmable => (self.level_model(&row.run, row.level), 1),
+            _ => (self.model(&row.run), row.level),
+        }
+    }
+}
+
+/// Does a run. A training whose loss is not finite is a result: the run fails and has no rows.
+///
+/// # Errors
+/// All others.
+pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<(Finished, Vec<Row>), Error> {
+    let id = record::id(settings);
+    let finished = |train_seconds, failed| Finished {
+        id: id.clone(),
+        settings: settings.clone(),
+        train_seconds,
+        failed,
+        commit: super::origin::commit(),
+        machine: super::origin::machine(),
+    };
+    let (train, test) = images.of(&settings.training)?;
+    let checkpoint = folder.checkpoint(settings);
+    let resume = checkpoint.exists();
+    let run = training::Run {
+        name: settings.name(),
+        network: settings.training.network(train.shape, train.classes)?,
+        config: settings.training.config()?,
+        checkpoint,
+    };
+    let (mut trainer, took) = match run.train(resume, &train) {
+        Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
+            return Ok((finished(None, Some(error.to_string())), Vec::new()));
+        }
+        other => other?,
+    };
+    if settings.recalibrated {
+        trainer.recalibrate(&train)?;
+    }
+    let outcome = Outcome { settings, id: &id, train: &train, test: &test, folder };
+    let rows = match (&settings.pruning, settings.training.masking) {
+        (Some(pruning), _) => outcome.pruned(trainer.trained(), pruning)?,
+        (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
+        (None, _) => outcome.levels(trainer.trained().clone())?,
+    };
+    Ok((finished((!resume).then_some(took.as_secs_f64()), None), rows))
+}
+
+/// A trained network about to be measured.
+struct Outcome<'a> {
+    settings: &'a Settings,
+    id: &'a str,
+    train: &'a Dataset,
+    test: &'a Dataset,
+    folder: &'a Folder,
+}
+
+impl Outcome<'_> {
+    /// One file with all levels.
+    fn levels(&self, trained: Trained) -> Result<Vec<Row>, Error> {
+        let subject = Subject::deploy(trained, self.train, &self.folder.model(self.id))?;
+        let levels = subject.file.levels();
+        let candidates: Vec<_> = levels.up_to().map(|level| (&subject.file, level)).collect();
+        let host_ms = deployed::milliseconds(&candidates, self.test)?;
+        let file_bytes = subject.file.file_bytes(levels)?;
+        let row =
+            |(level, ms): (Level, f64)| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, ms)?));
+        levels.up_to().zip(host_ms).map(row).collect()
+    }
+
+    /// The densest level pruned further.
+    fn pruned(&self, trained: &Trained, pruning: &Pruning) -> Result<Vec<Row>, Error> {
+        let ladder = ladder(&pruning.ladder)?;
+        let mut pruned = trained.pruned(trained.levels(), &ladder, Allocation::Uniform, Block::OneByOne)?;
+        if pruning.recalibrated {
+            pruned.recalibrate(self.train)?;
+        }
+        self.levels(pruned)
+    }
+
+    /// A file a width. What a device would hold of them is the widest one's weights, and each one's requantisation.
+    fn narrowed(&self, trained: &Trained) -> Result<Vec<Row>, Error> {
+        let mut subjects = Vec::new();
+        for level in trained.levels().up_to() {
+            let path = self.folder.level_model(self.id, level.number());
+            subjects.push(Subject::deploy(trained.narrowed(level)?, self.train, &path)?);
+        }
+        let candidates: Vec<_> = subjects.iter().map(|subject| (&subject.file, Level::FIRST)).collect();
+        let host_ms = deployed::milliseconds(&candidates, self.test)?;
+        let mut narrower = 0;
+        let mut rows = Vec::new();
+        for (index, (subject, ms)) in subjects.iter().zip(host_ms).enumerate() {
+            let mut entry = subject.entry(Level::FIRST, self.test, ms)?;
+            entry.file_bytes += narrower;
+            narrower += subject.file.requantisation_bytes();
+            rows.push(self.row(index + 1, 0, &entry));
+        }
+        let whole = rows.last().map_or(0, |row| row.prefix_bytes);
+        rows.iter_mut().for_each(|row| row.file_bytes = whole);
+        Ok(rows)
+    }
+
+    fn row(&self, level: usize, file_bytes: usize, entry: &Entry) -> Row {
+        let (settings, training) = (self.settings, &self.settings.training);
+        Row {
+            run: self.id.to_owned(),
+            suite: settings.suite,
+            method: settings.method,
+            budget: settings.budget,
+            variant: settings.variant.clone(),
+            network: training.network,
+            width: training.width
+                * if settings.matched.is_empty() { 1.0 } else { 1.0 - training.ladder[level - 1] / 100.0 },
+            block: training.block,
+            allocation: training.allocation,
+            measured: training.measured,
+            seed: training.seed,
+            level,
+            sparsity: settings.sparsity(level),
+            stored: entry.stored,
+            passes: training.passes(),
+            learning_rate: training.learning_rate,
+            top1_float: entry.top1_float,
+            top1_int8: entry.top1_int8,
+            file_bytes,
+            prefix_bytes: entry.file_bytes,
+            nonzero_macs: entry.nonzero_macs,
+            m7_instructions: None,
+            host_ms: Some(entry.host_ms),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Figures that need no training: instructions on a Cortex-M7, and host times of all models side by side.
+use super::{
+    execute::Folder,
+    images::Images,
+    record::{Record, Unit, Width},
+    settings::{Training, ladder},
+};
+use crate::{
+    deployed::{self, Deployed},
+    error::Error,
+    files,
+    m7::{self, Case, Firmware, Kernels, M7Error},
+    random,
+};
+use nested_csr::{Block, Level, Model, Profile};
+use nested_mask::{
+    Ladder,
+    nn::Network,
+    train::{Dataset, Trainer},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// The firmware, or why there is none: counts are then left out.
+pub fn firmware() -> Result<Option<Firmware>, Error> {
+    match Firmware::build(m7::M7, Kernels::Dsp) {
+        Ok(firmware) => Ok(Some(firmware)),
+        Err(error @ (M7Error::NoTarget(_) | M7Error::Missing { .. })) => {
+            eprintln!("no Cortex-M7 figures: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Instructions of one image at each level, in the arena that the network prefers; `None` for a model that is larger than
+/// the board.
+pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
+    // Of the rows only the counts are used.
+    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
+    let images = m7::random_images(model.input_shape().len(), 1);
+    let measured = m7::measure_networks(firmware, None, &case, model, &images)?;
+    let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
+    Ok(preferred.map(|row| row.instructions.map(u64::from)).collect())
+}
+
+/// Reads a model file.
+pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
+    Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
+}
+
+/// For each level of a nested model the width, in steps of a thirty-second of the network's channels, at which the same
+/// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
+/// without a firmware.
+pub fn widths(
+    nested: &Path,
+    sparsities: &[f64],
+    network: &Network,
+    firmware: Option<&Firmware>,
+) -> Result<Vec<Width>, Error> {
+    const STEPS: u32 = 32;
+    const SEED: u64 = 1;
+    let costs = |model: Model<Vec<u8>>| -> Result<Vec<Option<u64>>, Error> {
+        match firmware {
+            Some(firmware) => instructions(firmware, model),
+            None => {
+                let deployed = Deployed::new(model, nested)?;
+                deployed.levels().up_to().map(|level| deployed.nonzero_macs(level).map(Some)).collect()
+            }
+        }
+    };
+    let mut candidates = Vec::new();
+    for step in 1..=STEPS {
+        let left_out = 100.0 * f64::from(STEPS - step) / f64::from(STEPS);
+        // The trainer computes a width from its ladder in the same way, so rounding to channels is the same.
+        let width = 1.0 - ladder(&[left_out])?.sparsities()[0];
+        let narrow = network.narrowed(width);
+        let model = random::model(&narrow, Block::OneByOne, &Ladder::dense(), Profile::Balanced, SEED)?;
+        candidates.extend(costs(model)?.first().copied().flatten().map(|cost| (left_out, cost)));
+    }
+    let unit = if firmware.is_some() { Unit::M7Instructions } else { Unit::NonzeroMacs };
+    let mut chosen: Vec<Width> = Vec::new();
+    for (&sparsity, nested_cost) in sparsities.iter().zip(costs(model(nested)?)?) {
+        let nested_cost = nested_cost.unwrap_or(0);
+        let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
+        let wider = candidates.iter().filter(|candidate| candidate.0 < narrower);
+        let distance = |cost: u64| (cost as f64 / nested_cost.max(1) as f64).ln().abs();
+        let nearest = wider.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
+        chosen.extend(nearest.map(|&(left_out, cost)| Width { sparsity, nested_cost, cost, unit, left_out }));
+    }
+    Ok(chosen)
+}
+
+/// Counts the instructions of the rows that have none, or of all, whose model files are in the folder; says whether there
+/// was anything to count.
+pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, Error> {
+    let mut open: Vec<PathBuf> = Vec::new();
+    for row in record.rows.iter().filter(|row| row.counts() && (again || row.m7_instructions.is_none())) {
+        let (path, _) = folder.file_of(row);
+        if !open.contains(&path) && path.exists() {
+            open.push(path);
+        }
+    }
+    if open.is_empty() {
+        return Ok(false);
+    }
+    let Some(firmware) = firmware()? else { return Ok(false) };
+    for (index, path) in open.iter().enumerate() {
+        eprintln!("counting instructions, {} of {}: {}", index + 1, open.len(), path.display());
+        let counts = instructions(&firmware, model(path)?)?;
+        for row in &mut record.rows {
+            let (of_row, level) = folder.file_of(row);
+            if of_row == *path {
+                row.m7_instructions = counts.get(level - 1).copied().flatten();
+            }
+        }
+    }
+    record.compiler = Some(firmware.compiler);
+    Ok(true)
+}
+
+/// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
+/// else the machine does falls on all alike.
+pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Result<(), Error> {
+    let mut models: Vec<(PathBuf, Deployed)> = Vec::new();
+    for row in record.rows.iter().filter(|row| row.counts()) {
+        let (path, _) = folder.file_of(row);
+        if path.exists() && models.iter().all(|(known, _)| *known != path) {
+            let deployed = Deployed::read(&path)?;
+            models.push((path, deployed));
+        }
+    }
+    models.retain(|(_, deployed)| deployed.check_images(images).is_ok());
+    let mut places = Vec::new();
+    let mut candidates = Vec::new();
+    for (place, row) in record.rows.iter().enumerate().filter(|(_, row)| row.counts()) {
+        let (path, level) = folder.file_of(row);
+        if let Some((_, deployed)) = models.iter().find(|(known, _)| *known == path) {
+            places.push(place);
+            candidates.push((deployed, Level::new(level)?));
+        }
+    }
+    let times = deployed::milliseconds(&candidates, images)?;
+    for (place, ms) in places.into_iter().zip(times) {
+        record.rows[place].host_ms = Some(ms);
+    }
+    Ok(())
+}
+
+/// Time of the first training over that of the second: each goes through its whole schedule in one epoch of a part of the
+/// images, in turn, and the least times count.
+pub fn training_ratio(trainings: [&Training; 2], images: &Images) -> Result<f64, Error> {
+    const ROUNDS: usize = 5;
+    const IMAGES: usize = 6_400;
+    let mut least = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        for (training, least) in trainings.into_iter().zip(&mut least) {
+            let training = Training { epochs: 1, images: training.images.min(IMAGES), ..training.clone() };
+            let (train, _) = images.of(&training)?;
+            let mut trainer = Trainer::new(training.network(train.shape, train.classes)?, training.config()?)?;
+            let start = Instant::now();
+            trainer.train_epoch(&train, &mut |_| {})?;
+            *least = least.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(least[0] / least[1])
+}

@@ -1,0 +1,125 @@
+//! The ablation's runs.
+use super::{Builder, Planned, Scale, given, kinds::Kind};
+use crate::{
+    experiment::{
+        images::Images,
+        settings::{AllocationName, DistillationFrom, Growth, RegrowthUntil, RoutingName, Settings, Suite, Training},
+    },
+    options::BlockOption,
+};
+
+/// The ablation's runs: the nested network with one factor changed, all of them with one seed before the next.
+pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths: &[] };
+    let tuned_on = builder.tuning(Kind::Nested);
+    let mut plan: Vec<Planned> = tuned_on.iter().cloned().map(given).collect();
+    for seed in 1..=scale.seeds {
+        for variant in variants(scale) {
+            let at_seed = |seed| -> Vec<Settings> {
+                let mut runs = builder.runs(Suite::Ablation, Kind::Nested, seed);
+                for settings in &mut runs {
+                    (variant.change)(settings);
+                    settings.variant = Some(variant.name.to_owned());
+                }
+                runs
+            };
+            let tuned_on = if variant.retuned { builder.at_rates(&at_seed(1)) } else { tuned_on.clone() };
+            if variant.retuned && seed == 1 {
+                plan.extend(tuned_on.into_iter().map(given));
+            } else {
+                let planned = |settings| Planned { settings, tuned_on: tuned_on.clone() };
+                plan.extend(at_seed(seed).into_iter().map(planned));
+            }
+        }
+    }
+    plan
+}
+
+/// One change of the ablation.
+struct Variant {
+    /// `factor: value`.
+    name: &'static str,
+    change: Box<dyn Fn(&mut Settings)>,
+    /// Whether it changes the size of steps, so that it needs a learning rate of its own.
+    retuned: bool,
+}
+
+/// What the ablation changes. What passes through several levels a step gets fewer epochs, so that all have the same image
+/// passes.
+fn variants(scale: &Scale) -> Vec<Variant> {
+    let levels = scale.ladder.len();
+    let changed = |name, change: fn(&mut Training)| Variant {
+        name,
+        change: Box::new(move |settings| change(&mut settings.training)),
+        retuned: false,
+    };
+    let routed = |name, routing: RoutingName, retuned| {
+        let change = move |settings: &mut Settings| {
+            let training = &mut settings.training;
+            training.epochs = (training.epochs as f64 / routing.passes_a_step(levels)).round().max(1.0) as usize;
+            training.routing = routing.clone();
+        };
+        Variant { name, change: Box::new(change), retuned }
+    };
+    let sampled = |name, weights: &[f64]| routed(name, RoutingName::Sampled(weights.to_vec()), false);
+    let grown = |name, end| Variant {
+        name,
+        change: Box::new(move |settings| settings.training.growth = Growth { start: 0.0, end }),
+        retuned: false,
+    };
+    let distilled = |name, start| Variant {
+        name,
+        change: Box::new(move |settings| {
+            settings.training.distillation = Some(DistillationFrom { start, mix: 0.5, temperature: 2.0 });
+        }),
+        retuned: false,
+    };
+    let mut variants = vec![
+        changed("default", |_| ()),
+        distilled("distillation: from the start", 0.0),
+        distilled("distillation: from the middle", 0.5),
+        distilled("distillation: last quarter", 0.75),
+        changed("block: 1×2", |training| training.block = BlockOption::OneByTwo),
+        changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
+        changed("allocation: global", |training| training.allocation = AllocationName::Global),
+        changed("allocation: per instruction, exponent ½", |training| {
+            training.allocation = AllocationName::PerRootInstruction;
+        }),
+        changed("allocation: per instruction, exponent 1", |training| {
+            training.allocation = AllocationName::PerInstruction;
+        }),
+        changed("saliency: weight times gradient", |training| training.by_gradient = true),
+        changed("regrowth: 20 % at first, until three quarters", |training| {
+            training.regrowth = Some(RegrowthUntil { until: 0.75, share: 0.2 });
+        }),
+        grown("schedule: full sparsity from the start", 0.0),
+        grown("schedule: ramp over a quarter", 0.25),
+        grown("schedule: ramp over three quarters", 0.75),
+        Variant {
+            name: "batch norm: not recalibrated",
+            change: Box::new(|settings| settings.recalibrated = false),
+            retuned: false,
+        },
+        changed("labels: smoothed by 0.1", |training| training.label_smoothing = 0.1),
+        changed("images: mirrored too", |training| training.flip = true),
+        changed("images: erased too", |training| training.erase = 8),
+        changed("int8: last tenth", |training| training.int8_from = 0.9),
+        routed("routing: frozen", RoutingName::Frozen, false),
+    ];
+    if levels == 3 {
+        variants.extend([
+            sampled("sampling: 2:1:1, sparsest first", &[2.0, 1.0, 1.0]),
+            sampled("sampling: 1:1:2", &[1.0, 1.0, 2.0]),
+            sampled("sampling: 2:1:2", &[2.0, 1.0, 2.0]),
+        ]);
+        let matrix = vec![1.0, 0.5, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0];
+        variants.push(routed("routing: weighted, own level 1, denser ½", RoutingName::Weighted(matrix), true));
+    }
+    variants.extend([
+        routed("routing: joint", RoutingName::Joint, true),
+        routed("routing: normalised", RoutingName::Normalised, true),
+        routed("routing: ring", RoutingName::Ring, true),
+        routed("routing: anchored", RoutingName::Anchored(Vec::new()), true),
+    ]);
+    variants
+}

@@ -1,0 +1,110 @@
+//! From a kind of run to its settings.
+use super::{Planned, Scale, kinds::Kind};
+use crate::{
+    experiment::{
+        images::Images,
+        record::Width,
+        settings::{Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
+    },
+    options::BlockOption,
+};
+
+/// What settings depend on.
+pub struct Builder<'a> {
+    pub scale: &'a Scale,
+    pub images: &'a Images,
+    pub widths: &'a [Width],
+}
+
+impl Builder<'_> {
+    /// The runs of a kind, one a training, with the learning rate left open.
+    pub fn runs(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Settings> {
+        let settings = |ladder| Settings {
+            suite,
+            method: kind.method(),
+            budget: kind.budget(),
+            variant: kind.variant().map(str::to_owned),
+            training: self.training(suite, kind, seed, ladder),
+            recalibrated: true,
+            pruning: match kind {
+                Kind::Pruned { recalibrated, .. } => Some(Pruning { ladder: self.scale.ladder.clone(), recalibrated }),
+                _ => None,
+            },
+            matched: match kind {
+                Kind::Slimmable => self.widths.iter().map(|width| width.sparsity).collect(),
+                _ => Vec::new(),
+            },
+        };
+        self.ladders(kind).into_iter().map(settings).collect()
+    }
+
+    /// One a training.
+    fn ladders(&self, kind: Kind) -> Vec<Vec<f64>> {
+        let ladder = &self.scale.ladder;
+        match kind {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) | Kind::Dsnn => vec![ladder.clone()],
+            Kind::StandAlone(_) => ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
+            Kind::Pruned { dense: false, .. } => vec![ladder[ladder.len() - 1..].to_vec()],
+            Kind::Dense | Kind::Pruned { dense: true, .. } => vec![vec![0.0]],
+            Kind::Slimmable => vec![self.widths.iter().map(|width| width.left_out).collect()],
+        }
+    }
+
+    fn training(&self, suite: Suite, kind: Kind, seed: u64, ladder: Vec<f64>) -> Training {
+        let scale = self.scale;
+        let (measured, images, epochs) = match suite {
+            Suite::Tune | Suite::Ablation => {
+                (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs)
+            }
+            Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
+            Suite::Full => (Measured::Test, self.images.train(), scale.epochs),
+            Suite::Networks => (Measured::Test, self.images.train(), scale.other_epochs),
+        };
+        let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
+        Training {
+            network: scale.network,
+            width: scale.width,
+            ladder,
+            block: if kind == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne },
+            allocation: kind.allocation(),
+            measured,
+            images: images.min(self.images.train()),
+            epochs: (epochs / share).max(1),
+            batch: scale.batch,
+            learning_rate: 0.0,
+            seed,
+            routing: RoutingName::default(),
+            growth: Growth::default(),
+            masking: kind.masking(),
+            distillation: None,
+            label_smoothing: 0.0,
+            int8_from: 1.0,
+            flip: false,
+            erase: 0,
+            by_gradient: false,
+            regrowth: None,
+        }
+    }
+
+    /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1.
+    pub fn tuning(&self, kind: Kind) -> Vec<Settings> {
+        self.at_rates(&self.runs(Suite::Tune, kind.tuned_as(), 1))
+    }
+
+    /// The runs at each rate of the grid.
+    pub fn at_rates(&self, runs: &[Settings]) -> Vec<Settings> {
+        let at_rate = |&rate: &f64| {
+            let mut runs = runs.to_vec();
+            runs.iter_mut().for_each(|settings| settings.training.learning_rate = rate);
+            runs
+        };
+        self.scale.rates.iter().flat_map(at_rate).collect()
+    }
+
+    /// The runs of a kind with its tuned rate.
+    pub fn tuned(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Planned> {
+        let tuned_on = self.tuning(kind);
+        let planned = |settings| Planned { settings, tuned_on: tuned_on.clone() };
+        self.runs(suite, kind, seed).into_iter().map(planned).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! The comparison's runs.
+use super::{
+    Builder, Planned, Scale, given,
+    kinds::{Kind, PRUNED},
+};
+use crate::experiment::{
+    images::Images,
+    record::Width,
+    settings::{AllocationName, Budget, NetworkName, Suite},
+};
+
+/// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
+const SPREAD: [Kind; 2] =
+    [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::PerRootInstruction)];
+
+/// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
+pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths: &[] };
+    let tuning = builder.tuning(Kind::Nested).into_iter().map(given);
+    tuning.chain(builder.tuned(Suite::Full, Kind::Nested, 1)).collect()
+}
+
+/// The run of the basis whose model has the instructions to match.
+pub fn matched(scale: &Scale, images: &Images) -> Option<Planned> {
+    basis(scale, images).pop()
+}
+
+/// The comparison's runs, the most telling first; without widths there is no slimmable network.
+pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths };
+    let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
+    let mut rivals: Vec<Kind> = PRUNED.into_iter().collect();
+    rivals.extend((!widths.is_empty()).then_some(Kind::Slimmable));
+    rivals.extend([Kind::Dsnn, Kind::NestedInPairs]);
+    let tuned = |kinds: &[Kind], suite, seed| -> Vec<Planned> {
+        kinds.iter().flat_map(|&kind| builder.tuned(suite, kind, seed)).collect()
+    };
+    let tuning = |kinds: &[Kind]| -> Vec<Planned> {
+        let own = kinds.iter().filter(|kind| kind.tuned_as() == **kind);
+        own.flat_map(|&kind| builder.tuning(kind)).map(given).collect()
+    };
+    let mut plan = basis(scale, images);
+    plan.extend(tuning(&core[1..]));
+    plan.extend(tuned(&core, Suite::Full, 1));
+    for seed in 1..=scale.seeds {
+        plan.extend(tuned(&core[..2], Suite::Small, seed));
+    }
+    plan.extend(tuned(&PRUNED, Suite::Full, 1));
+    plan.extend(tuning(&rivals));
+    plan.extend(tuned(&rivals, Suite::Full, 1));
+    for kinds in [&core[..], &rivals] {
+        for seed in 2..=scale.seeds {
+            plan.extend(tuned(kinds, Suite::Full, seed));
+        }
+    }
+    for seed in 1..=scale.seeds {
+        plan.extend(tuned(&SPREAD, Suite::Full, seed));
+    }
+    plan.extend(scale.others.iter().flat_map(|&(network, width)| other(scale, images, network, width)));
+    plan
+}
+
+/// Another network, nested and dense, with one seed. It is large, so its rate is tuned in one short epoch.
+fn other(scale: &Scale, images: &Images, network: NetworkName, width: f64) -> Vec<Planned> {
+    let scale = Scale { network, width, small_epochs: 1, small_images: scale.small_images / 2, ..scale.clone() };
+    let builder = Builder { scale: &scale, images, widths: &[] };
+    let of_kind = |kind| {
+        let tuning = builder.tuning(kind).into_iter().map(given);
+        tuning.chain(builder.tuned(Suite::Networks, kind, 1)).collect::<Vec<_>>()
+    };
+    [Kind::Nested, Kind::Dense].into_iter().flat_map(of_kind).collect()
+}

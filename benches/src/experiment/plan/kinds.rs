@@ -1,0 +1,79 @@
+//! The rows of the comparison, as kinds of runs.
+use crate::experiment::settings::{AllocationName, Budget, MaskingName, Method};
+
+/// The variants of dynamic pruning whose batch-norm statistics are measured anew.
+pub const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
+const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
+
+/// A row of the comparison, as runs.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    Nested,
+    NestedInPairs,
+    NestedSpread(AllocationName),
+    StandAlone(Budget),
+    Pruned { dense: bool, recalibrated: bool },
+    Dsnn,
+    Slimmable,
+    Dense,
+}
+
+pub const PRUNED: [Kind; 4] = [
+    Kind::Pruned { dense: false, recalibrated: false },
+    Kind::Pruned { dense: false, recalibrated: true },
+    Kind::Pruned { dense: true, recalibrated: false },
+    Kind::Pruned { dense: true, recalibrated: true },
+];
+
+impl Kind {
+    /// Whose learning rate it takes.
+    pub fn tuned_as(self) -> Kind {
+        match self {
+            Kind::NestedInPairs | Kind::NestedSpread(_) => Kind::Nested,
+            Kind::Pruned { dense: false, .. } => Kind::StandAlone(Budget::B),
+            Kind::Pruned { dense: true, .. } => Kind::Dense,
+            kind => kind,
+        }
+    }
+
+    pub fn method(self) -> Method {
+        match self {
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) => Method::Nested,
+            Kind::StandAlone(_) => Method::StandAlone,
+            Kind::Pruned { .. } => Method::DynamicPruning,
+            Kind::Dsnn => Method::Dsnn,
+            Kind::Slimmable => Method::Slimmable,
+            Kind::Dense => Method::Dense,
+        }
+    }
+
+    pub fn budget(self) -> Option<Budget> {
+        match self {
+            Kind::StandAlone(budget) => Some(budget),
+            _ => None,
+        }
+    }
+
+    pub fn variant(self) -> Option<&'static str> {
+        match self {
+            Kind::Pruned { dense, recalibrated: true } => Some(RECALIBRATED[usize::from(dense)]),
+            Kind::Pruned { dense, recalibrated: false } => Some(UNCALIBRATED[usize::from(dense)]),
+            _ => None,
+        }
+    }
+
+    pub fn allocation(self) -> AllocationName {
+        match self {
+            Kind::NestedSpread(allocation) => allocation,
+            _ => AllocationName::Uniform,
+        }
+    }
+
+    pub fn masking(self) -> MaskingName {
+        match self {
+            Kind::Dsnn => MaskingName::Dsnn,
+            Kind::Slimmable => MaskingName::Slimmable,
+            _ => MaskingName::Nested,
+        }
+    }
+}

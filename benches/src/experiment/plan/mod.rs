@@ -1,0 +1,217 @@
+//! Which runs an experiment is made of.
+mod ablate;
+mod builder;
+mod compare;
+mod kinds;
+
+pub use ablate::ablate;
+pub use compare::{basis, compare, matched};
+pub use kinds::RECALIBRATED;
+
+use super::{
+    record::Record,
+    settings::{NetworkName, Settings},
+};
+use crate::error::Error;
+use builder::Builder;
+
+/// A run, and where its learning rate comes from.
+pub struct Planned {
+    /// The rate of a tuned run is not known yet, and 0 here.
+    pub settings: Settings,
+    /// The runs that the rate is chosen from; none when it is given.
+    tuned_on: Vec<Settings>,
+}
+
+impl Planned {
+    /// The settings with their learning rate: of the tuning runs' rates the one with the best int8 accuracy, mean over the
+    /// levels.
+    ///
+    /// # Errors
+    /// Tuning runs that all failed.
+    pub fn resolve(&self, record: &Record) -> Result<Settings, Error> {
+        if self.tuned_on.is_empty() {
+            return Ok(self.settings.clone());
+        }
+        let mut settings = self.settings.clone();
+        settings.training.learning_rate = best_rate(record, &self.tuned_on).ok_or_else(|| Error::Report {
+            path: "tuning".into(),
+            problem: format!("no learning rate of the grid works for {}", self.settings.name()),
+        })?;
+        Ok(settings)
+    }
+
+    /// Image passes of its training; pruning at run time has none of its own.
+    pub fn passes(&self) -> u64 {
+        if self.settings.pruning.is_some() { 0 } else { self.settings.training.passes() }
+    }
+
+    /// Whether the record has it.
+    pub fn is_done(&self, record: &Record) -> bool {
+        self.resolve(record).is_ok_and(|settings| record.find(&settings).is_some())
+    }
+}
+
+/// The rate whose runs (one, or one a level) have the best int8 accuracy, mean over all their rows; of equal ones the
+/// least. `None` until all runs are done, or when all failed.
+pub fn best_rate(record: &Record, tuning: &[Settings]) -> Option<f64> {
+    let mut best: Option<(f64, f64)> = None;
+    let mut rates: Vec<f64> = tuning.iter().map(|settings| settings.training.learning_rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    for rate in rates {
+        let runs = tuning.iter().filter(|settings| settings.training.learning_rate == rate);
+        let mut accuracies = Vec::new();
+        let mut failed = false;
+        for settings in runs {
+            let run = record.find(settings)?;
+            failed |= run.failed.is_some();
+            accuracies.extend(record.rows_of(run).map(|row| row.top1_int8));
+        }
+        let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+        if !failed && !accuracies.is_empty() && best.is_none_or(|(_, most)| mean > most) {
+            best = Some((rate, mean));
+        }
+    }
+    best.map(|(rate, _)| rate)
+}
+
+/// How large an experiment is.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    pub network: NetworkName,
+    pub width: f64,
+    /// Per cent, falling.
+    pub ladder: Vec<f64>,
+    pub batch: usize,
+    /// Of the full budget; a multiple of the levels' number.
+    pub epochs: usize,
+    /// Of the small budget, in which learning rates are tuned; likewise.
+    pub small_epochs: usize,
+    /// Training images of the small budget.
+    pub small_images: usize,
+    pub seeds: u64,
+    pub rates: Vec<f64>,
+    /// Other networks to train nested and dense, with their widths, and for how many epochs.
+    pub others: Vec<(NetworkName, f64)>,
+    pub other_epochs: usize,
+}
+
+/// A run whose learning rate is given.
+fn given(settings: Settings) -> Planned {
+    Planned { settings, tuned_on: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{kinds::Kind, *};
+    use crate::experiment::{
+        images::Images,
+        record::{Finished, Row, id},
+        settings::{Budget, Measured, Suite},
+    };
+
+    fn scale() -> Scale {
+        Scale {
+            network: NetworkName::ResNet8,
+            width: 0.5,
+            ladder: vec![90.0, 70.0],
+            batch: 32,
+            epochs: 4,
+            small_epochs: 2,
+            small_images: 100,
+            seeds: 2,
+            rates: vec![0.1, 0.2, 0.4],
+            others: Vec::new(),
+            other_epochs: 1,
+        }
+    }
+
+    fn images() -> Images {
+        let shape = nested_csr::TensorShape { channels: 1, height: 1, width: 1 };
+        let set = |count: usize| {
+            let labels = (0..count).map(|image| (image % 2) as u8).collect();
+            nested_mask::train::Dataset::new(shape, 2, vec![0; count], labels).unwrap()
+        };
+        Images::new(crate::data::Split { name: "numbers".to_owned(), train: set(200), test: set(20) })
+    }
+
+    /// A record in which each of these runs has one row a level, as accurate as `top1` says; `None` is a failure.
+    fn record(runs: &[Settings], top1: impl Fn(&Settings) -> Option<f64>) -> Record {
+        let mut record = Record::default();
+        for settings in runs {
+            let accuracy = top1(settings);
+            record.runs.push(Finished {
+                id: id(settings),
+                settings: settings.clone(),
+                train_seconds: None,
+                failed: accuracy.is_none().then(|| "loss".to_owned()),
+                commit: String::new(),
+                machine: String::new(),
+            });
+            record
+                .rows
+                .extend(accuracy.map(|accuracy| Row { top1_int8: accuracy, ..Row::example(settings, &id(settings)) }));
+        }
+        record
+    }
+
+    #[test]
+    fn the_rate_of_the_best_mean_is_taken_and_a_failed_rate_is_not() {
+        let (scale, images) = (scale(), images());
+        let tuning = Builder { scale: &scale, images: &images, widths: &[] }.tuning(Kind::StandAlone(Budget::A));
+        assert_eq!(tuning.len(), 6);
+        let top1 = |settings: &Settings| match (settings.training.learning_rate, settings.training.ladder[0]) {
+            (0.1, _) => Some(80.0),
+            (0.2, 90.0) => Some(70.0),
+            (0.2, _) => Some(91.0),
+            (_, 90.0) => Some(99.0),
+            _ => None,
+        };
+        assert_eq!(best_rate(&record(&tuning, top1), &tuning), Some(0.2));
+        assert_eq!(best_rate(&record(&tuning[..5], top1), &tuning), None);
+        assert_eq!(best_rate(&record(&tuning, |_| None), &tuning), None);
+    }
+
+    #[test]
+    fn stand_alone_networks_share_the_passes_at_one_budget_and_have_them_each_at_the_other() {
+        let (scale, images) = (scale(), images());
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let passes = |kind| -> Vec<u64> {
+            builder.runs(Suite::Full, kind, 1).iter().map(|settings| settings.training.passes()).collect()
+        };
+        let [nested] = passes(Kind::Nested)[..] else { panic!("one training") };
+        assert_eq!(passes(Kind::StandAlone(Budget::A)), [nested / 2; 2]);
+        assert_eq!(passes(Kind::StandAlone(Budget::B)), [nested; 2]);
+        assert_eq!(passes(Kind::Dense), [nested]);
+    }
+
+    #[test]
+    fn rates_are_tuned_without_the_test_images_and_before_they_are_used() {
+        let (scale, images) = (scale(), images());
+        let plan = compare(&scale, &images, &[]);
+        for (index, planned) in plan.iter().enumerate() {
+            for tuning in &planned.tuned_on {
+                assert_eq!(tuning.training.measured, Measured::Validation);
+                assert!(plan[..index].iter().any(|earlier| earlier.settings == *tuning), "{}", tuning.name());
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_the_ablation_have_about_the_passes_of_the_default_and_differ_from_it() {
+        let scale = Scale { ladder: vec![90.0, 80.0, 70.0], small_epochs: 9, seeds: 1, ..scale() };
+        let images = images();
+        let plan = ablate(&scale, &images);
+        let runs: Vec<&Settings> = plan.iter().map(|planned| &planned.settings).collect();
+        let default = runs.iter().find(|settings| settings.variant.as_deref() == Some("default")).unwrap();
+        for settings in runs.iter().filter(|settings| settings.suite == Suite::Ablation && settings != &default) {
+            let share = settings.training.passes() as f64 / default.training.passes() as f64;
+            assert!((0.9..=1.1).contains(&share), "{}: {share}", settings.name());
+            assert_ne!(
+                Settings { variant: None, ..(**settings).clone() },
+                Settings { variant: None, ..(**default).clone() }
+            );
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What an experiment has found so far: one file, written anew after each run.
+use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
+use crate::{error::Error, files, options::BlockOption};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The images that all runs of a file are of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    pub name: String,
+    pub train_images: usize,
+    pub test_images: usize,
+    /// CRC-32 of all pixels and labels, in hexadecimal.
+    pub crc32: String,
+}
+
+/// A run that was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub id: String,
+    pub settings: Settings,
+    /// Seconds that the training took; `null` when it was resumed, or trained for another run.
+    pub train_seconds: Option<f64>,
+    /// Why the run has no rows.
+    pub failed: Option<String>,
+    pub commit: String,
+    pub machine: String,
+}
+
+/// One level of one run. Sparsities and accuracies are in per cent; what does not apply is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The run's `id`.
+    pub run: String,
+    pub suite: Suite,
+    pub method: Method,
+    pub budget: Option<Budget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    pub network: NetworkName,
+    pub width: f64,
+    pub block: BlockOption,
+    pub allocation: AllocationName,
+    pub measured: Measured,
+    pub seed: u64,
+    pub level: usize,
+    /// The level's sparsity in the ladder; what the masks have differs by rounding.
+    pub sparsity: f64,
+    /// Share of the sparse layers' weights that the file stores.
+    pub stored: f64,
+    pub passes: u64,
+    pub learning_rate: f64,
+    pub top1_float: f64,
+    /// Of the file, read back and run with integers.
+    pub top1_int8: f64,
+    pub file_bytes: usize,
+    pub prefix_bytes: usize,
+    pub nonzero_macs: u64,
+    pub m7_instructions: Option<u64>,
+    /// Milliseconds an image, one thread.
+    pub host_ms: Option<f64>,
+}
+
+impl Row {
+    /// Whether tables show its costs: those of networks that only chose a learning rate are of no interest.
+    pub fn counts(&self) -> bool {
+        self.measured == Measured::Test
+    }
+}
+
+/// A slimmable network's width that stands against a level of the nested network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Width {
+    /// The nested level's, per cent.
+    pub sparsity: f64,
+    /// What the nested level costs, and the width.
+    pub nested_cost: u64,
+    pub cost: u64,
+    pub unit: Unit,
+    /// Per cent of the channels left out.
+    pub left_out: f64,
+}
+
+/// What a width was chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    M7Instructions,
+    /// Where no firmware can be built.
+    NonzeroMacs,
+}
+
+/// The file's content.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub data: Option<Data>,
+    /// The compiler of the firmware whose instructions were counted.
+    #[serde(default)]
+    pub compiler: Option<String>,
+    /// The widths of slimmable networks, and the counts that they were chosen by.
+    #[serde(default)]
+    pub widths: Vec<Width>,
+    /// Time of one nested training over that of a dense one with the same image passes, measured in turn.
+    #[serde(default)]
+    pub training_ratio: Option<f64>,
+    pub runs: Vec<Finished>,
+    pub rows: Vec<Row>,
+}
+
+impl Record {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not a record.
+    pub fn read(path: &Path) -> Result<Record, Error> {
+        serde_json::from_slice(&files::read(path)?)
+            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+    }
+
+    /// The run with these settings, if it was done.
+    pub fn find(&self, settings: &Settings) -> Option<&Finished> {
+        self.runs.iter().find(|run| run.settings == *settings)
+    }
+
+    /// The rows of a run.
+    pub fn rows_of<'a>(&'a self, run: &'a Finished) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(|row| row.run == run.id)
+    }
+}
+
+/// A record with its file.
+pub struct Store {
+    path: PathBuf,
+    pub record: Record,
+}
+
+impl Store {
+    /// Reads the file if there is one, and checks that its runs are of these images.
+    ///
+    /// # Errors
+    /// A file that is not a record, or one of other images.
+    pub fn open(path: &Path, data: Data) -> Result<Store, Error> {
+        let mut record = if path.exists() { Record::read(path)? } else { Record::default() };
+        match &record.data {
+            Some(found) if found.crc32 != data.crc32 => {
+                let problem = format!("its runs are of {} (CRC-32 {}), not of {}", found.name, found.crc32, data.name);
+                return Err(Error::Report { path: path.to_owned(), problem });
+            }
+            _ => record.data = Some(data),
+        }
+        Ok(Store { path: path.to_owned(), record })
+    }
+
+    /// Adds a run with its rows and writes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn add(&mut self, run: Finished, rows: Vec<Row>) -> Result<(), Error> {
+        self.record.runs.push(run);
+        self.record.rows.extend(rows);
+        self.write()
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self) -> Result<(), Error> {
+        files::write_json(&self.path, &self.record)
+    }
+}
+
+/// The `id` of a run.
+pub fn id(settings: &Settings) -> String {
+    file_stem(settings.method.name(), settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Row {
+        /// The densest level of a run, with figures that mean nothing.
+        pub fn example(settings: &Settings, run: &str) -> Row {
+            let training = &settings.training;
+            Row {
+                run: run.to_owned(),
+                suite: settings.suite,
+                method: settings.method,
+                budget: settings.budget,
+                variant: settings.variant.clone(),
+                network: training.network,
+                width: training.width,
+                block: training.block,
+                allocation: training.allocation,
+                measured: training.measured,
+                seed: training.seed,
+                level: training.ladder.len(),
+                sparsity: settings.sparsity(training.ladder.len()),
+                stored: 1.0,
+                passes: training.passes(),
+                learning_rate: training.learning_rate,
+                top1_float: 90.0,
+                top1_int8: 90.0,
+                file_bytes: 2,
+                prefix_bytes: 1,
+                nonzero_macs: 1,
+                m7_instructions: None,
+                host_ms: None,
+            }
+        }
+    }
+
+    /// What was added to the settings later may not turn old runs into other ones.
+    #[test]
+    fn a_run_of_an_old_file_is_found_and_written_as_it_was() {
+        let old = r#"{"suite":"tune","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,80.0,70.0],"block":"1x1","allocation":"uniform","measured":"validation","images":40000,"epochs":9,"batch":64,"learning_rate":0.2,"seed":1}}"#;
+        let settings: Settings = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), old);
+        assert_eq!(id(&settings), "nested-b72ab96a");
+    }
+}

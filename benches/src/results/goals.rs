@@ -1,0 +1,298 @@
+//! What was to be reached, what was found, and whether that is enough.
+use super::{
+    storage,
+    summary::{Cell, Group, plain},
+};
+use crate::{
+    experiment::{
+        plan::RECALIBRATED,
+        record::{Record, Row},
+        settings::{AllocationName, Budget, Method},
+    },
+    options::BlockOption,
+    table::Table,
+};
+
+/// One goal at one level.
+pub struct Goal {
+    pub what: String,
+    pub needed: String,
+    /// `None`: not measured yet.
+    pub found: Option<String>,
+    pub met: Option<bool>,
+}
+
+impl Goal {
+    /// A figure that must not be below a limit.
+    fn at_least(what: String, limit: f64, found: Option<f64>, unit: &str) -> Goal {
+        Goal {
+            what,
+            needed: format!("≥ {limit:.2}{unit}"),
+            found: found.map(|found| format!("{found:.2}{unit}")),
+            met: found.map(|found| found >= limit),
+        }
+    }
+
+    /// A figure that must not be above a limit.
+    fn at_most(what: String, limit: f64, found: Option<f64>, unit: &str) -> Goal {
+        Goal {
+            what,
+            needed: format!("≤ {limit:.2}{unit}"),
+            found: found.map(|found| format!("{found:.2}{unit}")),
+            met: found.map(|found| found <= limit),
+        }
+    }
+}
+
+/// Goals as a table.
+pub fn table(goals: &[Goal]) -> Table {
+    let mut table = Table::new(["goal", "needed", "found", ""]);
+    for goal in goals {
+        let verdict = match (goal.met, &goal.found) {
+            (Some(true), _) => "met",
+            (Some(false), _) => "**missed**",
+            (None, Some(_)) => "no goal",
+            (None, None) => "not measured",
+        };
+        table.row([goal.what.clone(), goal.needed.clone(), goal.found.clone().unwrap_or_default(), verdict.to_owned()]);
+    }
+    table
+}
+
+const LEVELS: [f64; 3] = [90.0, 80.0, 70.0];
+
+/// All goals of the comparison.
+pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[storage::Ratio]) -> Vec<Goal> {
+    let mut goals = absolute(full);
+    let alone = Method::StandAlone;
+    goals.extend(above(full, (alone, Some(Budget::A)), [0.0; 3], "over stand-alone, equal total compute, full budget"));
+    goals.extend(above(
+        small,
+        (alone, Some(Budget::A)),
+        [1.0; 3],
+        "over stand-alone, equal total compute, small budget",
+    ));
+    goals.extend(above(
+        full,
+        (alone, Some(Budget::B)),
+        [-0.5, -0.4, -0.3],
+        "over stand-alone with the whole budget each",
+    ));
+    goals.extend(over_slimmable(full));
+    goals.extend(above(full, (Method::Dsnn, None), [0.0; 3], "over DSNN"));
+    goals.push(over_pruning(full));
+    goals.extend(quantised(full));
+    goals.extend(monotone(full));
+    goals.extend(blocks(full));
+    goals.extend(automatic(full));
+    goals.push(frontier(full));
+    goals.push(Goal::at_most(
+        "time of a nested training / a dense one with the same image passes".to_owned(),
+        1.1,
+        record.training_ratio,
+        "",
+    ));
+    goals.extend(storage.iter().map(|ratio| {
+        let what = format!("one nested file / {} stand-alone files, {}", LEVELS.len(), ratio.case);
+        let found = Some(ratio.ratio());
+        match ratio.limit {
+            Some(limit) => Goal::at_most(what, limit, found, ""),
+            None => Goal { what, needed: String::new(), found: found.map(|found| format!("{found:.2}")), met: None },
+        }
+    }));
+    goals
+}
+
+/// Other networks: each level against the same network trained without masks.
+pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for nested in groups.iter().filter(|group| group.key.method == Method::Nested) {
+        let same = |group: &&Group<'_>| {
+            group.key.method == Method::Dense
+                && group.key.network == nested.key.network
+                && group.key.width == nested.key.width
+        };
+        let dense = groups.iter().find(same).and_then(|group| group.at(0.0)).map(Cell::top1);
+        for (level, limit) in LEVELS.into_iter().zip([1.5, 1.0, 0.7]) {
+            let found = nested.at(level).map(Cell::top1).zip(dense).map(|(nested, dense)| dense - nested);
+            let what = format!("{} nested below dense, at {level:.0} %", nested.key.network);
+            goals.push(Goal::at_most(what, limit, found, " points"));
+        }
+    }
+    goals
+}
+
+fn absolute(full: &[Group<'_>]) -> Vec<Goal> {
+    let nested = plain(full, Method::Nested, None);
+    let goal = |(level, limit): (f64, f64)| {
+        let found = nested.and_then(|group| group.at(level)).map(|cell| cell.top1());
+        Goal::at_least(format!("nested, int8, at {level:.0} %"), limit, found, " %")
+    };
+    LEVELS.into_iter().zip([90.3, 90.7, 90.9]).map(goal).collect()
+}
+
+/// Points of the nested network over another one, level by level.
+fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3], what: &str) -> Vec<Goal> {
+    let (nested, other) = (plain(groups, Method::Nested, None), plain(groups, other.0, other.1));
+    let goal = |(level, limit): (f64, f64)| {
+        let found = nested.and_then(|group| group.at(level)).zip(other.and_then(|group| group.at(level)));
+        let found = found.map(|(nested, other)| nested.top1() - other.top1());
+        Goal::at_least(format!("nested {what}, at {level:.0} %"), limit, found, " points")
+    };
+    LEVELS.into_iter().zip(limits).map(goal).collect()
+}
+
+/// Points over the better of the two networks that were pruned at run time and recalibrated, at the sparsest level.
+fn over_pruning(full: &[Group<'_>]) -> Goal {
+    let at = |group: &Group<'_>| group.at(LEVELS[0]).map(Cell::top1);
+    let pruned = full.iter().filter(|group| {
+        let recalibrated = |name: &str| group.key.variant.as_deref() == Some(name);
+        group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(name))
+    });
+    let best = pruned.filter_map(at).max_by(f64::total_cmp);
+    let found = plain(full, Method::Nested, None).and_then(at).zip(best).map(|(nested, pruned)| nested - pruned);
+    let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
+    Goal::at_least(what, 10.0, found, " points")
+}
+
+fn quantised(full: &[Group<'_>]) -> Vec<Goal> {
+    let nested = plain(full, Method::Nested, None);
+    let goal = |level| {
+        let found = nested.and_then(|group| group.at(level)).map(|cell| {
+            let gap = |row: &Row| (row.top1_int8 - row.top1_float).abs();
+            cell.rows.iter().map(|row| gap(row)).fold(0.0, f64::max)
+        });
+        Goal::at_most(format!("int8 from float, worst seed, at {level:.0} %"), 0.3, found, " points")
+    };
+    LEVELS.map(goal).into()
+}
+
+fn monotone(full: &[Group<'_>]) -> Option<Goal> {
+    let nested = plain(full, Method::Nested, None)?;
+    let falls = nested.cells.windows(2).map(|pair| pair[0].top1() - pair[1].top1());
+    let worst = falls.fold(0.0, f64::max);
+    Some(Goal::at_most("a level below the sparser one".to_owned(), 0.2, Some(worst), " points"))
+}
+
+fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
+    let two = full.iter().find(|group| {
+        group.key.method == Method::Nested && group.key.block == BlockOption::OneByTwo && group.key.variant.is_none()
+    });
+    let nested = plain(full, Method::Nested, None);
+    let goal = |(level, limit): (f64, f64)| {
+        let found = nested.and_then(|group| group.at(level)).zip(two.and_then(|group| group.at(level)));
+        let found = found.map(|(one, two)| one.top1() - two.top1());
+        Goal::at_most(format!("1×2 blocks below 1×1, at {level:.0} %"), limit, found, " points")
+    };
+    LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
+}
+
+/// Nested against the slimmable network's curve, straight between its widths, at the level's instructions; a level beyond
+/// the curve's ends is compared with the nearest end.
+fn over_slimmable(full: &[Group<'_>]) -> Vec<Goal> {
+    let curve = plain(full, Method::Slimmable, None).map(points).unwrap_or_default();
+    let nested = plain(full, Method::Nested, None);
+    let goal = |level| {
+        let cell = nested.and_then(|group| group.at(level));
+        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        Goal::at_least(format!("nested over slimmable at equal instructions, at {level:.0} %"), 1.5, found, " points")
+    };
+    LEVELS.map(goal).into()
+}
+
+/// Automatic allocation against ERK, likewise.
+fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
+    let spread = |allocation| {
+        full.iter().find(|group| {
+            group.key.method == Method::Nested && group.key.allocation == allocation && group.key.variant.is_none()
+        })
+    };
+    let curve = spread(AllocationName::Erk).map(points).unwrap_or_default();
+    let automatic = spread(AllocationName::PerRootInstruction);
+    let goal = |level| {
+        let cell = automatic.and_then(|group| group.at(level));
+        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");
+        Goal::at_least(what, 0.0, found, " points")
+    };
+    LEVELS.map(goal).into()
+}
+
+/// Instructions and accuracy of each level that was counted.
+fn points(group: &Group<'_>) -> Vec<(f64, f64)> {
+    group.cells.iter().filter_map(|cell| Some((cell.instructions()?, cell.top1()))).collect()
+}
+
+/// A curve's accuracy at a cost; `None` without a curve.
+fn at_cost(curve: &[(f64, f64)], cost: f64) -> Option<f64> {
+    let (first, last) = (curve.first()?, curve.last()?);
+    let between = curve.windows(2).find(|pair| (pair[0].0..=pair[1].0).contains(&cost));
+    Some(match between {
+        Some(pair) => {
+            let [(c0, a0), (c1, a1)] = [pair[0], pair[1]];
+            a0 + (a1 - a0) * (cost - c0) / (c1 - c0).max(f64::MIN_POSITIVE)
+        }
+        None if cost < first.0 => first.1,
+        None => last.1,
+    })
+}
+
+/// No point of dynamic pruning, DSNN, slimmable or stand-alone at budget (a) is above and left of the nested curve in
+/// accuracy against instructions.
+fn frontier(full: &[Group<'_>]) -> Goal {
+    let what = "on the frontier: rivals above and left of the nested curve".to_owned();
+    let needed = "none".to_owned();
+    let nested = plain(full, Method::Nested, None);
+    let curve: Option<Vec<(f64, f64)>> =
+        nested.and_then(|group| group.cells.iter().map(|cell| Some((cell.instructions()?, cell.top1()))).collect());
+    let Some(curve) = curve else { return Goal { what, needed, found: None, met: None } };
+    let mut over = Vec::new();
+    for group in full.iter().filter(|group| is_rival(group)) {
+        for cell in &group.cells {
+            let Some(instructions) = cell.instructions() else { continue };
+            if is_above(&curve, (instructions, cell.top1())) {
+                over.push(format!("{} at {:.0} %", group.key.name(), cell.sparsity));
+            }
+        }
+    }
+    let found = if over.is_empty() { "none".to_owned() } else { over.join("; ") };
+    Goal { what, needed, met: Some(over.is_empty()), found: Some(found) }
+}
+
+fn is_rival(group: &Group<'_>) -> bool {
+    match group.key.method {
+        Method::Nested | Method::Dense => false,
+        Method::StandAlone => group.key.budget == Some(Budget::A),
+        Method::DynamicPruning | Method::Dsnn | Method::Slimmable => true,
+    }
+}
+
+/// Whether a point has a point of the curve, straight between its levels, below it or to its right.
+fn is_above(curve: &[(f64, f64)], (cost, accuracy): (f64, f64)) -> bool {
+    let right = curve.iter().any(|&(c, a)| cost < c && accuracy >= a);
+    let below = curve.iter().any(|&(c, a)| cost == c && accuracy > a)
+        || curve.windows(2).any(|pair| {
+            let [(c0, a0), (c1, a1)] = [pair[0], pair[1]];
+            c0 < cost && cost < c1 && accuracy > a0 + (a1 - a0) * (cost - c0) / (c1 - c0)
+        });
+    right || below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_above_or_left_of_a_point_of_the_curve_is_over_it() {
+        let curve = [(1.0, 90.0), (2.0, 91.0)];
+        assert!(is_above(&curve, (1.0, 90.1)));
+        assert!(is_above(&curve, (0.9, 90.0)));
+        assert!(is_above(&curve, (1.5, 91.0)));
+        assert!(!is_above(&curve, (1.0, 90.0)));
+        assert!(is_above(&curve, (1.5, 90.6)));
+        assert!(!is_above(&curve, (1.5, 89.9)));
+        assert!(!is_above(&curve, (3.0, 92.0)));
+        assert_eq!([0.5, 1.0, 1.5, 9.0].map(|cost| at_cost(&curve, cost)), [90.0, 90.0, 90.5, 91.0].map(Some));
+        assert_eq!(at_cost(&[], 1.0), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Rows of several seeds as one: means and spreads.
+use crate::{
+    experiment::{
+        record::{Record, Row},
+        settings::{AllocationName, Budget, Method, NetworkName, Suite},
+    },
+    options::BlockOption,
+};
+
+/// What rows have in common that differ in their seed or level alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    pub suite: Suite,
+    pub network: NetworkName,
+    /// `None` for slimmable networks, whose levels are widths.
+    pub width: Option<f64>,
+    pub method: Method,
+    pub budget: Option<Budget>,
+    pub variant: Option<String>,
+    pub block: BlockOption,
+    pub allocation: AllocationName,
+    /// Of the ablation, where several rates of one change are beside each other.
+    pub rate: Option<f64>,
+}
+
+impl Key {
+    fn of(row: &Row) -> Key {
+        Key {
+            suite: row.suite,
+            network: row.network,
+            width: (row.method != Method::Slimmable).then_some(row.width),
+            method: row.method,
+            budget: row.budget,
+            variant: row.variant.clone(),
+            block: row.block,
+            allocation: row.allocation,
+            rate: (row.suite == Suite::Ablation).then_some(row.learning_rate),
+        }
+    }
+
+    /// What tables call it.
+    pub fn name(&self) -> String {
+        let budget = match self.budget {
+            Some(Budget::A) => " (a)",
+            Some(Budget::B) => " (b)",
+            None => "",
+        };
+        let block = if self.block == BlockOption::OneByTwo { " 1×2" } else { "" };
+        let allocation = match self.allocation {
+            AllocationName::Uniform => "",
+            AllocationName::Erk => ", ERK",
+            AllocationName::Global => ", global",
+            AllocationName::PerRootInstruction => ", automatic",
+            AllocationName::PerInstruction => ", automatic (exponent 1)",
+        };
+        let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(", {variant}"));
+        format!("{}{block}{budget}{allocation}{variant}", self.method.name())
+    }
+}
+
+/// One level of one method, all seeds.
+pub struct Cell<'a> {
+    /// Per cent.
+    pub sparsity: f64,
+    pub rows: Vec<&'a Row>,
+}
+
+impl Cell<'_> {
+    /// Mean of a figure over the seeds.
+    pub fn mean(&self, figure: impl Fn(&Row) -> f64) -> f64 {
+        self.rows.iter().map(|row| figure(row)).sum::<f64>() / self.rows.len().max(1) as f64
+    }
+
+    /// Its standard deviation (of a sample); `None` with fewer than two seeds.
+    pub fn deviation(&self, figure: impl Fn(&Row) -> f64) -> Option<f64> {
+        let mean = self.mean(&figure);
+        let squares: f64 = self.rows.iter().map(|row| (figure(row) - mean).powi(2)).sum();
+        (self.rows.len() > 1).then(|| (squares / (self.rows.len() - 1) as f64).sqrt())
+    }
+
+    /// `mean ± deviation` with two decimals.
+    pub fn spread(&self, figure: impl Fn(&Row) -> f64) -> String {
+        let mean = self.mean(&figure);
+        self.deviation(&figure).map_or(format!("{mean:.2}"), |deviation| format!("{mean:.2} ± {deviation:.2}"))
+    }
+
+    /// Mean int8 accuracy.
+    pub fn top1(&self) -> f64 {
+        self.mean(|row| row.top1_int8)
+    }
+
+    /// Mean of a figure that some rows may not have; `None` unless all have it.
+    pub fn mean_of(&self, figure: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
+        let values: Option<Vec<f64>> = self.rows.iter().map(|row| figure(row)).collect();
+        values.filter(|values| !values.is_empty()).map(|values| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    /// Instructions on a Cortex-M7.
+    pub fn instructions(&self) -> Option<f64> {
+        self.mean_of(|row| row.m7_instructions.map(|count| count as f64))
+    }
+}
+
+/// A method with its levels, sparsest first.
+pub struct Group<'a> {
+    pub key: Key,
+    pub cells: Vec<Cell<'a>>,
+}
+
+impl<'a> Group<'a> {
+    /// The level of a sparsity.
+    pub fn at(&self, sparsity: f64) -> Option<&Cell<'a>> {
+        self.cells.iter().find(|cell| cell.sparsity == sparsity)
+    }
+}
+
+/// All rows of a suite, grouped; groups in the order of the methods, then as found.
+pub fn groups(record: &Record, suite: Suite) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for row in record.rows.iter().filter(|row| row.suite == suite) {
+        let key = Key::of(row);
+        let index = groups.iter().position(|group| group.key == key).unwrap_or_else(|| {
+            groups.push(Group { key, cells: Vec::new() });
+            groups.len() - 1
+        });
+        let cells = &mut groups[index].cells;
+        match cells.iter_mut().find(|cell| cell.sparsity == row.sparsity) {
+            Some(cell) => cell.rows.push(row),
+            None => cells.push(Cell { sparsity: row.sparsity, rows: vec![row] }),
+        }
+    }
+    for group in &mut groups {
+        group.cells.sort_by(|a, b| b.sparsity.total_cmp(&a.sparsity));
+    }
+    if suite != Suite::Ablation {
+        groups.sort_by_key(|group| (group.key.method, group.key.block, group.key.allocation, group.key.budget));
+    }
+    groups
+}
+
+/// The group of a method as it is by default: 1×1 blocks, uniform allocation, no variant.
+pub fn plain<'g, 'a>(groups: &'g [Group<'a>], method: Method, budget: Option<Budget>) -> Option<&'g Group<'a>> {
+    groups.iter().find(|group| {
+        let key = &group.key;
+        key.method == method
+            && key.budget == budget
+            && key.variant.is_none()
+            && key.block == BlockOption::OneByOne
+            && key.allocation == AllocationName::Uniform
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::settings::Settings;
+
+    #[test]
+    fn seeds_are_one_cell_and_levels_come_sparsest_first() {
+        let text = r#"{"suite":"full","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,70.0],"block":"1x1","allocation":"uniform","measured":"test","images":9,"epochs":9,"batch":3,"learning_rate":0.2,"seed":1}}"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        let row = |seed, sparsity, top1_int8| Row { seed, sparsity, top1_int8, ..Row::example(&settings, "run") };
+        let rows = vec![row(1, 70.0, 90.0), row(1, 90.0, 80.0), row(2, 70.0, 92.0), row(3, 70.0, 94.0)];
+        let record = Record { rows, ..Record::default() };
+        let groups = groups(&record, Suite::Full);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].cells.iter().map(|cell| cell.sparsity).collect::<Vec<_>>(), [90.0, 70.0]);
+        let spread = |sparsity| groups[0].at(sparsity).unwrap().spread(|row| row.top1_int8);
+        assert_eq!([spread(90.0), spread(70.0)], ["80.00", "92.00 ± 2.00"]);
+        assert!(plain(&groups, Method::Nested, None).is_some() && plain(&groups, Method::Dense, None).is_none());
+    }
+}

@@ -1,0 +1,247 @@
+//! The document's text.
+use super::{
+    ablation, goals,
+    storage::{self, Ratio},
+    summary::{Cell, Group, groups},
+};
+use crate::{
+    experiment::{
+        record::{Finished, Record, Unit},
+        settings::{MaskingName, Suite, Training},
+    },
+    table::{Table, grouped},
+};
+use std::fmt::Write;
+
+/// The whole document.
+pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], storage: &[Ratio]) -> String {
+    let small = groups(comparison, Suite::Small);
+    let others = groups(comparison, Suite::Networks);
+    let mut goals = goals::all(comparison, full, &small, storage);
+    goals.extend(goals::networks(&others));
+    let mut sections = vec![
+        INTRODUCTION.to_owned(),
+        origin(comparison),
+        format!("## Goals\n\n{}", goals::table(&goals)),
+        section("## Full budget\n", full),
+    ];
+    if !full.is_empty() {
+        sections.push("![accuracy against instructions](figures/accuracy-latency.svg)\n".to_owned());
+        sections.push("![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned());
+    }
+    sections.push(section("## Small budget\n", &small));
+    sections.push(section("## Other networks\n", &others));
+    sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
+    sections.push(format!("## Learning rates\n\n{RATES}{}\n\n{}", at_ends(comparison, full), rates(comparison)));
+    if let Some(table) = widths(comparison) {
+        sections.push(format!("## Widths of the slimmable network\n\n{WIDTHS}\n\n{table}"));
+    }
+    sections.push(match ablation::table(ablation) {
+        Some(table) => format!("## Ablation\n\n{ABLATION}\n\n{}\n{table}", origin(ablation)),
+        None => "## Ablation\n\nNot run yet.\n".to_owned(),
+    });
+    sections.join("\n")
+}
+
+const INTRODUCTION: &str = "\
+# Results
+
+Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` from `results/compare.json` and
+`results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates and
+all other settings were chosen on validation images, a fifth of the training images. The verdicts are computed.
+";
+
+const WIDTHS: &str = "\
+For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
+seed 1 costs, counted when the network was trained.";
+
+const ABLATION: &str = "\
+The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard
+deviation over the seeds. All have the same image passes, as near as whole epochs allow. Where a change alters the size of
+the steps, several learning rates were tried, and the best is shown; all others have the default's.";
+
+const STORAGE: &str = "\
+Whole files of the format's size profile in bytes, requantisation and all else counted, with uniform random supports of
+90/80/70 %, 32×32×3 images and 10 classes.";
+
+const RATES: &str = "\
+Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
+budget (other networks: one epoch of half as many images). Of each method the rate with the best mean over its levels was
+taken; the test images were not looked at. What is not listed took the rate of the method it varies.";
+
+/// Command, data, machine and commits.
+fn origin(record: &Record) -> String {
+    let mut text = String::new();
+    if let Some(data) = &record.data {
+        let _ = write!(
+            text,
+            "Data: {}, {} training and {} test images (CRC-32 {}). ",
+            data.name,
+            grouped(data.train_images as u64),
+            grouped(data.test_images as u64),
+            data.crc32
+        );
+    }
+    let listed = |of: fn(&Finished) -> &str| {
+        let mut found: Vec<&str> = Vec::new();
+        for run in &record.runs {
+            if !found.contains(&of(run)) {
+                found.push(of(run));
+            }
+        }
+        found.join(", ")
+    };
+    let _ = write!(
+        text,
+        "Machine: {}. Commits (`+`: with changes): {}. ",
+        listed(|run| &run.machine),
+        listed(|run| &run.commit)
+    );
+    if let Some(compiler) = &record.compiler {
+        let _ = write!(text, "Instructions: Cortex-M7 in QEMU, {compiler}. ");
+    }
+    let hours = record.runs.iter().filter_map(|run| run.train_seconds).sum::<f64>() / 3600.0;
+    let _ = writeln!(text, "Training took {hours:.1} hours in all, {} runs.", record.runs.len());
+    text
+}
+
+/// A budget's table; says so when there is nothing yet.
+fn section(heading: &str, groups: &[Group<'_>]) -> String {
+    let mut text = heading.to_owned();
+    let Some(first) = groups.first().and_then(|group| group.cells.first()?.rows.first()) else {
+        return text + "\nNot run yet.\n";
+    };
+    let _ = writeln!(
+        text,
+        "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
+         backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
+         them. {} at width {}.\n",
+        first.network, first.width
+    );
+    text + &results(groups).to_string()
+}
+
+fn results(groups: &[Group<'_>]) -> Table {
+    let mut table = Table::new([
+        "method",
+        "network",
+        "sparsity %",
+        "seeds",
+        "passes",
+        "rate",
+        "top-1 float",
+        "top-1 int8",
+        "file bytes",
+        "prefix bytes",
+        "non-zero MACs",
+        "M7 instructions",
+        "host ms",
+    ]);
+    for group in groups {
+        for cell in &group.cells {
+            table.row(result(group, cell));
+        }
+    }
+    table
+}
+
+fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
+    let whole = |value: f64| grouped(value.round() as u64);
+    let maybe = |value: Option<f64>, text: &dyn Fn(f64) -> String| value.map_or("–".to_owned(), text);
+    vec![
+        group.key.name(),
+        group.key.network.to_string(),
+        format!("{:.0}", cell.sparsity),
+        cell.rows.len().to_string(),
+        whole(cell.mean(|row| row.passes as f64)),
+        format!("{}", cell.mean(|row| row.learning_rate)),
+        cell.spread(|row| row.top1_float),
+        cell.spread(|row| row.top1_int8),
+        whole(cell.mean(|row| row.file_bytes as f64)),
+        whole(cell.mean(|row| row.prefix_bytes as f64)),
+        whole(cell.mean(|row| row.nonzero_macs as f64)),
+        maybe(cell.instructions(), &whole),
+        maybe(cell.mean_of(|row| row.host_ms), &|ms| format!("{ms:.3}")),
+    ]
+}
+
+/// What slimmable networks' widths were chosen by.
+fn widths(record: &Record) -> Option<Table> {
+    let unit = record.widths.first()?.unit;
+    let what = match unit {
+        Unit::M7Instructions => "Cortex-M7 instructions",
+        Unit::NonzeroMacs => "non-zero MACs",
+    };
+    let mut table = Table::new([
+        "level's sparsity %".to_owned(),
+        format!("its {what}"),
+        "channels kept %".to_owned(),
+        format!("{what} of that width"),
+    ]);
+    for width in &record.widths {
+        table.row([
+            format!("{:.0}", width.sparsity),
+            grouped(width.nested_cost),
+            format!("{}", 100.0 - width.left_out),
+            grouped(width.cost),
+        ]);
+    }
+    Some(table)
+}
+
+fn grid(record: &Record) -> Vec<f64> {
+    let tuning = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune);
+    let mut rates: Vec<f64> = tuning.map(|run| run.settings.training.learning_rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    rates
+}
+
+/// Names the methods that a wider grid might serve better.
+fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
+    let grid = grid(record);
+    let rate = |group: &Group<'_>| group.cells.first().map(|cell| cell.mean(|row| row.learning_rate));
+    let ends = |group: &&Group<'_>| rate(group).is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)));
+    let names: Vec<String> = groups.iter().filter(ends).map(|group| group.key.name()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" At an end of the grid, so that a wider one might serve them better: {}.", names.join("; "))
+}
+
+/// The grid of learning rates.
+fn rates(record: &Record) -> Table {
+    let tuning: Vec<&Finished> = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune).collect();
+    let rates = grid(record);
+    let mut table = Table::new(["trained".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
+    let mut shown: Vec<String> = Vec::new();
+    for run in &tuning {
+        let name = untuned(run);
+        if shown.contains(&name) {
+            continue;
+        }
+        let cell = |&rate: &f64| {
+            let same = |other: &&&Finished| untuned(other) == name && other.settings.training.learning_rate == rate;
+            tuning.iter().find(same).map_or(String::new(), |run| accuracies(record, run))
+        };
+        table.row([name.clone()].into_iter().chain(rates.iter().map(cell)));
+        shown.push(name);
+    }
+    table
+}
+
+/// What a tuning run is called without its rate.
+fn untuned(run: &Finished) -> String {
+    let training = Training { learning_rate: 0.0, ..run.settings.training.clone() };
+    let levels: Vec<String> = training.ladder.iter().map(f64::to_string).collect();
+    let what = if training.masking == MaskingName::Slimmable { "channels left out" } else { "sparse" };
+    let (network, method) = (training.network, run.settings.method.name());
+    format!("{network} {method}, {} % {what}, {} epochs", levels.join("/"), training.epochs)
+}
+
+fn accuracies(record: &Record, run: &Finished) -> String {
+    if run.failed.is_some() {
+        return "diverged".to_owned();
+    }
+    record.rows_of(run).map(|row| format!("{:.2}", row.top1_int8)).collect::<Vec<_>>().join(" / ")
+}

@@ -1,0 +1,129 @@
+//! The comparison and the ablation from end to end, on images small enough to train in a test.
+mod common;
+
+use common::write_set;
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+fn command(folder: &Path, experiment: &str, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nested-bench"));
+    command.arg(experiment).arg("--quick").args(["--width", "0.25"]).arg("--data").arg(folder);
+    command.arg("--json").arg(folder.join(format!("{experiment}.json")));
+    command.arg("--out").arg(folder.join("out")).arg("--docs").arg(folder.join("docs")).args(extra);
+    command
+}
+
+/// Runs to the end; returns what it says on the way.
+fn succeed(folder: &Path, experiment: &str, extra: &[&str]) -> String {
+    let output = command(folder, experiment, extra).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Leaves out what differs between two runs of the same work in different folders.
+fn without_times(mut record: Value) -> Value {
+    record["data"]["name"] = Value::Null;
+    for (list, field) in [("runs", "train_seconds"), ("rows", "host_ms")] {
+        record[list].as_array_mut().unwrap().iter_mut().for_each(|entry| entry[field] = Value::Null);
+    }
+    record
+}
+
+/// The sparsities of each method's rows.
+fn sparsities(record: &Value, suite: &str, method: &str) -> Vec<f64> {
+    let rows = record["rows"].as_array().unwrap().iter();
+    let rows = rows.filter(|row| row["suite"] == suite && row["method"] == method);
+    rows.map(|row| row["sparsity"].as_f64().unwrap()).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() {
+    let [whole, parts] = [(); 2].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        write_set(folder.path());
+        folder
+    });
+    succeed(whole.path(), "compare", &[]);
+    let mut run = command(parts.path(), "compare", &[]).stderr(Stdio::null()).spawn().unwrap();
+    while !parts.path().join("compare.json").exists() {
+        assert!(run.try_wait().unwrap().is_none(), "ended before its first run");
+        sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(130), "not interrupted");
+    let before = read(&parts.path().join("compare.json"))["runs"].as_array().unwrap().clone();
+    succeed(parts.path(), "compare", &[]);
+    let [record, resumed] = [&whole, &parts].map(|folder| read(&folder.path().join("compare.json")));
+    assert_eq!(resumed["runs"].as_array().unwrap()[..before.len()], before);
+    assert!(without_times(record.clone()) == without_times(resumed), "other figures than an uninterrupted run's");
+    let ladder = [90.0, 80.0, 70.0];
+    for method in ["stand-alone", "dsnn", "slimmable"] {
+        let times = if method == "stand-alone" { 2 } else { 1 };
+        assert_eq!(sparsities(&record, "full", method), ladder.repeat(times), "{method}");
+    }
+    assert_eq!(sparsities(&record, "full", "dynamic-pruning"), ladder.repeat(4));
+    assert_eq!(sparsities(&record, "full", "dense"), [0.0]);
+    for row in record["rows"].as_array().unwrap() {
+        for field in ["top1_float", "top1_int8", "file_bytes", "prefix_bytes", "nonzero_macs", "passes"] {
+            assert!(row[field].is_number(), "{field} of {row}");
+        }
+        assert!(row["prefix_bytes"].as_u64() <= row["file_bytes"].as_u64(), "{row}");
+    }
+}
+
+#[test]
+fn what_is_done_is_not_done_again_and_the_document_comes_from_the_figures_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    assert!(succeed(folder, "compare", &[]).contains("epoch 3/3"));
+    let record = fs::read(folder.join("compare.json")).unwrap();
+    assert_eq!(succeed(folder, "compare", &[]), "");
+    assert_eq!(fs::read(folder.join("compare.json")).unwrap(), record);
+    let document = || fs::read_to_string(folder.join("docs/results.md")).unwrap();
+    for heading in ["## Goals", "## Full budget", "## Small budget", "## Storage", "## Learning rates"] {
+        assert!(document().contains(heading), "{heading}");
+    }
+    assert!(document().contains("## Ablation\n\nNot run yet."));
+    for figure in ["accuracy-latency", "accuracy-storage"] {
+        let file = |extension: &str| fs::read(folder.join(format!("docs/figures/{figure}.{extension}"))).unwrap();
+        assert!(file("png").starts_with(b"\x89PNG"));
+        assert!(String::from_utf8(file("svg")).unwrap().contains("stand-alone (b)"));
+    }
+
+    // The ablation finds the comparison's trainings in the work folder, and its table beside the other's.
+    let ablation = succeed(folder, "ablate", &[]);
+    assert!(ablation.contains("routing: joint"), "{ablation}");
+    let whole = document();
+    assert!(whole.contains("| routing: joint") && whole.contains("| default"));
+    fs::remove_dir_all(folder.join("docs")).unwrap();
+    fs::remove_dir_all(folder.join("out")).unwrap();
+    succeed(folder, "ablate", &["--report"]);
+    assert_eq!(document(), whole);
+}
+
+#[test]
+fn figures_of_other_images_are_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    let other = r#"{"data": {"name": "other", "train_images": 1, "test_images": 1, "crc32": "00000000"},
+                    "runs": [], "rows": []}"#;
+    fs::write(folder.join("compare.json"), other).unwrap();
+    let output = command(folder, "compare", &[]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("compare.json: its runs are of other (CRC-32 00000000)"), "{text}");
+}

@@ -1,0 +1,158 @@
+//! Neon, which every AArch64 target with this backend has: 8 pixels a block, each multiplied and added with a weight in a
+//! lane. The algorithm is [`all`]'s; results are the same to the bit.
+use super::all::{
+    self, Threads,
+    lanes::{Lanes, Task},
+};
+use crate::{Geometry, KernelError, Scratch, requant::Finish};
+use core::arch::aarch64::*;
+use nested_csr::{Level, NodeParameters, Weights};
+
+/// See [`crate::convolution`], which has checked all lengths.
+pub(crate) fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    all::convolution_with(Neon, Threads::One, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_parallel`], which has checked all lengths.
+#[cfg(feature = "rayon")]
+pub(crate) fn convolution_parallel(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    all::convolution_with(Neon, Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::convolution_scratch`].
+pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    all::convolution_scratch_with(Neon, weights, geometry)
+}
+
+/// See [`crate::depthwise`], which has checked all lengths.
+pub(crate) fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    all::depthwise_with(Neon, weights, parameters, geometry, input, output, scratch)
+}
+
+/// See [`crate::depthwise_scratch`].
+pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    all::depthwise_scratch_with(Neon, geometry)
+}
+
+/// The two registers of sums hold pixels 0–3 and 4–7.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Neon;
+
+impl Lanes for Neon {
+    const PIXELS: usize = 8;
+    // Nothing is interleaved, but loads are shared.
+    const TOGETHER: u64 = 60;
+    type Element = i16;
+    type Register = int16x8_t;
+    type Group = [int16x8_t; 4];
+    type Weights = int16x4_t;
+    type Sums = [int32x4_t; 2];
+
+    #[inline(always)]
+    fn enter<T: Task>(self, task: T) -> T::Output {
+        task.run()
+    }
+
+    #[inline(always)]
+    fn element(activation: i8) -> i16 {
+        activation.into()
+    }
+
+    #[inline(always)]
+    fn origin(bias: i32, _: i32) -> i32 {
+        bias
+    }
+
+    #[inline(always)]
+    fn encode(weights: [i8; 4]) -> [u32; 2] {
+        bytemuck::cast(weights.map(i16::from))
+    }
+
+    #[inline(always)]
+    fn weights(self, encoded: [u32; 2]) -> int16x4_t {
+        let weights: [i16; 4] = bytemuck::cast(encoded);
+        // SAFETY: this module is only compiled for targets with Neon; the array is the 8 bytes that the load reads.
+        unsafe { vld1_s16(weights.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[i16]) -> Option<int16x8_t> {
+        let from = from.first_chunk::<8>()?;
+        // SAFETY: this module is only compiled for targets with Neon; the chunk is the 16 bytes that the load reads.
+        Some(unsafe { vld1q_s16(from.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn group(self, taps: [int16x8_t; 4]) -> Self::Group {
+        taps
+    }
+
+    #[inline(always)]
+    fn splat(self, sum: i32) -> Self::Sums {
+        // SAFETY: this module is only compiled for targets with Neon.
+        [unsafe { vdupq_n_s32(sum) }; 2]
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, [low, high]: Self::Sums, [a, b, c, d]: Self::Group, weights: int16x4_t) -> Self::Sums {
+        // SAFETY: this module is only compiled for targets with Neon.
+        unsafe {
+            let low = vmlal_lane_s16::<0>(low, vget_low_s16(a), weights);
+            let high = vmlal_high_lane_s16::<0>(high, a, weights);
+            let low = vmlal_lane_s16::<1>(low, vget_low_s16(b), weights);
+            let high = vmlal_high_lane_s16::<1>(high, b, weights);
+            let low = vmlal_lane_s16::<2>(low, vget_low_s16(c), weights);
+            let high = vmlal_high_lane_s16::<2>(high, c, weights);
+            [vmlal_lane_s16::<3>(low, vget_low_s16(d), weights), vmlal_high_lane_s16::<3>(high, d, weights)]
+        }
+    }
+
+    #[inline(always)]
+    fn finish(self, [low, high]: Self::Sums, finish: &Finish, to: &mut [i8]) {
+        let Some(to) = to.first_chunk_mut::<8>() else { return };
+        // SAFETY: this module is only compiled for targets with Neon; the chunk is the 8 bytes that the store writes.
+        unsafe {
+            // Saturating changes nothing: the bounds lie within int8.
+            let sums = vcombine_s16(vqmovn_s32(scaled(low, finish)), vqmovn_s32(scaled(high, finish)));
+            let sums = vqaddq_s16(sums, vdupq_n_s16(finish.zero_point as i16));
+            let sums = vmaxq_s16(sums, vdupq_n_s16(finish.low as i16));
+            let sums = vminq_s16(sums, vdupq_n_s16(finish.high as i16));
+            vst1_s8(to.as_mut_ptr(), vqmovn_s16(sums));
+        }
+    }
+}
+
+/// `(sum · m + 2³¹) >> 32`: the product in 64 bits, narrowed with rounding.
+#[inline(always)]
+fn scaled(sums: int32x4_t, finish: &Finish) -> int32x4_t {
+    let m = finish.multiplier as i32;
+    // SAFETY: this module is only compiled for targets with Neon.
+    unsafe {
+        let low = vmull_n_s32(vget_low_s32(sums), m);
+        let high = vmull_n_s32(vget_high_s32(sums), m);
+        vcombine_s32(vrshrn_n_s64::<32>(low), vrshrn_n_s64::<32>(high))
+    }
+}

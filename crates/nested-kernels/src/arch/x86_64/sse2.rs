@@ -1,0 +1,83 @@
+//! SSE2: 8 pixels a block; pairs of int16.
+use super::*;
+
+/// The two registers of sums hold pixels 0–3 and 4–7.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sse2;
+
+impl Lanes for Sse2 {
+    const PIXELS: usize = 8;
+    const TOGETHER: u64 = 60;
+    type Element = i16;
+    type Register = __m128i;
+    type Group = [[__m128i; 2]; 2];
+    type Weights = [__m128i; 2];
+    type Sums = [__m128i; 2];
+
+    #[inline(always)]
+    fn enter<T: Task>(self, task: T) -> T::Output {
+        task.run()
+    }
+
+    #[inline(always)]
+    fn element(activation: i8) -> i16 {
+        activation.into()
+    }
+
+    #[inline(always)]
+    fn origin(bias: i32, _: i32) -> i32 {
+        bias
+    }
+
+    #[inline(always)]
+    fn encode(weights: [i8; 4]) -> [u32; 2] {
+        pairs(weights)
+    }
+
+    #[inline(always)]
+    fn weights(self, [first, second]: [u32; 2]) -> Self::Weights {
+        // SAFETY: this module is only compiled for targets with SSE2.
+        unsafe { [_mm_set1_epi32(first as i32), _mm_set1_epi32(second as i32)] }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[i16]) -> Option<__m128i> {
+        Some(bytemuck::cast(*from.first_chunk::<8>()?))
+    }
+
+    #[inline(always)]
+    fn group(self, [a, b, c, d]: [__m128i; 4]) -> Self::Group {
+        // SAFETY: this module is only compiled for targets with SSE2.
+        unsafe {
+            let ab = [_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b)];
+            [ab, [_mm_unpacklo_epi16(c, d), _mm_unpackhi_epi16(c, d)]]
+        }
+    }
+
+    #[inline(always)]
+    fn splat(self, sum: i32) -> Self::Sums {
+        // SAFETY: this module is only compiled for targets with SSE2.
+        [unsafe { _mm_set1_epi32(sum) }; 2]
+    }
+
+    #[inline(always)]
+    fn multiply_add(
+        self,
+        [low, high]: Self::Sums,
+        [ab, cd]: Self::Group,
+        [first, second]: Self::Weights,
+    ) -> Self::Sums {
+        // SAFETY: this module is only compiled for targets with SSE2.
+        unsafe {
+            let sum =
+                |sum, ab, cd| _mm_add_epi32(sum, _mm_add_epi32(_mm_madd_epi16(ab, first), _mm_madd_epi16(cd, second)));
+            [sum(low, ab[0], cd[0]), sum(high, ab[1], cd[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn finish(self, sums: Self::Sums, finish: &Finish, to: &mut [i8]) {
+        let sums: [i32; 8] = bytemuck::cast(sums);
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(sum));
+    }
+}

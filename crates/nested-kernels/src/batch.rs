@@ -1,0 +1,44 @@
+//! Many images at once, on the threads of a rayon pool.
+use crate::{KernelError, Network, geometry::check_length};
+use nested_csr::Level;
+use rayon::prelude::*;
+
+impl<B: AsRef<[u8]> + Sync> Network<B> {
+    /// Runs `images`, one behind the other, at `level`, and writes their `outputs` in the same order.
+    ///
+    /// The threads of the rayon pool that the call is made in share the images; each needs a part of `arena` of its own, so
+    /// that at most `arena.len() / `[`Network::arena_len`] of them work, and
+    /// `threads · `[`Network::preferred_arena_len`] bytes make them all as fast as they can be. The outputs are those of
+    /// [`Network::run`], whatever the number of threads.
+    ///
+    /// # Errors
+    /// Before the first image runs: [`KernelError::NoSuchLevel`]; [`KernelError::InputLength`] when the images are not
+    /// whole, [`KernelError::OutputLength`] when there are not as many outputs; [`KernelError::ArenaTooShort`].
+    pub fn run_batch(
+        &self,
+        level: Level,
+        images: &[i8],
+        arena: &mut [u8],
+        outputs: &mut [i8],
+    ) -> Result<(), KernelError> {
+        let (image, output) = (self.model().input_shape().len(), self.model().output_shape().len());
+        let count = images.len() / image.max(1);
+        check_length(count * image, images.len(), |needed, given| KernelError::InputLength { needed, given })?;
+        check_length(count * output, outputs.len(), |needed, given| KernelError::OutputLength { needed, given })?;
+        let levels = self.model().levels();
+        if level > levels {
+            return Err(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() });
+        }
+        let parts = (arena.len() / self.arena_len().max(1)).min(rayon::current_num_threads());
+        if parts == 0 {
+            return Err(KernelError::ArenaTooShort { needed: self.arena_len(), given: arena.len() });
+        }
+        let share = count.div_ceil(parts).max(1);
+        let arenas = arena.par_chunks_exact_mut(arena.len() / parts);
+        let shares = images.par_chunks(share * image).zip(outputs.par_chunks_mut(share * output));
+        shares.zip(arenas).try_for_each(|((images, outputs), arena)| {
+            let mut pairs = images.chunks_exact(image).zip(outputs.chunks_exact_mut(output));
+            pairs.try_for_each(|(image, output)| self.run(level, image, arena, output))
+        })
+    }
+}

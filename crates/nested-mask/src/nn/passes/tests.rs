@@ -1,0 +1,280 @@
+//! Every gradient against the slopes of the loss, in double precision.
+use super::*;
+use crate::nn::{Finish, NetworkBuilder};
+use crate::{Block, Ladder, NestedMask, Routing, RoutingMatrix};
+use nested_csr::Padding;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const IMAGES: usize = 5;
+const CLASSES: usize = 3;
+
+fn shape(channels: usize, height: usize, width: usize) -> TensorShape {
+    TensorShape { channels, height, width }
+}
+
+/// A network around one operation, closed by a pool and a fully connected layer.
+fn network(input: TensorShape, build: impl Fn(&mut NetworkBuilder, TensorId) -> TensorId) -> Network {
+    let mut b = NetworkBuilder::new(input);
+    let x = b.input();
+    // A layer before, so that the operation has an input gradient.
+    let x = b.convolution("before", x, Window::square(3, 1, 1), 6, Finish::NORM).unwrap();
+    let x = build(&mut b, x);
+    let x = b.global_average_pool("pool", x).unwrap();
+    b.fully_connected("logits", x, CLASSES).unwrap();
+    b.finish().unwrap()
+}
+
+/// Random parameters with random γ and β, and nested masks of two levels on the sparse layers.
+fn parameters(network: &Network, ladder: &Ladder, block: Block) -> Parameters<f64> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+    let mut parameters = Parameters::random(network, ladder.levels(), 11);
+    for (node, layer) in parameters.layers.iter_mut().enumerate() {
+        let Some(layer) = layer else { continue };
+        if network.finish(node).unwrap().sparse {
+            layer.mask = Some(NestedMask::by_magnitude(layer.weights.view(), ladder, block).unwrap());
+        }
+        for value in layer.norms.iter_mut().flat_map(|n| n.scale.iter_mut().chain(&mut n.shift)) {
+            *value += random.random_range(-0.3..0.3);
+        }
+        layer.bias.iter_mut().for_each(|value| *value = random.random_range(-0.3..0.3));
+    }
+    parameters
+}
+
+struct Check {
+    passes: Passes<f64>,
+    labels: Vec<u8>,
+    level: Level,
+}
+
+impl Check {
+    fn new(network: &Network, level: Level) -> Check {
+        let mut passes = Passes::new(network, IMAGES);
+        passes.load(IMAGES, |image, pixels| {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(image as u64);
+            pixels.iter_mut().for_each(|pixel| *pixel = random.random_range(-1.0..1.0));
+        });
+        Check { passes, labels: (0..IMAGES as u8).map(|i| i % CLASSES as u8).collect(), level }
+    }
+
+    fn loss(&mut self, parameters: &Parameters<f64>) -> f64 {
+        self.passes.prepare(parameters, self.level);
+        self.passes.forward(parameters, self.level, Statistics::Batch);
+        let target = |image: usize, class| f64::from(usize::from(self.labels[image]) == class) * 0.9 + 0.1 / 3.0;
+        self.passes.cross_entropy(&self.labels, target).mean
+    }
+
+    /// The slope of the loss in one value of the parameters.
+    fn slope(&mut self, parameters: &mut Parameters<f64>, value: impl Fn(&mut Parameters<f64>) -> &mut f64) -> f64 {
+        const STEP: f64 = 1e-6;
+        let before = *value(parameters);
+        *value(parameters) = before + STEP;
+        let above = self.loss(parameters);
+        *value(parameters) = before - STEP;
+        let below = self.loss(parameters);
+        *value(parameters) = before;
+        (above - below) / (2.0 * STEP)
+    }
+}
+
+/// Every gradient of every layer against finite differences, at each of two levels.
+fn check(network: &Network, block: Block) {
+    let ladder = Ladder::new([0.7, 0.3]).unwrap();
+    let mut p = parameters(network, &ladder, block);
+    for level in ladder.levels().up_to() {
+        let mut check = Check::new(network, level);
+        let mut gradient = Gradient::zeros(&p);
+        check.loss(&p);
+        check.passes.backward(&p, level, &mut gradient);
+        for node in 0..network.nodes().len() {
+            let Some(of_layer) = &gradient.layers[node] else { continue };
+            let name = &network.nodes()[node].name;
+            let close = |found: f64, slope: f64, what: &str, index: usize| {
+                let error = (found - slope).abs();
+                assert!(error < 1e-7 + 1e-5 * slope.abs(), "{name} {what}[{index}]: {found} against {slope}");
+            };
+            for index in 0..of_layer.weights.len() {
+                let slope = check
+                    .slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().weights.as_slice_mut().unwrap()[index]);
+                close(of_layer.weights[index], slope, "weight", index);
+            }
+            for index in 0..of_layer.bias.len() {
+                let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().bias[index]);
+                close(of_layer.bias[index], slope, "bias", index);
+            }
+            for index in 0..of_layer.scale.len() {
+                let norm = level.number() - 1;
+                let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().norms[norm].scale[index]);
+                close(of_layer.scale[index], slope, "scale", index);
+                let slope = check.slope(&mut p, |p| &mut p.layers[node].as_mut().unwrap().norms[norm].shift[index]);
+                close(of_layer.shift[index], slope, "shift", index);
+            }
+        }
+    }
+}
+
+#[test]
+fn distillations_gradients_are_the_losses_slopes() {
+    let finish = Finish::NORM.then(Activation::Relu);
+    let network = network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+    let mut p = parameters(&network, &Ladder::dense(), Block::OneByOne);
+    let teacher: Vec<f64> = (0..IMAGES * CLASSES).map(|i| f64::from(i as u8 % 7) / 2.0 - 1.0).collect();
+    for (mix, temperature) in [(1.0, 1.0), (0.3, 1.0), (0.6, 2.5)] {
+        let loss = |check: &mut Check, p: &Parameters<f64>| {
+            let mean = check.loss(p);
+            check.passes.distil(Loss { mean, right: 0 }, &teacher, mix, temperature).mean
+        };
+        let mut check = Check::new(&network, Level::FIRST);
+        let mut gradient = Gradient::zeros(&p);
+        loss(&mut check, &p);
+        check.passes.backward(&p, Level::FIRST, &mut gradient);
+        for node in [0, 1, 3] {
+            let found = gradient.layers[node].clone().unwrap().weights;
+            for (index, found) in found.into_iter().enumerate().step_by(3) {
+                let mut at = |step: f64| {
+                    let layer = p.layers[node].as_mut().unwrap();
+                    layer.weights.as_slice_mut().unwrap()[index] += step;
+                    loss(&mut check, &p)
+                };
+                let above = at(1e-6);
+                let below = at(-2e-6);
+                at(1e-6);
+                let slope = (above - below) / 2e-6;
+                assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{node} {index}: {found} {slope}");
+            }
+        }
+    }
+}
+
+/// What each routing gives a weight is the slope, in that weight, of the levels' losses weighted as its matrix says.
+#[test]
+fn routed_gradients_are_the_slopes_of_the_weighted_losses() {
+    let ladder = Ladder::new([0.7, 0.5, 0.2]).unwrap();
+    let finish = Finish::NORM.then(Activation::Relu).sparse();
+    let network = network(shape(1, 5, 4), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 4, finish).unwrap());
+    let mut p = parameters(&network, &ladder, Block::OneByOne);
+    let (mut gradients, mut slopes) = (Vec::new(), Vec::new());
+    for level in ladder.levels().up_to() {
+        let mut check = Check::new(&network, level);
+        let mut gradient = Gradient::zeros(&p);
+        check.loss(&p);
+        check.passes.backward(&p, level, &mut gradient);
+        let found = gradient.layers[1].clone().unwrap().weights;
+        let mut slope = |index: usize| {
+            check.slope(&mut p, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index])
+        };
+        slopes.push((0..found.len()).map(&mut slope).collect::<Vec<f64>>());
+        gradients.push(ndarray::Array2::from_shape_vec(p.layers[1].as_ref().unwrap().weights.dim(), found).unwrap());
+    }
+    let mask = p.layers[1].as_ref().unwrap().mask.clone().unwrap();
+    let matrix = RoutingMatrix::new(3, vec![0.3, -1.0, 2.0, 7.0, 0.1, 0.4, 7.0, 7.0, 1.5]).unwrap();
+    let routings = [
+        Routing::Joint,
+        Routing::Normalised,
+        Routing::Ring,
+        Routing::Frozen,
+        Routing::Sampled { weights: vec![1.0, 2.0, 3.0] },
+        Routing::Anchored { weights: Vec::new() },
+        Routing::Weighted(matrix),
+    ];
+    let views: Vec<_> = gradients.iter().map(|gradient| gradient.view()).collect();
+    for routing in routings {
+        let coefficients = routing.matrix(3).unwrap();
+        let routed = routing.route(&views, &mask).unwrap();
+        for ((index, &found), &ring) in routed.iter().enumerate().zip(mask.rings()) {
+            let of_level = |level: usize| coefficients.coefficient(ring.into(), level) * slopes[level - 1][index];
+            let slope: f64 = (1..=3).map(of_level).sum();
+            assert!((found - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{routing:?} {index}: {found} {slope}");
+        }
+    }
+}
+
+/// The gradient of a weight outside the support is the loss's slope where it stands in it with value 0.
+#[test]
+fn gradients_straight_through_the_mask_are_the_slopes_at_zero() {
+    let ladder = Ladder::new([0.6, 0.3]).unwrap();
+    let finish = Finish::NORM.then(Activation::Relu).sparse();
+    let network = network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+    let p = parameters(&network, &ladder, Block::OneByOne);
+    let mut check = Check::new(&network, Level::FIRST);
+    let mut gradient = Gradient::zeros(&p);
+    check.loss(&p);
+    check.passes.prepare_for(&p, Level::FIRST, Learning::All);
+    check.passes.backward(&p, Level::FIRST, &mut gradient);
+    let found = gradient.layers[1].clone().unwrap().weights;
+    let rings: Vec<u8> = p.layers[1].as_ref().unwrap().mask.as_ref().unwrap().rings().iter().copied().collect();
+    for index in 0..found.len() {
+        let mut with = p.clone();
+        let layer = with.layers[1].as_mut().unwrap();
+        let mut wider = rings.clone();
+        if wider[index] != 1 {
+            wider[index] = 1;
+            layer.weights.as_slice_mut().unwrap()[index] = 0.0;
+        }
+        let wider = ndarray::Array2::from_shape_vec(layer.weights.dim(), wider).unwrap();
+        layer.mask = Some(NestedMask::from_rings(wider, ladder.levels(), Block::OneByOne).unwrap());
+        let slope =
+            check.slope(&mut with, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index]);
+        assert!((found[index] - slope).abs() < 1e-7 + 1e-5 * slope.abs(), "{index}: {} {slope}", found[index]);
+    }
+    assert!(rings.contains(&0) && rings.contains(&2));
+}
+
+#[test]
+fn a_convolutions_gradients_are_the_losses_slopes() {
+    let uneven = Window { kernel: [3, 2], stride: 2, padding: Padding { top: 1, left: 0, bottom: 2, right: 1 } };
+    let cases = [
+        (Window::square(3, 1, 1), shape(1, 5, 9)),
+        (Window::square(3, 2, 1), shape(2, 6, 7)),
+        (Window::square(1, 2, 0), shape(1, 5, 5)),
+        (Window::square(1, 1, 0), shape(1, 4, 3)),
+        (Window::square(4, 3, 2), shape(1, 8, 7)),
+        (uneven, shape(1, 5, 6)),
+    ];
+    for (window, input) in cases {
+        for finish in [Finish::NORM.then(Activation::Relu), Finish::BIAS.then(Activation::Relu6), Finish::NORM.sparse()]
+        {
+            let network = network(input, |b, x| b.convolution("it", x, window, 5, finish).unwrap());
+            check(&network, Block::OneByOne);
+        }
+    }
+}
+
+#[test]
+fn a_sparse_1x2_convolutions_gradients_are_the_losses_slopes() {
+    let finish = Finish::NORM.then(Activation::Relu).sparse();
+    let network = network(shape(1, 6, 5), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 9, finish).unwrap());
+    check(&network, Block::OneByTwo);
+}
+
+#[test]
+fn a_depthwise_convolutions_gradients_are_the_losses_slopes() {
+    for window in [Window::square(3, 1, 1), Window::square(3, 2, 1)] {
+        for finish in [Finish::NORM.then(Activation::Relu6), Finish::BIAS] {
+            let network = network(shape(2, 5, 6), |b, x| b.depthwise("it", x, window, finish).unwrap());
+            check(&network, Block::OneByOne);
+        }
+    }
+}
+
+#[test]
+fn a_sums_gradients_are_the_losses_slopes() {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+        let network = network(shape(1, 5, 4), |b, x| {
+            let y = b.convolution("it", x, Window::square(3, 1, 1), 6, Finish::NORM.sparse()).unwrap();
+            let z = b.add("add", y, x, activation).unwrap();
+            b.add("twice", z, z, Activation::Identity).unwrap()
+        });
+        check(&network, Block::OneByOne);
+    }
+}
+
+#[test]
+fn a_pools_gradients_are_the_losses_slopes() {
+    let windows = [Window::square(2, 2, 0), Window::square(3, 2, 0), Window::square(3, 1, 0)];
+    for window in windows {
+        check(&network(shape(1, 7, 6), |b, x| b.max_pool("it", x, window).unwrap()), Block::OneByOne);
+        check(&network(shape(1, 7, 6), |b, x| b.average_pool("it", x, window).unwrap()), Block::OneByOne);
+    }
+}

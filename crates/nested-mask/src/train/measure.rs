@@ -1,0 +1,205 @@
+//! Measuring a trained network: accuracy, and the batch-norm statistics of each level.
+use super::{Dataset, Normalization, TrainError, Trained, augment::Change, ranking};
+use crate::{
+    Allocation, Ladder,
+    nn::{Passes, Statistics},
+};
+use nested_csr::{Block, Level};
+
+/// Images of one pass.
+const BATCH: usize = 64;
+
+impl Trained {
+    /// Whether a dataset's images and classes are those of the network.
+    pub(super) fn fits(&self, dataset: &Dataset) -> Result<(), TrainError> {
+        dataset.check()?;
+        let network = &self.network;
+        if dataset.shape != network.input() || dataset.classes > network.classes() {
+            return Err(TrainError::OtherData {
+                images: dataset.shape,
+                found: dataset.classes,
+                network: network.input(),
+                classes: network.classes(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
+    ///
+    /// # Errors
+    /// A dataset that does not fit, a level beyond the ladder.
+    pub fn evaluate(&self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
+        self.evaluate_with(&mut Passes::new(&self.network, BATCH), level, dataset)
+    }
+
+    pub(super) fn evaluate_with(
+        &self,
+        passes: &mut Passes<f32>,
+        level: Level,
+        dataset: &Dataset,
+    ) -> Result<f64, TrainError> {
+        self.fits(dataset)?;
+        self.has(level)?;
+        Ok(on_a_worker(|| self.share_right(passes, level, dataset)))
+    }
+
+    fn share_right(&self, passes: &mut Passes<f32>, level: Level, dataset: &Dataset) -> f64 {
+        passes.prepare(&self.parameters, level);
+        let order: Vec<usize> = (0..dataset.len()).collect();
+        let mut right = 0;
+        for images in order.chunks(passes.batch()) {
+            load(passes, self.normalization, dataset, images, &[]);
+            passes.forward(&self.parameters, level, Statistics::Running);
+            let best = |image| {
+                let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
+                passes.logits(image).enumerate().fold((0, f32::NEG_INFINITY), greatest).0
+            };
+            let labels = images.iter().map(|&image| usize::from(dataset.labels[image]));
+            right += labels.enumerate().filter(|&(image, label)| best(image) == label).count();
+        }
+        right as f64 / dataset.len().max(1) as f64
+    }
+
+    /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
+    ///
+    /// # Errors
+    /// A dataset that does not fit.
+    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+        self.recalibrate_with(&mut Passes::new(&self.network, BATCH), dataset)
+    }
+
+    pub(super) fn recalibrate_with(&mut self, passes: &mut Passes<f32>, dataset: &Dataset) -> Result<(), TrainError> {
+        self.fits(dataset)?;
+        if dataset.is_empty() {
+            return Err(TrainError::TooFew { images: 0, batch: 1 });
+        }
+        on_a_worker(|| self.measure_statistics(passes, dataset));
+        Ok(())
+    }
+
+    fn measure_statistics(&mut self, passes: &mut Passes<f32>, dataset: &Dataset) {
+        let order: Vec<usize> = (0..dataset.len()).collect();
+        for level in self.ladder.levels().up_to() {
+            let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
+            passes.prepare(&self.parameters, level);
+            for images in order.chunks(passes.batch()) {
+                load(passes, self.normalization, dataset, images, &[]);
+                passes.forward(&self.parameters, level, Statistics::Batch);
+                let share = images.len() as f64 / dataset.len() as f64;
+                for (node, sums) in sums.iter_mut().enumerate() {
+                    let Some((means, variances)) = passes.batch_statistics(node) else { continue };
+                    sums.resize(means.len(), [0.0; 2]);
+                    for ((sum, &mean), &variance) in sums.iter_mut().zip(means).zip(variances) {
+                        let (mean, variance) = (f64::from(mean), f64::from(variance));
+                        sum[0] += share * mean;
+                        sum[1] += share * (variance + mean * mean);
+                    }
+                }
+            }
+            for (layer, sums) in self.parameters.layers.iter_mut().zip(sums) {
+                let Some(norm) = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1)) else {
+                    continue;
+                };
+                for (row, [mean, square]) in sums.into_iter().enumerate() {
+                    norm.mean[row] = mean as f32;
+                    norm.variance[row] = (square - mean * mean).max(0.0) as f32;
+                }
+            }
+        }
+    }
+
+    /// Prunes further what a level uses, by magnitude and without training: a network of another ladder, each of whose
+    /// levels starts with this level's normalisations. [`Self::recalibrate`] fits them to the weights that are left.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSuchLevel`]; [`TrainError::Mask`] when a weight is not a number.
+    ///
+    /// ```
+    /// use nested_csr::TensorShape;
+    /// use nested_mask::nn::resnet8;
+    /// use nested_mask::train::{Config, Trainer};
+    /// use nested_mask::{Allocation, Block, Ladder, Level};
+    ///
+    /// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    /// let config = Config { ladder: Ladder::dense(), ..Config::default() };
+    /// let dense = Trainer::new(resnet8(shape, 0.5, 2)?, config)?;
+    /// let ladder = Ladder::new([0.9, 0.8])?;
+    /// let pruned = dense.trained().pruned(Level::FIRST, &ladder, Allocation::Uniform, Block::OneByOne)?;
+    /// assert!((pruned.sparsity(Level::FIRST) - 0.9).abs() < 0.005);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pruned(
+        &self,
+        level: Level,
+        ladder: &Ladder,
+        allocation: Allocation,
+        block: Block,
+    ) -> Result<Trained, TrainError> {
+        self.has(level)?;
+        let mut pruned = Trained { ladder: ladder.clone(), block, ..self.clone() };
+        for layer in pruned.parameters.layers.iter_mut().flatten() {
+            if let Some(mask) = layer.mask.take() {
+                layer.weights.zip_mut_with(&mask.support(level), |weight, &kept| {
+                    if !kept {
+                        *weight = 0.0;
+                    }
+                });
+            }
+            if let Some(norm) = layer.norms.get(level.number() - 1).cloned() {
+                layer.norms = vec![norm; ladder.levels().number()];
+            }
+        }
+        ranking::by_magnitude(&mut pruned, allocation)?;
+        Ok(pruned)
+    }
+
+    /// The ordinary network that a level of a slimmable one ([`super::Masking::Slimmable`]) is, with fewer channels and no
+    /// masks: what a device would hold of it.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSuchLevel`]; [`TrainError::NotSlimmable`].
+    pub fn narrowed(&self, level: Level) -> Result<Trained, TrainError> {
+        self.has(level)?;
+        let masks = crate::nn::channel_masks(&self.network, &self.ladder);
+        let of_layers = self.parameters.layers.iter().map(|layer| layer.as_ref().and_then(|layer| layer.mask.clone()));
+        if !of_layers.eq(masks) {
+            return Err(TrainError::NotSlimmable);
+        }
+        let width = 1.0 - self.ladder.sparsities()[level.number() - 1];
+        Ok(Trained {
+            network: self.network.narrowed(width),
+            parameters: self.parameters.narrowed(&self.network, width, level),
+            ladder: Ladder::dense(),
+            ..self.clone()
+        })
+    }
+
+    fn has(&self, level: Level) -> Result<(), TrainError> {
+        let levels = self.levels().number();
+        if level.number() > levels {
+            return Err(TrainError::NoSuchLevel { level: level.number(), levels });
+        }
+        Ok(())
+    }
+}
+
+/// Runs work of many short parallel parts on a worker of the pool: from any other thread, each part would put that thread to
+/// sleep and wake it again.
+pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
+/// Images into the passes' input; without changes when none are given.
+pub(super) fn load(
+    passes: &mut Passes<f32>,
+    normalization: Normalization,
+    dataset: &Dataset,
+    images: &[usize],
+    changes: &[Change],
+) {
+    passes.load(images.len(), |position, pixels| {
+        let change = changes.get(position).copied().unwrap_or_default();
+        change.apply(dataset, images[position], normalization, pixels);
+    });
+}

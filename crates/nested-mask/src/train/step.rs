@@ -1,0 +1,133 @@
+//! One training step: the passes of its levels, then the descent.
+use super::{Distillation, Masking, TrainError, Trainer, optimizer::Rates, ranking};
+use crate::{
+    RoutingMatrix,
+    nn::{Learning, Loss, Parameters, Passes, Statistics},
+    quant,
+    schedule::cosine,
+};
+use nested_csr::Level;
+
+/// Share of a running statistic that a step keeps.
+const KEEP: f32 = 0.9;
+
+/// Where a step is, and what it does besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The step of its epoch, from 0.
+    pub(super) step: usize,
+    /// Share of the training that is done.
+    pub(super) share: f64,
+    /// Share of the supports that it exchanges.
+    pub(super) regrows: Option<f64>,
+}
+
+impl Trainer {
+    /// The passes of the levels that the routing uses, then the descent. Returns the mean loss of the levels, the images that
+    /// were right, over all of them, and how many levels that were.
+    pub(super) fn step(
+        &mut self,
+        labels: &[u8],
+        routing: &RoutingMatrix,
+        moment: Moment,
+    ) -> Result<(Loss, usize), TrainError> {
+        let share = moment.share;
+        let rates = self.rates(share);
+        let rounded = (share >= self.config.int8_from).then(|| {
+            let mut rounded = self.trained.parameters.clone();
+            quant::round_weights(&mut rounded);
+            rounded
+        });
+        let distillation = self.config.distillation.filter(|distillation| share >= distillation.start);
+        let densest = self.config.ladder.levels();
+        let mut levels: Vec<Level> = densest.up_to().filter(|level| routing.uses(level.number())).collect();
+        let mut teacher = None;
+        if distillation.is_some() {
+            levels.reverse();
+            if levels.first() != Some(&densest) {
+                let parameters = rounded.as_ref().unwrap_or(&self.trained.parameters);
+                self.passes.prepare(parameters, densest);
+                self.passes.forward(parameters, densest, Statistics::Batch);
+                teacher = Some(self.passes.all_logits());
+            }
+        }
+        let mut sum = Loss { mean: 0.0, right: 0 };
+        self.optimizer.start();
+        for &level in &levels {
+            let loss = self.pass(labels, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), moment)?;
+            if distillation.is_some() && level == densest {
+                teacher = Some(self.passes.all_logits());
+            }
+            remember_statistics(&self.passes, &mut self.trained.parameters, level);
+            if self.watches_saliency(share) {
+                self.remember_saliency();
+            }
+            self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), rates);
+            sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
+        }
+        self.optimizer.step(&mut self.trained.parameters, routing, rates);
+        if let Some(exchanged) = moment.regrows {
+            self.regrow(exchanged).map_err(|error| ranking::at_step(error, self.epoch, moment.step))?;
+        }
+        let used = levels.len().max(1);
+        Ok((Loss { mean: sum.mean / used as f64, ..sum }, used))
+    }
+
+    fn rates(&self, share: f64) -> Rates {
+        let config = &self.config;
+        Rates {
+            learning_rate: (config.learning_rate * cosine(share, config.warm_up)) as f32,
+            momentum: config.momentum as f32,
+            weight_decay: config.weight_decay as f32,
+        }
+    }
+
+    /// One level, forward and backward: its gradient is in `self.gradient`.
+    fn pass(
+        &mut self,
+        labels: &[u8],
+        level: Level,
+        rounded: Option<&Parameters<f32>>,
+        teacher: Option<(Distillation, &[f32])>,
+        moment: Moment,
+    ) -> Result<Loss, TrainError> {
+        let spread = (self.config.label_smoothing / self.trained.network.classes() as f64) as f32;
+        let label = 1.0 - self.config.label_smoothing as f32 + spread;
+        let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
+        let all =
+            self.config.masking == Masking::Dsnn || moment.regrows.is_some() || self.watches_saliency(moment.share);
+        let learning = if all { Learning::All } else { Learning::Support };
+        let parameters = rounded.unwrap_or(&self.trained.parameters);
+        self.passes.prepare_for(parameters, level, learning);
+        self.passes.forward(parameters, level, Statistics::Batch);
+        let mut loss = self.passes.cross_entropy(labels, target);
+        if let Some((Distillation { mix, temperature, .. }, teacher)) = teacher {
+            loss = self.passes.distil(loss, teacher, mix, temperature);
+        }
+        if !loss.mean.is_finite() {
+            return Err(self.not_finite(loss.mean, moment.step));
+        }
+        self.passes.backward(parameters, level, &mut self.gradient);
+        Ok(loss)
+    }
+
+    fn not_finite(&self, loss: f64, step: usize) -> TrainError {
+        let node = self.passes.first_not_finite();
+        let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
+        TrainError::NotFinite { what: format!("the loss is {loss}"), layer, epoch: self.epoch + 1, step: step + 1 }
+    }
+}
+
+/// Moves the level's running statistics towards the batch's.
+fn remember_statistics(passes: &Passes<f32>, parameters: &mut Parameters<f32>, level: Level) {
+    for (node, layer) in parameters.layers.iter_mut().enumerate() {
+        let norm = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1));
+        if let (Some(norm), Some((mean, variance))) = (norm, passes.batch_statistics(node)) {
+            let blend = |into: &mut [f32], from: &[f32]| {
+                into.iter_mut().zip(from).for_each(|(into, from)| *into = KEEP * *into + (1.0 - KEEP) * from);
+            };
+            blend(&mut norm.mean, mean);
+            blend(&mut norm.variance, variance);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The methods that nested training is compared with.
+use nested_csr::{Level, TensorShape};
+use nested_mask::nn::{Network, ds_cnn, mobilenet_v1, resnet8};
+use nested_mask::quant::quantize;
+use nested_mask::train::{Config, Dataset, Masking, TrainError, Trainer};
+use nested_mask::{Allocation, Block, Ladder, Routing};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const SHAPE: TensorShape = TensorShape { channels: 1, height: 8, width: 8 };
+
+/// Four classes, each with bright pixels of its own.
+fn dataset() -> Dataset {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
+    let labels: Vec<u8> = (0..160).map(|image| image % 4).collect();
+    let bright = |label: u8| move |at: usize| if at % 4 == usize::from(label) { 200 } else { 40 };
+    let mut noise = || random.random_range(0..50u8);
+    let pixels = labels.iter().flat_map(|&label| (0..SHAPE.len()).map(bright(label))).map(|p| p + noise()).collect();
+    Dataset::new(SHAPE, 4, pixels, labels).unwrap()
+}
+
+fn train(network: Network, config: Config) -> Trainer {
+    let mut trainer = Trainer::new(network, config).unwrap();
+    while trainer.epoch() < trainer.config().epochs {
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+    }
+    trainer.recalibrate(&dataset()).unwrap();
+    trainer
+}
+
+fn config(masking: Masking, sparsities: &[f64]) -> Config {
+    let ladder = Ladder::new(sparsities).unwrap();
+    Config { masking, ladder, epochs: 4, batch: 20, learning_rate: 0.1, rank_every: 1, ..Config::default() }
+}
+
+#[test]
+fn dsnn_trains_every_weight_and_ranks_to_the_end() {
+    let network = || resnet8(SHAPE, 0.5, 4).unwrap();
+    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
+    let config = Config { routing, ..config(Masking::Dsnn, &[0.9, 0.6]) };
+    let before = Trainer::new(network(), config.clone()).unwrap();
+    let after = train(network(), config.clone());
+    let layers = |trainer: &Trainer| trainer.trained().parameters.layers.clone();
+    for (old, new) in layers(&before).iter().zip(&layers(&after)) {
+        let (Some(old), Some(new)) = (old, new) else { continue };
+        assert!(old.weights.iter().zip(&new.weights).all(|(old, new)| old != new));
+        // At the end the masks are those of the weights as they are.
+        let Some(mask) = &new.mask else { continue };
+        let again = nested_mask::NestedMask::by_magnitude(new.weights.view(), &config.ladder, Block::OneByOne);
+        assert_eq!(again.as_ref(), Ok(mask));
+    }
+}
+
+#[test]
+fn dsnn_learns_at_each_level() {
+    let config = Config { epochs: 16, ..config(Masking::Dsnn, &[0.8, 0.5]) };
+    let mut trainer = train(resnet8(SHAPE, 0.5, 4).unwrap(), config);
+    for level in trainer.config().ladder.levels().up_to() {
+        assert!(trainer.evaluate(level, &dataset()).unwrap() > 0.8);
+    }
+}
+
+#[test]
+fn a_width_of_a_slimmable_network_is_an_ordinary_network() {
+    let networks =
+        [resnet8(SHAPE, 0.5, 4).unwrap(), mobilenet_v1(SHAPE, 0.125, 4).unwrap(), ds_cnn(SHAPE, 0.125, 4).unwrap()];
+    for network in networks {
+        let mut trainer = train(network.clone(), config(Masking::Slimmable, &[0.6, 0.3, 0.0]));
+        for (level, width) in trainer.config().ladder.levels().up_to().zip([0.4, 0.7, 1.0]) {
+            let narrow = trainer.trained().narrowed(level).unwrap();
+            assert_eq!(narrow.network, network.narrowed(width));
+            let inside = trainer.evaluate(level, &dataset()).unwrap();
+            assert_eq!(narrow.evaluate(Level::FIRST, &dataset()).unwrap(), inside);
+            assert_eq!(narrow.nonzero_macs(Level::FIRST), trainer.nonzero_macs(level));
+            let model = quantize(&narrow, &dataset()).unwrap();
+            assert_eq!(model.levels(), Level::FIRST);
+        }
+    }
+}
+
+#[test]
+fn a_slimmable_level_leaves_the_channels_it_lacks_silent() {
+    let trainer = train(resnet8(SHAPE, 0.5, 4).unwrap(), config(Masking::Slimmable, &[0.5, 0.0]));
+    let first = trainer.trained().parameters.layers[0].as_ref().unwrap();
+    let [narrow, wide] = &first.norms[..] else { panic!("two levels") };
+    assert!(narrow.shift[..4].iter().chain(&wide.shift).all(|&shift| shift != 0.0));
+    assert!(narrow.shift[4..].iter().all(|&shift| shift == 0.0));
+}
+
+#[test]
+fn only_a_slimmable_network_is_narrowed() {
+    let trainer = Trainer::new(resnet8(SHAPE, 0.5, 4).unwrap(), config(Masking::Nested, &[0.5])).unwrap();
+    assert_eq!(trainer.trained().narrowed(Level::FIRST), Err(TrainError::NotSlimmable));
+    let missing = Level::new(2).unwrap();
+    assert_eq!(trainer.trained().narrowed(missing), Err(TrainError::NoSuchLevel { level: 2, levels: 1 }));
+}
+
+#[test]
+fn pruning_further_keeps_the_greatest_of_what_the_level_used() {
+    let trainer = train(resnet8(SHAPE, 0.5, 4).unwrap(), config(Masking::Nested, &[0.9, 0.6]));
+    let (trained, level) = (trainer.trained(), Level::FIRST);
+    let ladder = Ladder::new([0.97, 0.95]).unwrap();
+    let mut pruned = trained.pruned(level, &ladder, Allocation::Uniform, Block::OneByOne).unwrap();
+    let pairs = trained.parameters.layers.iter().flatten().zip(pruned.parameters.layers.iter().flatten());
+    for (old, new) in pairs.filter(|(old, _)| old.mask.is_some()) {
+        let outer = old.mask.as_ref().unwrap().support(level);
+        let inner = new.mask.as_ref().unwrap().support(ladder.levels());
+        assert!(inner.iter().zip(&outer).all(|(&inner, &outer)| outer || !inner));
+        assert_eq!(new.norms, vec![old.norms.first().cloned(); 2].into_iter().flatten().collect::<Vec<_>>());
+    }
+    let before = pruned.evaluate(ladder.levels(), &dataset()).unwrap();
+    pruned.recalibrate(&dataset()).unwrap();
+    assert!(pruned.evaluate(ladder.levels(), &dataset()).unwrap() >= before);
+    let same = trained.pruned(level, &Ladder::dense(), Allocation::Uniform, Block::OneByOne).unwrap();
+    assert_eq!(same.evaluate(level, &dataset()), trained.evaluate(level, &dataset()));
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Uses the crates as somebody else would: packages them as for the registry, unpacks the packages outside the repository,
+# and builds a new app on each crate alone; then a C program, written from docs/format.md, reads what the first app wrote.
+#
+#     interop/run.sh [FOLDER]      the folder is kept; without one it is temporary
+set -euo pipefail
+repository=$(cd "$(dirname "$0")/.." && pwd)
+work=${1:-$(mktemp -d)}
+[ $# -gt 0 ] || trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/apps" "$work/files" "$work/.cargo"
+crates=(nested-csr nested-kernels nested-mask)
+
+cd "$repository"
+cargo package --quiet --no-verify --allow-dirty $(printf -- '-p %s ' "${crates[@]}") --target-dir "$work/package"
+: >"$work/.cargo/config.toml"
+for crate in "${crates[@]}"; do
+    tar -xzf "$work/package/package/$crate"-[0-9]*.crate -C "$work"
+    size=$(stat -c %s "$work/package/package/$crate"-[0-9]*.crate)
+    [ "$size" -lt 200000 ] || { echo "the package of $crate has $size bytes, more than 200,000"; exit 1; }
+    [ -s "$work/$crate"-[0-9]*/LICENSE ] || { echo "the package of $crate lacks its LICENSE"; exit 1; }
+    # Stands in for the registry, to which nothing is published yet.
+    printf '[patch.crates-io.%s]\npath = "%s"\n' "$crate" "$(echo "$work/$crate"-[0-9]*)" >>"$work/.cargo/config.toml"
+done
+
+app() { # name, dependencies…
+    local name=$1
+    rm -rf "$work/apps/$name"
+    cargo new --quiet --vcs none "$work/apps/$name"
+    cp "$repository/interop/apps/$name.rs" "$work/apps/$name/src/main.rs"
+    shift
+    printf '%s\n' "$@" >>"$work/apps/$name/Cargo.toml"
+    cd "$work/apps/$name"
+}
+export CARGO_TARGET_DIR=$work/target RUSTFLAGS="-D warnings" ASAN_OPTIONS=detect_leaks=0
+
+app csr 'nested-csr = { version = "0.1", features = ["proptest"] }' 'proptest = "1"'
+cargo run --quiet -- "$work/files" "$repository"/benches/models/*.ncsr
+cargo test --quiet
+
+app kernels 'nested-kernels = "0.1"'
+for model in "$repository"/benches/models/*.ncsr; do cargo run --quiet -- "$model"; done
+
+app mask 'nested-mask = "0.1"'
+cargo run --quiet
+
+cc -std=c99 -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -o "$work/read_ncsr" "$repository/interop/read_ncsr.c"
+count=0
+for file in "$work"/files/*.ncsr; do
+    "$work/read_ncsr" "$file" | cmp - "${file%.ncsr}.txt"
+    count=$((count + 1))
+done
+echo "interop: $count files read alike in Rust and in C"
