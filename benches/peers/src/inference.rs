@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tract_onnx::prelude::{Framework, InferenceModelExt, IntoTValue, tvec};
+use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, IntoTValue, tvec};
 
 const ROUNDS: usize = 5;
 const SLICE: Duration = Duration::from_millis(10);
@@ -96,7 +96,7 @@ fn rten(source: &Source, threads: usize) -> Result<Case> {
     let shape = shape.iter().map(fixed).collect::<std::result::Result<Vec<usize>, _>>()?;
     let input = rten_tensor::Tensor::from_data(&shape, image(shape.iter().product()));
     let pool = Arc::new(ThreadPool::with_num_threads(threads));
-    let mut run = move || -> Result<()> {
+    let run = move || -> Result<()> {
         let options = RunOptions::default().with_thread_pool(Some(pool.clone()));
         model.run_one(input.view().into(), Some(options))?;
         Ok(())
@@ -112,7 +112,7 @@ fn tract(source: &Source) -> Result<Case> {
     let shape = fact.shape.as_concrete().ok_or("a shape that is not fixed")?.to_vec();
     let bytes = image(shape.iter().product());
     let input = tract_onnx::prelude::Tensor::from_shape(&shape, &bytes)?;
-    let mut run = move || -> Result<()> {
+    let run = move || -> Result<()> {
         model.run(tvec!(input.clone().into_tvalue()))?;
         Ok(())
     };

@@ -17,11 +17,11 @@ pub struct File {
 /// Only the engines' versions: the rest is in our own file.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Machine {
-    processor: String,
-    cores: usize,
-    load: f64,
-    rustc: String,
-    commit: String,
+    pub processor: String,
+    pub cores: usize,
+    pub load: f64,
+    pub rustc: String,
+    pub commit: String,
     pub engines: Vec<String>,
 }
 
