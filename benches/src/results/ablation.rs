@@ -26,7 +26,7 @@ pub fn table(record: &Record) -> Option<Table> {
         let cells = ladder.iter().map(|&sparsity| best.at(sparsity).map_or(String::new(), top1));
         let costs = [
             name.to_owned(),
-            format!("{:.2}", first.mean(|row| row.learning_rate)),
+            first.rate().to_string(),
             grouped(first.mean(|row| row.passes as f64).round() as u64),
             first.rows.len().to_string(),
         ];

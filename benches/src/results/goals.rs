@@ -145,8 +145,8 @@ fn absolute(full: &[Group<'_>]) -> Vec<Goal> {
 fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3], what: &str) -> Vec<Goal> {
     let (nested, other) = (plain(groups, Method::Nested, None), plain(groups, other.0, other.1));
     let goal = |(level, limit): (f64, f64)| {
-        let found = nested.and_then(|group| group.at(level)).zip(other.and_then(|group| group.at(level)));
-        let found = found.map(|(nested, other)| nested.top1() - other.top1());
+        let cells = nested.and_then(|group| group.at(level)).zip(other.and_then(|group| group.at(level)));
+        let found = cells.and_then(|(nested, other)| nested.over(other));
         Goal::at_least(format!("nested {what}, at {level:.0} %"), limit, found, " points")
     };
     LEVELS.into_iter().zip(limits).map(goal).collect()
@@ -190,8 +190,8 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
     });
     let nested = plain(full, Method::Nested, None);
     let goal = |(level, limit): (f64, f64)| {
-        let found = nested.and_then(|group| group.at(level)).zip(two.and_then(|group| group.at(level)));
-        let found = found.map(|(one, two)| one.top1() - two.top1());
+        let cells = nested.and_then(|group| group.at(level)).zip(two.and_then(|group| group.at(level)));
+        let found = cells.and_then(|(one, two)| one.over(two));
         Goal::at_most(format!("1×2 blocks below 1×1, at {level:.0} %"), limit, found, " points")
     };
     LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
@@ -255,7 +255,15 @@ fn frontier(full: &[Group<'_>]) -> Goal {
     let nested = plain(full, Method::Nested, None);
     let curve: Option<Vec<(f64, f64)>> =
         nested.and_then(|group| group.cells.iter().map(|cell| Some((cell.instructions()?, cell.top1()))).collect());
-    let Some(curve) = curve else { return Goal { what, needed, found: None, met: None } };
+    // Before all rivals are counted there is no verdict.
+    let counted = |method| {
+        let rivals = full.iter().filter(|group| group.key.method == method && is_rival(group));
+        rivals.flat_map(|group| &group.cells).any(|cell| cell.instructions().is_some())
+    };
+    let rivals = [Method::StandAlone, Method::DynamicPruning, Method::Dsnn, Method::Slimmable];
+    let Some(curve) = curve.filter(|_| rivals.into_iter().all(counted)) else {
+        return Goal { what, needed, found: None, met: None };
+    };
     let mut over = Vec::new();
     for group in full.iter().filter(|group| is_rival(group)) {
         for cell in &group.cells {

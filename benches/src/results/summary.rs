@@ -89,6 +89,21 @@ impl Cell<'_> {
         self.mean(|row| row.top1_int8)
     }
 
+    /// Points of int8 accuracy over another cell, mean over the seeds that both have; `None` without one.
+    pub fn over(&self, other: &Cell<'_>) -> Option<f64> {
+        let of_seed = |row: &&Row| {
+            let rival = other.rows.iter().find(|rival| rival.seed == row.seed)?;
+            Some(row.top1_int8 - rival.top1_int8)
+        };
+        let points: Vec<f64> = self.rows.iter().filter_map(of_seed).collect();
+        (!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64)
+    }
+
+    /// The learning rate, which all seeds share.
+    pub fn rate(&self) -> f64 {
+        self.rows.first().map_or(0.0, |row| row.learning_rate)
+    }
+
     /// Mean of a figure that some rows may not have; `None` unless all have it.
     pub fn mean_of(&self, figure: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
         let values: Option<Vec<f64>> = self.rows.iter().map(|row| figure(row)).collect();
@@ -167,6 +182,9 @@ mod tests {
         assert_eq!(groups[0].cells.iter().map(|cell| cell.sparsity).collect::<Vec<_>>(), [90.0, 70.0]);
         let spread = |sparsity| groups[0].at(sparsity).unwrap().spread(|row| row.top1_int8);
         assert_eq!([spread(90.0), spread(70.0)], ["80.00", "92.00 ± 2.00"]);
+        let cell = |sparsity| groups[0].at(sparsity).unwrap();
+        assert_eq!(cell(70.0).over(cell(90.0)), Some(10.0));
+        assert_eq!(cell(90.0).over(&Cell { sparsity: 90.0, rows: Vec::new() }), None);
         assert!(plain(&groups, Method::Nested, None).is_some() && plain(&groups, Method::Dense, None).is_none());
     }
 }

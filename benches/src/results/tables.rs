@@ -154,7 +154,7 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
         format!("{:.0}", cell.sparsity),
         cell.rows.len().to_string(),
         whole(cell.mean(|row| row.passes as f64)),
-        format!("{:.2}", cell.mean(|row| row.learning_rate)),
+        format!("{}", cell.rate()),
         cell.spread(|row| row.top1_float),
         cell.spread(|row| row.top1_int8),
         whole(cell.mean(|row| row.file_bytes as f64)),
@@ -200,7 +200,7 @@ fn grid(record: &Record) -> Vec<f64> {
 /// Names the methods that a wider grid might serve better.
 fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
     let grid = grid(record);
-    let rate = |group: &Group<'_>| group.cells.first().map(|cell| cell.mean(|row| row.learning_rate));
+    let rate = |group: &Group<'_>| group.cells.first().map(|cell| cell.rate());
     let ends = |group: &&Group<'_>| rate(group).is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)));
     let names: Vec<String> = groups.iter().filter(ends).map(|group| group.key.name()).collect();
     if names.is_empty() {
