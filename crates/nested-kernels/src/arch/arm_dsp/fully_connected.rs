@@ -1,5 +1,7 @@
 //! One output pixel: too little to amortise a table over, so rows are streamed past the input.
 use super::ops;
+#[cfg(nested_kernels_backend = "dsp")]
+use super::{Bounds, clamp};
 use crate::{Geometry, KernelError, Scratch};
 use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization};
 
@@ -10,10 +12,15 @@ pub(super) fn is_it(geometry: &Geometry) -> bool {
     whole && geometry.window.padding == Padding::default()
 }
 
-/// Words for the input in the order of columns, for four activations in two words, and for each row's sum.
+/// Words for the input in the order of columns, where it is not, for four activations in two words, and for each row's sum.
 pub(super) fn scratch(geometry: &Geometry) -> Scratch {
-    let words = 3 * geometry.input.len().div_ceil(4) + geometry.output.channels;
+    let words = ordered_words(geometry) + 2 * geometry.input.len().div_ceil(4) + geometry.output.channels;
     Scratch { minimum: words, preferred: words }
+}
+
+/// One pixel is in the order of columns.
+fn ordered_words(geometry: &Geometry) -> usize {
+    if geometry.taps() == 1 { 0 } else { geometry.input.len().div_ceil(4) }
 }
 
 /// The scratch, cut up.
@@ -26,23 +33,22 @@ struct Parts<'s> {
 }
 
 impl<'s> Parts<'s> {
-    fn new(geometry: &Geometry, input: &[i8], scratch: &'s mut [u32]) -> Option<Self> {
-        let chunks = geometry.input.len().div_ceil(4);
-        let (ordered, rest) = scratch.split_at_mut_checked(chunks)?;
-        let (halves, rest) = rest.split_at_mut_checked(2 * chunks)?;
+    fn new(geometry: &Geometry, input: &'s [i8], scratch: &'s mut [u32]) -> Option<Self> {
+        let (ordered, rest) = scratch.split_at_mut_checked(ordered_words(geometry))?;
+        let (halves, rest) = rest.split_at_mut_checked(2 * input.len().div_ceil(4))?;
         let sums = bytemuck::cast_slice_mut(rest.get_mut(..geometry.output.channels)?);
-        let ordered: &mut [i8] = bytemuck::cast_slice_mut(ordered);
         let pixels = geometry.taps();
-        if pixels == 1 {
-            ordered.get_mut(..input.len())?.copy_from_slice(input);
+        let ordered = if pixels == 1 {
+            input
         } else {
+            let ordered: &mut [i8] = bytemuck::cast_slice_mut(ordered);
             for (channel, plane) in input.chunks_exact(pixels.max(1)).enumerate() {
                 let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels.max(1));
                 cells.zip(plane).for_each(|(cell, value)| *cell = *value);
             }
-        }
-        sums.iter_mut().for_each(|sum| *sum = 0);
-        Some(Parts { ordered: ordered.get(..input.len())?, halves: halves.as_chunks_mut::<2>().0, sums })
+            ordered.get(..input.len())?
+        };
+        Some(Parts { ordered, halves: halves.as_chunks_mut::<2>().0, sums })
     }
 
     /// What dense rows read.
@@ -77,15 +83,18 @@ pub(super) fn sparse(
     let given = scratch.len();
     let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
     let parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
-    if !dot::rings(matrix, level, parts.ordered, parts.sums)? {
-        parts.sums.iter_mut().for_each(|sum| *sum = 0);
-        let mut rows = matrix.rows(level)?;
-        for sum in parts.sums.iter_mut() {
-            rows.next_row(|column, weight| {
-                let value = parts.ordered.get(column).copied().unwrap_or(0);
-                *sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
-            });
-        }
+    #[cfg(nested_kernels_backend = "dsp")]
+    if rings::outputs(matrix, level, parameters, parts.ordered, parts.sums, output)? {
+        clamp::clamp(output, Bounds::new(parameters));
+        return Ok(());
+    }
+    let mut rows = matrix.rows(level)?;
+    for sum in parts.sums.iter_mut() {
+        *sum = 0;
+        rows.next_row(|column, weight| {
+            let value = parts.ordered.get(column).copied().unwrap_or(0);
+            *sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
+        });
     }
     finish(parts.sums, parameters, output);
     Ok(())
@@ -130,18 +139,12 @@ fn finish(sums: &[i32], parameters: &NodeParameters<'_>, output: &mut [i8]) {
 
 #[cfg(nested_kernels_backend = "dsp")]
 mod dot;
+#[cfg(nested_kernels_backend = "dsp")]
+mod rings;
 
 /// What the assembly does, in Rust.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod dot {
-    use crate::KernelError;
-    use nested_csr::{Level, MatrixView};
-
-    /// Takes nothing: rows then come one by one.
-    pub(super) fn rings(_: &MatrixView<'_>, _: Level, _: &[i8], _: &mut [i32]) -> Result<bool, KernelError> {
-        Ok(false)
-    }
-
     /// Adds the products of whole chunks of four to `sum`.
     pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
         let product = |weight: i8, half: u32| i32::from(weight) * i32::from(half as i16);
