@@ -1,6 +1,6 @@
 //! Average and max pool, channel by channel.
 use crate::{Geometry, KernelError, geometry::check_length, requant::Finish};
-use nested_csr::NodeParameters;
+use nested_csr::{NodeParameters, Padding};
 
 /// Averages each window: `acc = bias + w · Σ_window a`, one requantisation for all; the window takes no padding.
 ///
@@ -13,7 +13,7 @@ pub fn average_pool(
     output: &mut [i8],
 ) -> Result<(), KernelError> {
     check_pool(geometry)?;
-    if geometry.window.padding != nested_csr::Padding::default() {
+    if geometry.window.padding != Padding::default() {
         return Err(KernelError::Geometry);
     }
     geometry.check_lengths(input.len(), output.len())?;
@@ -67,7 +67,25 @@ fn pool<T: Copy>(
         let end = (index * stride + usize::from(kernel)).saturating_sub(before.into()).min(size);
         (index * stride).saturating_sub(before.into()).min(end)..end
     };
-    let maps = input.chunks_exact((size.height * size.width).max(1));
+    let plane = (size.height * size.width).max(1);
+    if padding == Padding::default() {
+        let window = [kernel_height, kernel_width].map(usize::from);
+        if window == [size.height, size.width] {
+            for (map, output) in input.chunks_exact(plane).zip(output) {
+                let (fours, rest) = map.as_chunks::<4>();
+                let all = |folded, values: &[i8]| values.iter().fold(folded, |folded, value| fold(folded, *value));
+                *output = finish(all(fours.iter().fold(initial, |folded, four| all(folded, four)), rest));
+            }
+            return;
+        }
+        if window == [2, 2] && stride == 2 {
+            let lines = output.chunks_exact_mut(geometry.output.width.max(1));
+            let pairs = input.chunks_exact(plane).flat_map(|map| map.chunks_exact((2 * size.width).max(1)));
+            lines.zip(pairs).for_each(|(line, pair)| squares(pair, line, initial, &fold, &finish));
+            return;
+        }
+    }
+    let maps = input.chunks_exact(plane);
     for (input, output) in maps.zip(output.chunks_exact_mut((geometry.output.height * geometry.output.width).max(1))) {
         for (y, line) in output.chunks_exact_mut(geometry.output.width.max(1)).enumerate() {
             let rows = real(y, padding.top, kernel_height, size.height);
@@ -77,6 +95,46 @@ fn pool<T: Copy>(
                 let windows = rows.chunks_exact(size.width.max(1)).filter_map(|row| row.get(columns.clone()));
                 *output = finish(windows.flatten().fold(initial, |folded, value| fold(folded, *value)));
             }
+        }
+    }
+}
+
+/// Folds two lines of the image to one, in squares.
+fn squares<T: Copy>(pair: &[i8], line: &mut [i8], initial: T, fold: &impl Fn(T, i8) -> T, finish: &impl Fn(T) -> i8) {
+    let (top, bottom) = pair.split_at_checked(pair.len() / 2).unwrap_or_default();
+    let squares = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+    for (output, (top, bottom)) in line.iter_mut().zip(squares) {
+        *output = finish(top.iter().chain(bottom).fold(initial, |folded, value| fold(folded, *value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::naive;
+    use nested_csr::{TensorShape, Window};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Squares, whole maps and other windows.
+        #[test]
+        fn max_pools_are_the_naive_ones(
+            channels in 1..4usize,
+            size in [2..9u8, 2..9u8],
+            kind in 0..3u8,
+            stride in 1..4u8,
+            data in prop::collection::vec(any::<i8>(), 3 * 8 * 8),
+        ) {
+            let shape = TensorShape { channels, height: size[0].into(), width: size[1].into() };
+            let window = match kind {
+                0 => Window::square(2, 2, 0),
+                1 => Window { kernel: size, ..Window::square(1, stride, 0) },
+                _ => Window::square(2, stride, 1),
+            };
+            let geometry = Geometry::new(shape, window, channels, 0).unwrap();
+            let mut output = std::vec![0; geometry.output.len()];
+            max_pool(&geometry, &data[..shape.len()], &mut output).unwrap();
+            prop_assert_eq!(output, naive::max_pool(&geometry, &data[..shape.len()]));
         }
     }
 }
