@@ -23,8 +23,8 @@ pub fn cosine(progress: f64, warm_up: f64) -> f64 {
 ///
 /// ```
 /// use nested_mask::schedule::Ramp;
-/// let ramp = Ramp { start: 0.2, end: 0.6 };
-/// assert_eq!([0.1, 0.4, 0.6].map(|progress| ramp.factor(progress)), [0.0, 0.875, 1.0]);
+/// let ramp = Ramp { start: 0.25, end: 0.75 };
+/// assert_eq!([0.1, 0.5, 0.75].map(|progress| ramp.factor(progress)), [0.0, 0.875, 1.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
