@@ -35,7 +35,9 @@ export CARGO_TARGET_DIR=$work/target RUSTFLAGS="-D warnings" ASAN_OPTIONS=detect
 
 app csr 'nested-csr = { version = "0.1", features = ["proptest"] }' 'proptest = "1"'
 cargo run --quiet -- "$work/files" "$repository"/benches/models/*.ncsr
-cargo test --quiet
+mkdir -p tests # the property test that the README shows
+awk '/^```rust,ignore/ { on = 1; next } /^```/ { on = 0 } on' "$work"/nested-csr-[0-9]*/README.md >tests/format.rs
+cargo test --quiet --test format
 
 app kernels 'nested-kernels = "0.1"'
 for model in "$repository"/benches/models/*.ncsr; do cargo run --quiet -- "$model"; done

@@ -66,7 +66,7 @@ impl<T> Layer<T> {
     }
 }
 
-/// The parameters of a network: one layer for each node with weights. [`super`] has an example.
+/// The parameters of a network: one layer for each node with weights. [The module](super) has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {
     /// One a node; `None` for nodes without weights.
@@ -109,7 +109,7 @@ pub struct LayerGradient<T> {
     pub shift: Vec<T>,
 }
 
-/// The gradient of one pass. [`super`] has an example.
+/// The gradient of one pass. [The module](super) has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient<T> {
     /// One a node; `None` for nodes without weights.
