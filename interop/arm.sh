@@ -25,4 +25,5 @@ emulated() { # package, QEMU's name of the processor, Rust's target, the C compi
 
 emulated nested-csr arm armv7-unknown-linux-gnueabihf arm-linux-gnueabihf \
     --features proptest --test laws --test model --test worked --test corruption -- --skip random_damage
-emulated nested-kernels aarch64 aarch64-unknown-linux-gnu aarch64-linux-gnu --lib
+# Not the tests of all small shapes, which take minutes here, nor those of the Cortex-M kernels, which run in `nested-bench m7`.
+emulated nested-kernels aarch64 aarch64-unknown-linux-gnu aarch64-linux-gnu --lib -- --skip all_small_shapes --skip arm_dsp
