@@ -6,6 +6,29 @@ use nested_csr::{NodeParameters, Padding};
 ///
 /// # Errors
 /// A length that does not fit the geometry, a window with padding, parameters without a requantisation.
+///
+/// ```
+/// use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
+/// use nested_kernels::{Geometry, average_pool};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// # let quarter = Multiplier::nearest(0.25).ok_or("a half or more")?;
+/// # let rows = vec![Requantization { multiplier: quarter, bias: 0 }];
+/// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [1, 0], rows };
+/// # let (image, window) = (TensorShape { channels: 1, height: 2, width: 4 }, Window::square(2, 2, 0));
+/// # let mut builder = ModelBuilder::new(Level::FIRST, image, quantization)?;
+/// # let input = builder.input();
+/// # builder.average_pool("", input, window, &[level])?;
+/// # let model = builder.finish(Profile::Size)?;
+/// // A model of one layer: the sum of each 2×2 window, times ¼.
+/// let parameters = model.parameters(Level::FIRST, 0).ok_or("no level")?;
+/// let geometry = Geometry::new(model.input_shape(), Window::square(2, 2, 0), 1, 0)?;
+/// let mut output = [0; 2];
+/// average_pool(&parameters, &geometry, &[1, 2, 10, 10, 3, 4, 10, 14], &mut output)?;
+/// assert_eq!(output, [3, 11]); // 2.5 rounds up
+/// # Ok(()) }
+/// ```
 pub fn average_pool(
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
@@ -35,6 +58,17 @@ pub fn average_pool(
 ///
 /// # Errors
 /// A length that does not fit the geometry.
+///
+/// ```
+/// use nested_csr::{TensorShape, Window};
+/// use nested_kernels::{Geometry, max_pool};
+///
+/// let image = TensorShape { channels: 1, height: 2, width: 4 };
+/// let mut output = [0; 2];
+/// max_pool(&Geometry::new(image, Window::square(2, 2, 0), 1, 0)?, &[1, 2, -9, -8, 3, 4, -7, -6], &mut output)?;
+/// assert_eq!(output, [4, -6]);
+/// # Ok::<(), nested_kernels::KernelError>(())
+/// ```
 pub fn max_pool(geometry: &Geometry, input: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
     check_pool(geometry)?;
     geometry.check_lengths(input.len(), output.len())?;
