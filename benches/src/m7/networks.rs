@@ -238,11 +238,12 @@ pub(super) fn bytes(numbers: &[i8]) -> Vec<u8> {
 fn live_len(model: &Model<Vec<u8>>) -> usize {
     let nodes: Vec<_> = (0..model.node_count()).filter_map(|index| model.node(index)).collect();
     let reads = |operation: &Operation<'_>| match *operation {
-        Operation::Add { left, right } => [left, right],
+        Operation::Add { left, right } | Operation::Concatenation { left, right } => [left, right],
         Operation::Convolution { input, .. }
         | Operation::Depthwise { input, .. }
         | Operation::AveragePool { input, .. }
-        | Operation::MaxPool { input, .. } => [input, input],
+        | Operation::MaxPool { input, .. }
+        | Operation::Detection { input, .. } => [input, input],
     };
     let last_use = |maker: usize| {
         let tensor = TensorId(maker as u16 + 1);
@@ -288,6 +289,8 @@ fn kind(operation: &Operation<'_>) -> String {
         Operation::Add { .. } => "add".to_owned(),
         Operation::AveragePool { .. } => "average pool".to_owned(),
         Operation::MaxPool { .. } => "max pool".to_owned(),
+        Operation::Concatenation { .. } => "concatenation".to_owned(),
+        Operation::Detection { .. } => "detection".to_owned(),
     }
 }
 
