@@ -65,6 +65,15 @@ impl Deployed {
         Ok(100.0 * right as f64 / images.len() as f64)
     }
 
+    pub fn detect(
+        &self,
+        _level: Level,
+        _scenes: &nested_mask::train::Scenes,
+        _settings: nested_mask::detect::DetectionSettings,
+    ) -> Result<Vec<Vec<nested_mask::detect::Detection>>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Multiplications with a stored weight for one image, over all layers; padding counts as pixels.
     pub fn nonzero_macs(&self, level: Level) -> Result<u64, Error> {
         self.sum_over_nodes(|operation, pixels| {

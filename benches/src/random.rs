@@ -122,6 +122,8 @@ impl Generator<'_> {
             Operation::AveragePool { input, .. } | Operation::MaxPool { input, .. } => {
                 self.zero_points[usize::from(input.0)]
             }
+            // Both tensors have the zero point of a tensor without activation.
+            Operation::Concatenation { left, .. } => self.zero_points[usize::from(left.0)],
         };
         match operation {
             Operation::Convolution { input, window, rows, finish } => {
@@ -162,6 +164,7 @@ impl Generator<'_> {
             Operation::MaxPool { input, window } => {
                 self.builder.max_pool(name, input, window)?;
             }
+            Operation::Concatenation { .. } => {}
         }
         self.zero_points.push(zero_point);
         Ok(())
