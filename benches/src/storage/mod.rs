@@ -3,8 +3,8 @@ pub mod rivals;
 
 use crate::random::Matrix;
 use nested_csr::{
-    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, Level, MatrixView, Model, ModelBuilder, NestedCsr, NodeLevel, Operation,
-    Profile, Stats, Weights,
+    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, Level, MatrixView, Model, ModelBuilder, NestedCsr,
+    NodeLevel, Operation, Profile, Stats, Weights,
 };
 use rivals::Nested;
 use serde::Serialize;
