@@ -35,29 +35,15 @@ pub fn firmware() -> Result<Option<Firmware>, Error> {
     }
 }
 
-/// What a level costs on the board in the arena that the network prefers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LevelCost {
-    /// Of the image that takes the most, reading boxes included; `None` for a model that is larger than the board.
-    pub instructions: Option<u64>,
-    /// The arena.
-    pub sram_bytes: usize,
-}
-
-/// Runs these images at each level; every output is checked against the host's.
-pub fn level_costs(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<LevelCost>, Error> {
+/// Instructions of one image at each level, in the arena that the network prefers; `None` for a model that is larger than
+/// the board.
+pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
     // Of the rows only the counts are used.
     let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
-    let measured = m7::measure_networks(firmware, None, &case, model, images)?;
-    let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
-    let cost = |row: &m7::Row| LevelCost { instructions: row.instructions.map(u64::from), sram_bytes: row.sram_bytes };
-    Ok(preferred.map(cost).collect())
-}
-
-/// Instructions of one random image at each level; see [`level_costs`].
-pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
     let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(level_costs(firmware, model, &images)?.iter().map(|cost| cost.instructions).collect())
+    let measured = m7::measure_networks(firmware, None, &case, model, &images)?;
+    let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
+    Ok(preferred.map(|row| row.instructions.map(u64::from)).collect())
 }
 
 /// Reads a model file.
