@@ -21,7 +21,10 @@ use nested_mask::{
     Ladder, nn,
     train::{Augmentation, Config, Masking, Trained},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Train, compress, read back and run a nested object detector at each of its levels
 #[derive(Args, Debug)]
@@ -216,8 +219,7 @@ impl Options {
     /// multiplications as a level of the nested one.
     fn widths(&self) -> Ladder {
         // Multiplications grow with the square of the channels.
-        let left_out: Vec<f64> =
-            self.ladder.0.sparsities().iter().map(|sparsity| 1.0 - (1.0 - sparsity).sqrt()).collect();
+        let left_out: Vec<f64> = self.ladder.0.sparsities().iter().map(|sparsity| 1.0 - (1.0 - sparsity).sqrt()).collect();
         Ladder::new(left_out).unwrap_or_else(|_| Ladder::dense())
     }
 

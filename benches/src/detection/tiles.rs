@@ -134,11 +134,7 @@ impl Gatherer {
 impl Gathered {
     /// One list an image of what was found in its scenes, `found[scene]`.
     pub fn merge(&self, found: Vec<Vec<Detection>>) -> Vec<Vec<Detection>> {
-        if self.tiles.iter().all(|tile| tile.window == WHOLE) {
-            found
-        } else {
-            merge(self.truth.len(), &self.tiles, &found)
-        }
+        if self.tiles.iter().all(|tile| tile.window == WHOLE) { found } else { merge(self.truth.len(), &self.tiles, &found) }
     }
 }
 
