@@ -1,4 +1,4 @@
-//! A whole network: the host's model at each level, its logits compared with the host's.
+//! A whole network: the host's model at each level, its logits compared with the host's; of a detector also what it finds.
 use crate::{
     counter::{Counter, Instant, nested_m7_mark},
     job::Job,
@@ -7,7 +7,7 @@ use alloc::{vec, vec::Vec};
 use core::hint::black_box;
 use cortex_m_semihosting::hprintln;
 use nested_csr::{Level, Model};
-use nested_kernels::{Governor, Network};
+use nested_kernels::{Detection, Detector, Governor, Network, Thresholds};
 
 /// SRAM of the reference microcontroller: no run gets a longer arena.
 const SRAM: usize = 512 << 10;
@@ -16,6 +16,8 @@ const SRAM: usize = 512 << 10;
 struct Example {
     image: &'static [i8],
     logits: &'static [i8],
+    /// None for a classifier.
+    found: Vec<Detection>,
 }
 
 /// Runs the job: for each level and each of two arenas one record, then the price of a switch.
@@ -26,27 +28,53 @@ pub fn measure() {
     let counter = Counter::start();
     counter.check();
     let mut job = Job::read();
-    let (len, examples) = (job.word() as usize, job.word() as usize);
+    let (len, examples, room) = (job.word() as usize, job.word() as usize, job.word() as usize);
     let network = Network::new(Model::parse(job.bytes(len)).expect("a model")).expect("a network that can run");
     let image_len = network.model().input_shape().len();
     let logits_len = network.model().output_shape().len();
     let images: Vec<&[i8]> = (0..examples).map(|_| job.numbers(image_len)).collect();
     for level in network.model().levels().up_to() {
-        let of_image = |&image| Example { image, logits: job.numbers(logits_len) };
+        let of_image = |&image| {
+            let logits = job.numbers(logits_len);
+            let found = if room > 0 { (0..job.word()).map(|_| detection(&mut job)).collect() } else { Vec::new() };
+            Example { image, logits, found }
+        };
         let examples: Vec<Example> = images.iter().map(of_image).collect();
-        count_level(&counter, &network, level, &examples);
+        count_level(&counter, &network, level, &examples, room);
     }
     count_switch(&counter, &network, images[0]);
 }
 
-fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example]) {
+/// As the host wrote it.
+fn detection(job: &mut Job) -> Detection {
+    let mut pair = || {
+        let word = job.word();
+        [word as u16, (word >> 16) as u16]
+    };
+    let [[class, score], [top, left], [bottom, right]] = [pair(), pair(), pair()];
+    Detection { class, score, top, left, bottom, right }
+}
+
+/// What a detector's output shows; nothing for a classifier.
+fn detect(network: &Network<&[u8]>, level: Level, logits: &[i8], found: &mut [Detection]) -> usize {
+    let detector = Detector::new(network.model());
+    detector
+        .map_or(0, |detector| detector.detect(level, logits, Thresholds::default(), found).expect("all lengths fit"))
+}
+
+fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example], room: usize) {
+    let mut found = vec![Detection::default(); room];
     let fastest = network.preferred_arena_len().min(SRAM).max(network.arena_len());
     for arena_len in [fastest, network.arena_len()] {
         let mut arena = vec![0x55; arena_len];
         let (mut most, mut wrong) = (0, 0);
         for (index, example) in examples.iter().enumerate() {
             let mut logits = vec![0x55; example.logits.len()];
-            let run = || network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+            let mut count = 0;
+            let run = || {
+                network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+                count = detect(network, level, &logits, &mut found);
+            };
             // The first run is between two marks.
             if index == 0 {
                 nested_m7_mark();
@@ -55,7 +83,7 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             if index == 0 {
                 nested_m7_mark();
             }
-            wrong += usize::from(logits != example.logits);
+            wrong += usize::from(logits != example.logits || found[..count] != example.found);
         }
         hprintln!(
             "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{},\"nodes\":{:?}}}",
@@ -65,13 +93,20 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             arena_len,
             examples.len(),
             wrong,
-            count_nodes(network, level, examples, &mut arena)
+            count_nodes(network, level, examples, &mut arena, &mut found)
         );
     }
 }
 
-/// Instructions of each node in a run of the first image, to within a few.
-fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], arena: &mut [u8]) -> Vec<u32> {
+/// Instructions of each node in a run of the first image, to within a few. A detection takes none: the last node of a detector
+/// stands for reading boxes from its output.
+fn count_nodes(
+    network: &Network<&[u8]>,
+    level: Level,
+    examples: &[Example],
+    arena: &mut [u8],
+    found: &mut [Detection],
+) -> Vec<u32> {
     let Some(example) = examples.first() else { return Vec::new() };
     let mut logits = vec![0x55; example.logits.len()];
     let mut readings = Vec::with_capacity(network.model().node_count() + 1);
@@ -79,6 +114,11 @@ fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], are
     network
         .run_observed(level, example.image, arena, &mut logits, |_| readings.push(Instant::now()))
         .expect("all lengths fit");
+    if !found.is_empty() {
+        detect(network, level, &logits, found);
+        readings.pop();
+        readings.push(Instant::now());
+    }
     readings.windows(2).map(|pair| pair[0].until(pair[1])).collect()
 }
 

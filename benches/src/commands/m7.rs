@@ -123,7 +123,7 @@ fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     let code_bytes = firmware.code_len()?;
     let mut switch_instructions = None;
     if wanted(Part::Networks) {
-        (core.networks, switch_instructions) = networks(options, firmware, &trained)?;
+        (core.networks, switch_instructions) = networks(options, firmware, &anchors, &trained)?;
         print_networks(&core.networks, code_bytes);
     }
     if let Some(switch) = switch_instructions {
@@ -227,15 +227,22 @@ fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained
 }
 
 /// All networks' rows and the dearest switch.
-fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Result<(Vec<Row>, Option<u32>), Error> {
+fn networks(
+    options: &Options,
+    firmware: &Firmware,
+    anchors: &m7::Anchors,
+    trained: &[Trained],
+) -> Result<(Vec<Row>, Option<u32>), Error> {
     let mut cycles = if options.cycles { Some(m7::Cycles::new(firmware)?) } else { None };
     let (mut rows, mut switch) = (Vec::new(), None);
-    let mut add = |measured: m7::Measured| {
+    let mut add = |model: &Model<Vec<u8>>, mut measured: m7::Measured| {
+        m7::add_goals(anchors, model, &mut measured.rows);
         rows.extend(measured.rows);
         switch = switch.max(measured.switch);
     };
-    for model in trained {
-        add(trained_network(firmware, cycles.as_mut(), model, options.images as usize)?);
+    for trained in trained {
+        let measured = trained_network(firmware, cycles.as_mut(), trained, options.images as usize)?;
+        add(&trained.model, measured);
     }
     for (name, width, network) in zoo()? {
         for (block, ladder) in variants()? {
@@ -244,7 +251,10 @@ fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Resu
                 (&case.network, case.width, case.block) == (&other.network, other.width, other.block)
             };
             if !trained.iter().any(|model| same(&model.case, &case)) {
-                add(random_network(firmware, cycles.as_mut(), &case, &network, block, &ladder)?);
+                let model = random_model(&network, block, &ladder)?;
+                let images = m7::random_images(model.input_shape().len(), 1);
+                let measured = m7::measure_networks(firmware, cycles.as_mut(), &case, model.clone(), &images)?;
+                add(&model, measured);
             }
         }
     }
@@ -255,16 +265,30 @@ fn print_networks(rows: &[Row], code: usize) {
     println!("\n## Networks\n\n*of live B*: the arena over the most activations that are needed at the same time.\n");
     m7::print_networks(rows, code);
     println!("\nThe code takes {code} bytes of flash beside the model.\n\n## Where the instructions of networks go");
-    m7::print_nodes(rows, |row| row.width == 1.0 && (row.block == "1x1" || row.network == "resnet8"));
+    for block in ["1x1", "1x2"] {
+        let of_detector = |row: &&Row| row.network == DETECTOR && row.block == block;
+        let rows: Vec<Row> = rows.iter().filter(of_detector).cloned().collect();
+        m7::print_goals(&rows);
+        m7::print_span(&rows);
+    }
+    let shown = |row: &Row| row.network != DETECTOR && (row.block == "1x1" || row.network == "resnet8");
+    m7::print_nodes(rows, |row| row.width == 1.0 && shown(row));
 }
+
+/// The detector's name, as a trained model of it has it.
+const DETECTOR: &str = "ssdmobilenetv2-96x96";
 
 type Named = (&'static str, f64, Network);
 
 fn zoo() -> Result<Vec<Named>, Error> {
     let colour = TensorShape { channels: 3, height: 32, width: 32 };
     let grey = TensorShape { channels: 1, height: 28, width: 28 };
-    let mut zoo =
-        vec![("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?), ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?)];
+    let scene = TensorShape { channels: 1, height: 96, width: 96 };
+    let mut zoo = vec![
+        ("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?),
+        ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?),
+        (DETECTOR, 1.0, nn::ssd_mobilenet_v2(scene, 1.0, 10)?),
+    ];
     for width in [1.0, 0.75, 0.5, 0.25] {
         zoo.push(("resnet9", width, nn::resnet9(colour, width, 10)?));
         zoo.push(("mobilenetv1", width, nn::mobilenet_v1(colour, width, 10)?));
@@ -287,18 +311,9 @@ fn random_case(network: &str, width: f64, block: Block, ladder: &Ladder) -> Case
     }
 }
 
-fn random_network(
-    firmware: &Firmware,
-    cycles: Option<&mut m7::Cycles>,
-    case: &Case,
-    network: &Network,
-    block: Block,
-    ladder: &Ladder,
-) -> Result<m7::Measured, Error> {
+fn random_model(network: &Network, block: Block, ladder: &Ladder) -> Result<Model<Vec<u8>>, Error> {
     const SEED: u64 = 1;
-    let model = random::model(network, block, ladder, Profile::Speed, SEED)?;
-    let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(m7::measure_networks(firmware, cycles, case, model, &images)?)
+    random::model(network, block, ladder, Profile::Speed, SEED)
 }
 
 /// On test images where there are some of its size.

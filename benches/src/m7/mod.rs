@@ -4,6 +4,7 @@ mod cases;
 mod cycles;
 mod deadline;
 mod firmware;
+mod goals;
 mod inspect;
 mod layers;
 mod networks;
@@ -15,6 +16,7 @@ pub use cases::check_cases;
 pub use deadline::{Frame, check_deadline};
 use firmware::Program;
 pub use firmware::{Firmware, Kernels, M4, M7, M33};
+pub use goals::{add_goals, print_goals, print_span};
 pub use inspect::{dsp_instructions, no_panic};
 pub use layers::{
     Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,

@@ -157,9 +157,10 @@ pub(crate) fn write(classes: u16, maps: &[HeadAnchors<'_>]) -> Option<alloc::vec
     Some(out)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
+    use alloc::{vec, vec::Vec};
 
     const ANCHOR: Anchor = Anchor { height: 1024, width: 2048 };
     const MAPS: [HeadAnchors<'static>; 2] = [

@@ -29,6 +29,7 @@ mod clamp;
 #[cfg(nested_kernels_backend = "dsp")]
 mod filter_rows;
 mod fully_connected;
+mod narrow;
 mod ops;
 mod pack;
 mod pointwise;
@@ -291,6 +292,9 @@ pub(crate) fn depthwise(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
+    if narrow::is_it(geometry) {
+        return narrow::depthwise(weights, parameters, geometry, input, output, scratch);
+    }
     let taps = geometry.taps();
     let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
     let whole = grouped(geometry, count);
@@ -356,6 +360,9 @@ fn preferred_group(geometry: &Geometry) -> Result<usize, KernelError> {
 
 /// See [`crate::depthwise_scratch`].
 pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    if narrow::is_it(geometry) {
+        return Ok(narrow::scratch(geometry));
+    }
     let Scratch { minimum, .. } = group_words(geometry, 1)?;
     let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
     Ok(Scratch { minimum, preferred })
