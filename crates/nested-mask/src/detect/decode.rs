@@ -77,8 +77,9 @@ mod tests {
         let starts: Vec<_> = anchors.iter().map(|anchor| (anchor.start, anchor.step)).collect();
         let mut set = |anchor: usize, value: usize, to: f32| values[starts[anchor].0 + value * starts[anchor].1] = to;
         // Anchors 0 and 2 share a place: both find class 0, and 2 finds class 1 too; 1 and 3 find nothing.
-        set(0, 5, 4.0);
-        set(2, 5, 5.0);
+        set(0, 5, 2.0);
+        set(0, 6, -9.0);
+        set(2, 5, 7.0);
         set(2, 6, 4.5);
         set(1, 4, 9.0);
         set(3, 4, 9.0);
