@@ -2,16 +2,18 @@
 use crate::{
     data::Source,
     detection::{
-        Gathered, SceneSplit,
+        SceneSplit,
         boxes::Boxes,
         compose::{self, Counts},
         measure::{Candidate, Measured},
         picture::{self, Row},
-        report::DetectReport,
+        report::{DetectEntry, DetectReport},
         voc::Voc,
     },
     error::Error,
+    experiment::measure,
     files, interrupt,
+    m7::Firmware,
     options::{self, BlockOption, LadderOption},
     training::{self, Run},
 };
@@ -22,7 +24,7 @@ use nested_mask::{
     train::{Augmentation, Config, Masking, Trained},
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -68,6 +70,9 @@ pub struct Options {
     /// Also train a network of its own for each level, and one whose levels are widths
     #[arg(long)]
     compare: bool,
+    /// Do not count the instructions of a Cortex-M7
+    #[arg(long)]
+    no_m7: bool,
     /// Folder to write into
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: PathBuf,
@@ -92,12 +97,8 @@ const IMAGES: &str = "images.txt";
 /// Chosen with `--validation`.
 const LEARNING_RATE: f64 = 0.1;
 
-/// A network that is trained, and what its files are called.
-struct Plan {
-    name: String,
-    file: String,
-    config: Config,
-}
+/// What the files of the nested network are called.
+const NESTED: &str = "nested";
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
@@ -109,34 +110,95 @@ pub fn run(options: &Options) -> Result<(), Error> {
     }
     files::prepare_folder(&options.out)?;
     options.begin(&scenes)?;
-    let plans = options.plans();
     interrupt::end_with(format!("go on with --resume; the epochs done are in {}", options.out.display()))?;
+    let firmware = if options.no_m7 { None } else { measure::firmware()? };
+    let bench = Bench { options, scenes: &scenes, firmware };
+    let (measured, took) = bench.nested_and_dense()?;
+    let rivals = if options.compare { bench.rivals()? } else { Vec::new() };
+    options.publish(measured, rivals, &scenes, took)
+}
 
-    let mut trained = Vec::new();
-    for (index, plan) in plans.iter().enumerate() {
-        trained.push(options.train(plan, index == 0, &scenes.train)?);
+/// What all networks of a run have in common.
+struct Bench<'a> {
+    options: &'a Options,
+    scenes: &'a SceneSplit,
+    firmware: Option<Firmware>,
+}
+
+impl Bench<'_> {
+    /// The levels of the nested network, then the dense network; and how long the nested one's training took.
+    fn nested_and_dense(&self) -> Result<(Vec<Measured>, Duration), Error> {
+        let ladder = &self.options.ladder.0;
+        let (nested, took) = self.train(NESTED, self.options.config(ladder.clone()))?;
+        let (dense, _) = self.train("dense", self.options.config(Ladder::dense()))?;
+        let mut measured = self.levels(&nested, &self.options.file(NESTED))?;
+        measured.push(self.only("dense", &dense)?);
+        Ok((measured, took))
     }
-    for (plan, (trained, took)) in plans.iter().zip(&trained) {
-        for level in trained.levels().up_to() {
-            let s = nested_mask::detect::DetectionSettings { score: 0.02, iou: 0.45, most: 200 };
-            let f = trained.detect(level, &scenes.test.scenes, s)?;
-            let p = crate::detection::precision::precision(scenes.test.scenes.classes, &scenes.test.truth, &f);
-            println!("TMP {} level {} {:?} {:?}", plan.name, level.number(), p, took);
+
+    /// A network of its own for each level, and the levels of a slimmable one whose widths cost a Cortex-M7 (or, where that
+    /// cannot be emulated, in multiplications) what the nested levels cost.
+    fn rivals(&self) -> Result<Vec<Measured>, Error> {
+        let mut measured = Vec::new();
+        let sparsities = self.options.ladder.0.sparsities();
+        for (index, &sparsity) in sparsities.iter().enumerate() {
+            let name = format!("stand-alone {}", index + 1);
+            let (alone, _) = self.train(&name, self.options.config(Ladder::new([sparsity])?))?;
+            measured.push(self.only(&name, &alone)?);
         }
-    }
-    let (nested, seconds) = (&trained[0].0, trained[0].1);
-    let mut rivals: Vec<(String, Trained)> = Vec::new();
-    for (plan, (trained, _)) in plans.iter().zip(&trained).skip(1) {
-        if plan.config.masking == Masking::Slimmable {
-            for level in trained.levels().up_to() {
-                rivals.push((format!("slimmable {}", level.number()), trained.narrowed(level)?));
-            }
-        } else {
-            rivals.push((plan.name.clone(), trained.clone()));
+        let per_cent: Vec<f64> = sparsities.iter().map(|sparsity| 100.0 * sparsity).collect();
+        let firmware = self.firmware.as_ref();
+        let widths = measure::widths(&self.options.file(NESTED), &per_cent, &self.network()?, firmware)?;
+        let left_out: Vec<f64> = widths.iter().map(|width| width.left_out / 100.0).collect();
+        let config = Config { masking: Masking::Slimmable, ..self.options.config(Ladder::new(left_out)?) };
+        let (slimmable, _) = self.train("slimmable", config)?;
+        for level in slimmable.levels().up_to() {
+            let name = format!("slimmable {}", level.number());
+            measured.push(self.only(&name, &slimmable.narrowed(level)?)?);
         }
+        Ok(measured)
     }
-    let measured = options.measure(nested, &rivals, &scenes)?;
-    options.publish(measured, &scenes, seconds)
+
+    fn network(&self) -> Result<nn::Network, Error> {
+        let scenes = &self.scenes.train.scenes;
+        Ok(nn::ssd_mobilenet_v2(scenes.shape, self.options.width, scenes.classes)?)
+    }
+
+    /// Trains one network.
+    fn train(&self, name: &str, config: Config) -> Result<(Trained, Duration), Error> {
+        let checkpoint = self.options.checkpoint(name);
+        // A later training may not have begun when an earlier one was interrupted.
+        let resume = self.options.resume && (name == NESTED || checkpoint.exists());
+        let scenes = &self.scenes.train.scenes;
+        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint };
+        let (mut trainer, took) = run.train(resume, scenes)?;
+        trainer.recalibrate(scenes)?;
+        Ok((trainer.trained().clone(), took))
+    }
+
+    /// Makes a file of a network, reads it back, and measures each level.
+    fn levels(&self, trained: &Trained, path: &Path) -> Result<Vec<Measured>, Error> {
+        let candidate = Candidate::deploy(trained, &self.scenes.train.scenes, path)?;
+        let needs = match &self.firmware {
+            Some(firmware) => measure::m7_needs(firmware, measure::model(path)?)?,
+            None => Vec::new(),
+        };
+        let of_level = |level: Level| {
+            let name = format!("level {}", level.number());
+            candidate.measure(&name, level, &self.scenes.test, needs.get(level.number() - 1).copied())
+        };
+        trained.levels().up_to().map(of_level).collect()
+    }
+
+    /// [`Self::levels`] of a network that has one.
+    fn only(&self, name: &str, trained: &Trained) -> Result<Measured, Error> {
+        let path = self.options.file(name);
+        let measured = self.levels(trained, &path)?.pop();
+        let problem = || Error::Report { path, problem: "no level was measured".to_owned() };
+        let mut measured = measured.ok_or_else(problem)?;
+        measured.entry = DetectEntry { name: name.to_owned(), level: None, ..measured.entry };
+        Ok(measured)
+    }
 }
 
 impl Options {
@@ -159,17 +221,18 @@ impl Options {
 
     /// Removes what an earlier run left, or checks that it was of the same scenes.
     fn begin(&self, scenes: &SceneSplit) -> Result<(), Error> {
-        let checkpoints: Vec<PathBuf> = self.plans().iter().map(|plan| self.checkpoint(plan)).collect();
         let scenes = &scenes.train.scenes;
         let mut digest = flate2::Crc::new();
         digest.update(&scenes.pixels);
         let objects = scenes.objects.iter().map(|objects| format!("{objects:?}"));
         objects.for_each(|objects| digest.update(objects.as_bytes()));
         let now = format!("{} scenes, CRC-32 {:08x}\n", scenes.len(), digest.sum());
-        training::same_images(&self.out.join(IMAGES), &now, self.resume && checkpoints[0].exists())?;
+        training::same_images(&self.out.join(IMAGES), &now, self.resume && self.checkpoint(NESTED).exists())?;
         if !self.resume {
-            for path in checkpoints {
-                files::remove(&path)?;
+            let alone = (1..=self.ladder.0.levels().number()).map(|level| format!("stand-alone {level}"));
+            for name in [NESTED, "dense", "slimmable"].map(str::to_owned).into_iter().chain(alone) {
+                files::remove(&self.checkpoint(&name))?;
+                files::remove(&self.file(&name))?;
             }
         }
         for name in [PICTURE, BOXES, REPORT] {
@@ -178,18 +241,27 @@ impl Options {
         Ok(())
     }
 
-    fn checkpoint(&self, plan: &Plan) -> PathBuf {
-        self.out.join(format!("checkpoint-{}.safetensors", plan.file))
+    fn checkpoint(&self, name: &str) -> PathBuf {
+        self.out.join(format!("checkpoint-{}.safetensors", name.replace(' ', "-")))
+    }
+
+    /// The model file of a network.
+    fn file(&self, name: &str) -> PathBuf {
+        self.out.join(format!("{}.ncsr", name.replace(' ', "-")))
+    }
+
+    fn epochs(&self) -> usize {
+        const EPOCHS: u32 = 16;
+        const QUICK_EPOCHS: u32 = 2;
+        self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
 
     /// How all networks are trained; what the options leave open was chosen with `--validation`.
     fn config(&self, ladder: Ladder) -> Config {
-        const EPOCHS: u32 = 16;
-        const QUICK_EPOCHS: u32 = 2;
         Config {
             ladder,
             block: self.block.into(),
-            epochs: self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize,
+            epochs: self.epochs(),
             batch: self.batch as usize,
             seed: self.seed,
             learning_rate: self.learning_rate,
@@ -199,81 +271,32 @@ impl Options {
         }
     }
 
-    /// The nested network, the dense one, and with `--compare` their rivals.
-    fn plans(&self) -> Vec<Plan> {
-        let plan = |name: &str, config| Plan { name: name.to_owned(), file: name.replace(' ', "-"), config };
-        let ladder = &self.ladder.0;
-        let mut plans = vec![plan("nested", self.config(ladder.clone())), plan("dense", self.config(Ladder::dense()))];
-        if self.compare {
-            for (index, &sparsity) in ladder.sparsities().iter().enumerate() {
-                let alone = Ladder::new([sparsity]).unwrap_or_else(|_| Ladder::dense());
-                plans.push(plan(&format!("stand-alone {}", index + 1), self.config(alone)));
-            }
-            let config = Config { masking: Masking::Slimmable, ..self.config(self.widths()) };
-            plans.push(plan("slimmable", config));
-        }
-        plans
-    }
-
-    /// The shares of the channels that a slimmable network's levels leave out: those with which a dense network has as many
-    /// multiplications as a level of the nested one.
-    fn widths(&self) -> Ladder {
-        // Multiplications grow with the square of the channels.
-        let left_out: Vec<f64> = self.ladder.0.sparsities().iter().map(|sparsity| 1.0 - (1.0 - sparsity).sqrt()).collect();
-        Ladder::new(left_out).unwrap_or_else(|_| Ladder::dense())
-    }
-
-    /// Trains one network with these options.
-    fn train(&self, plan: &Plan, first: bool, data: &Gathered) -> Result<(Trained, Duration), Error> {
-        let scenes = &data.scenes;
-        let checkpoint = self.checkpoint(plan);
-        let network = nn::ssd_mobilenet_v2(scenes.shape, self.width, scenes.classes)?;
-        // A later training may not have begun when an earlier one was interrupted.
-        let resume = self.resume && (first || checkpoint.exists());
-        let run = Run { name: plan.name.clone(), network, config: plan.config.clone(), checkpoint };
-        let (mut trainer, took) = run.train(resume, scenes)?;
-        trainer.recalibrate(scenes)?;
-        Ok((trainer.trained().clone(), took))
-    }
-
-    /// Makes files of all networks, reads them back and measures them: the nested network's levels first.
-    fn measure(
-        &self,
-        nested: &Trained,
-        rivals: &[(String, Trained)],
-        scenes: &SceneSplit,
-    ) -> Result<Vec<Measured>, Error> {
-        let file = |name: &str| self.out.join(format!("{}.ncsr", name.replace(' ', "-")));
-        let mut measured = Vec::new();
-        let candidate = Candidate::deploy(nested, &scenes.train.scenes, &file("nested"))?;
-        for level in nested.levels().up_to() {
-            measured.push(candidate.measure(&format!("level {}", level.number()), level, &scenes.test)?);
-        }
-        for (name, trained) in rivals {
-            let candidate = Candidate::deploy(trained, &scenes.train.scenes, &file(name))?;
-            measured.push(candidate.measure(name, Level::FIRST, &scenes.test)?);
-        }
-        Ok(measured)
-    }
-
     /// Prints the table and writes boxes, picture and report; the report comes last, so that one that is there is complete.
-    fn publish(&self, measured: Vec<Measured>, scenes: &SceneSplit, took: Duration) -> Result<(), Error> {
+    fn publish(
+        &self,
+        measured: Vec<Measured>,
+        rivals: Vec<Measured>,
+        scenes: &SceneSplit,
+        took: Duration,
+    ) -> Result<(), Error> {
         /// Scenes in the picture.
         const DRAWN: usize = 6;
         let mut boxes = Boxes::new(&scenes.classes, &scenes.test.truth);
-        let mut rows = Vec::new();
-        let levels = self.ladder.0.levels().number();
-        for (index, one) in measured.iter().enumerate() {
+        for one in measured.iter().chain(&rivals) {
             boxes.add(&one.entry.name, one.precision, &one.found);
-            if index <= levels {
-                let found = one.in_scenes.iter().take(DRAWN).cloned().collect();
-                rows.push(Row { name: one.entry.name.clone(), found });
-            }
         }
         boxes.write(&self.out.join(BOXES))?;
+        let row = |one: &Measured| Row {
+            name: one.entry.name.clone(),
+            found: one.in_scenes.iter().take(DRAWN).cloned().collect(),
+        };
+        let rows: Vec<Row> = measured.iter().map(row).collect();
         picture::scenes(&self.out.join(PICTURE), &scenes.test.scenes, &scenes.classes, &rows)?;
-        let mut entries = measured.into_iter().map(|one| one.entry);
-        let config = self.config(self.ladder.0.clone());
+        let path = self.out.join(REPORT);
+        let mut levels: Vec<DetectEntry> = measured.into_iter().map(|one| one.entry).collect();
+        let problem = "the dense network was not measured";
+        let dense = levels.pop().ok_or_else(|| Error::Report { path: path.clone(), problem: problem.to_owned() })?;
+        let mut rivals = rivals.into_iter().map(|one| one.entry);
         let report = DetectReport {
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
@@ -282,19 +305,15 @@ impl Options {
             network: format!("ssd_mobilenet_v2, {0}×{0}, width {1}", self.size, self.width),
             block: self.block.to_string(),
             seed: self.seed,
-            epochs: config.epochs,
+            epochs: self.epochs(),
             train_seconds: took.as_secs_f64(),
-            levels: entries.by_ref().take(levels).collect(),
-            dense: entries.next().ok_or_else(|| self.nothing_measured())?,
-            stand_alone: entries.by_ref().take(if self.compare { levels } else { 0 }).collect(),
-            slimmable: entries.collect(),
+            stand_alone: rivals.by_ref().take(levels.len()).collect(),
+            slimmable: rivals.collect(),
+            levels,
+            dense,
         };
-        report.write(&self.out.join(REPORT))?;
+        report.write(&path)?;
         print!("{}", report.table());
         Ok(())
-    }
-
-    fn nothing_measured(&self) -> Error {
-        Error::Report { path: self.out.join(REPORT), problem: "the dense network was not measured".to_owned() }
     }
 }

@@ -48,7 +48,11 @@ impl Boxes {
             let one = |o: &Object| Truth { image, class: o.class, difficult: o.difficult, frame: sides(&o.frame) };
             objects.iter().map(one).collect::<Vec<_>>()
         };
-        Boxes { classes: classes.to_vec(), truth: truth.iter().enumerate().flat_map(of_image).collect(), found: Vec::new() }
+        Boxes {
+            classes: classes.to_vec(),
+            truth: truth.iter().enumerate().flat_map(of_image).collect(),
+            found: Vec::new(),
+        }
     }
 
     /// Adds what a network found, `found[image]`.

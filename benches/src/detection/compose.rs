@@ -138,7 +138,8 @@ const DARK: u8 = 20;
 
 /// Top, left, and the row and column after the last, of what is not dark.
 fn extent(item: &GrayImage) -> Option<[usize; 4]> {
-    let bright = || item.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > DARK).map(|(x, y, _)| (x as usize, y as usize));
+    let bright =
+        || item.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > DARK).map(|(x, y, _)| (x as usize, y as usize));
     let (top, bottom) = (bright().map(|(_, y)| y).min()?, bright().map(|(_, y)| y).max()?);
     let (left, right) = (bright().map(|(x, _)| x).min()?, bright().map(|(x, _)| x).max()?);
     Some([top, left, bottom + 1, right + 1])

@@ -4,7 +4,7 @@ use super::{
     precision::{Precision, precision},
     report::DetectEntry,
 };
-use crate::{deployed::Deployed, error::Error, files};
+use crate::{deployed::Deployed, error::Error, experiment::measure::M7Need, files};
 use nested_csr::Level;
 use nested_mask::{
     detect::{Detection, DetectionSettings},
@@ -50,7 +50,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Runs a level on the test images, as floats and with integers from the file.
-    pub fn measure(&self, name: &str, level: Level, test: &Gathered) -> Result<Measured, Error> {
+    pub fn measure(&self, name: &str, level: Level, test: &Gathered, need: Option<M7Need>) -> Result<Measured, Error> {
         let classes = test.scenes.classes;
         let float = test.merge(self.trained.detect(level, &test.scenes, SETTINGS)?);
         let in_scenes = self.file.detect(level, &test.scenes, SETTINGS)?;
@@ -58,7 +58,7 @@ impl<'a> Candidate<'a> {
         let of_found = precision(classes, &test.truth, &found);
         let entry = DetectEntry {
             name: name.to_owned(),
-            level: (self.trained.levels().number() > 1).then_some(level.number()),
+            level: Some(level.number()),
             sparsity: 100.0 * self.trained.sparsity(level),
             stored: self.file.stored(level)?,
             map50_float: precision(classes, &test.truth, &float).map50,
@@ -66,8 +66,8 @@ impl<'a> Candidate<'a> {
             map5095: of_found.map5095,
             nonzero_macs: self.file.nonzero_macs(level)?,
             file_bytes: self.file.file_bytes(level)?,
-            m7_instructions: None,
-            sram_bytes: None,
+            m7_instructions: need.and_then(|need| need.instructions),
+            sram_bytes: need.map(|need| need.sram_bytes),
         };
         Ok(Measured { entry, precision: of_found, found, in_scenes })
     }

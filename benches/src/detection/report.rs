@@ -1,5 +1,4 @@
 //! What `detect` found, as JSON for machines and as a table for people.
-use super::precision::Precision;
 use crate::{
     error::Error,
     files,
@@ -38,7 +37,7 @@ pub struct DetectReport {
 pub struct DetectEntry {
     /// What the table calls it.
     pub name: String,
-    /// The level's number; `null` for the dense network.
+    /// The level's number; `null` for all but the nested network.
     pub level: Option<usize>,
     /// Share of the sparse layers' weights that the mask excludes.
     pub sparsity: f64,
@@ -54,7 +53,7 @@ pub struct DetectEntry {
     pub nonzero_macs: u64,
     /// Length of the shortest prefix that serves the level.
     pub file_bytes: usize,
-    /// Instructions of a Cortex-M7 for one image, boxes included; `null` where it cannot be emulated.
+    /// Instructions of a Cortex-M7 for one image; `null` where it cannot be emulated.
     pub m7_instructions: Option<u64>,
     /// Bytes of working memory on a Cortex-M7; `null` where it cannot be emulated.
     pub sram_bytes: Option<usize>,
@@ -104,12 +103,5 @@ impl DetectReport {
             ]);
         }
         table
-    }
-}
-
-impl DetectEntry {
-    /// Takes over the figures of integers.
-    pub fn with_precision(self, precision: Precision) -> DetectEntry {
-        DetectEntry { map50: precision.map50, map5095: precision.map5095, ..self }
     }
 }

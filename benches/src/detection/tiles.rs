@@ -94,7 +94,7 @@ impl Gatherer {
         let number = self.truth.len();
         let tiles = match self.tile {
             Some(tile) => tiles(number, height, width, tile),
-            None => vec![Tile { image: number, window: WHOLE }],
+            None => vec![Tile { image: number, window: Frame::WHOLE }],
         };
         for tile in &tiles {
             let part = self.tile.map(|side| {
@@ -134,12 +134,13 @@ impl Gatherer {
 impl Gathered {
     /// One list an image of what was found in its scenes, `found[scene]`.
     pub fn merge(&self, found: Vec<Vec<Detection>>) -> Vec<Vec<Detection>> {
-        if self.tiles.iter().all(|tile| tile.window == WHOLE) { found } else { merge(self.truth.len(), &self.tiles, &found) }
+        if self.tiles.iter().all(|tile| tile.window == Frame::WHOLE) {
+            found
+        } else {
+            merge(self.truth.len(), &self.tiles, &found)
+        }
     }
 }
-
-/// A whole image.
-const WHOLE: Frame = Frame { top: 0.0, left: 0.0, bottom: 1.0, right: 1.0 };
 
 /// One list an image of the boxes that its tiles' lists hold, the surest first; boxes of one class that overlap are one
 /// object, of which the surest stays.

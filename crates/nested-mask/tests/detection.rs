@@ -90,5 +90,8 @@ fn examples_must_be_of_the_networks_kind() {
     assert_eq!(classifier.train_epoch(&scenes(16, 1), &mut |_| {}), Err(TrainError::OtherKind));
     let mut three = scenes(16, 1);
     three.classes = 3;
-    assert!(matches!(detector.train_epoch(&three, &mut |_| {}), Err(TrainError::OtherData { found: 3, classes: 2, .. })));
+    assert!(matches!(
+        detector.train_epoch(&three, &mut |_| {}),
+        Err(TrainError::OtherData { found: 3, classes: 2, .. })
+    ));
 }

@@ -64,7 +64,9 @@ impl Annotation {
                     let names: Vec<&str> = open.iter().map(String::as_str).collect();
                     annotation.take(&mut partial, &names, text.trim()).map_err(wrong)?;
                 }
-                Event::Eof if !open.is_empty() => return Err(wrong(format!("the file ends within <{}>", open.join("><")))),
+                Event::Eof if !open.is_empty() => {
+                    return Err(wrong(format!("the file ends within <{}>", open.join("><"))));
+                }
                 Event::Eof => return Ok(annotation),
                 _ => {}
             }
@@ -96,7 +98,9 @@ impl Partial {
         let missing = SIDES.iter().zip(self.sides).find(|(_, side)| side.is_none());
         match missing {
             Some((name, _)) => Err(format!("the box of a {class} has no <{name}>")),
-            None => Ok(Annotated { class, difficult: self.difficult, sides: self.sides.map(Option::unwrap_or_default) }),
+            None => {
+                Ok(Annotated { class, difficult: self.difficult, sides: self.sides.map(Option::unwrap_or_default) })
+            }
         }
     }
 }

@@ -40,7 +40,8 @@ fn read(folder: &Path, classes: &[&str]) -> Result<SceneSplit, VocError> {
 
 #[test]
 fn images_and_boxes_are_read_and_split() {
-    let dog = |index: usize| xml(&format!("{index}.png"), &[("dog", false, [1, 1, 20, 20]), ("cat", true, [21, 11, 40, 20])]);
+    let dog =
+        |index: usize| xml(&format!("{index}.png"), &[("dog", false, [1, 1, 20, 20]), ("cat", true, [21, 11, 40, 20])]);
     let folder = folder(&(0..10).map(dog).collect::<Vec<_>>());
     let split = read(folder.path(), &[]).unwrap();
     assert_eq!(split.classes, ["cat", "dog"]);
@@ -72,7 +73,8 @@ fn the_folders_own_split_counts_and_a_flat_folder_is_read_too() {
     for name in ["p", "q", "r", "s", "t"] {
         save(&flat.path().join(format!("{name}.png")), 40, 20, 7);
         // A name that leads elsewhere is looked for beside the annotation.
-        fs::write(flat.path().join(format!("{name}.xml")), xml("/elsewhere/x.png", &[("a", false, [0, 0, 40, 20])])).unwrap();
+        fs::write(flat.path().join(format!("{name}.xml")), xml("/elsewhere/x.png", &[("a", false, [0, 0, 40, 20])]))
+            .unwrap();
     }
     let split = read(flat.path(), &[]).unwrap();
     assert_eq!((split.train.scenes.len(), split.test.scenes.len()), (4, 1));

@@ -4,9 +4,7 @@
 //! box differs from the anchor, the logit of the background, the logits of the classes. The output of the network is the
 //! head maps one after the other, each channel-major.
 use super::Frame;
-
-/// Sizes of anchors are counted in this part of an image's side.
-pub const SIZE_ONE: u16 = 4096;
+use nested_csr::{ANCHOR_ONE, Anchor as Size, FormatError, HeadAnchors, ModelBuilder, TensorId};
 
 /// How much of an anchor's size a code of 1 moves a centre. Source: Liu et al. (2016), their variances.
 const CENTRE: f32 = 0.1;
@@ -23,8 +21,8 @@ pub struct AnchorMap {
     pub height: usize,
     /// Cells of a row.
     pub width: usize,
-    /// Height and width of each anchor, in 1/[`SIZE_ONE`] of the image's sides.
-    pub sizes: Vec<[u16; 2]>,
+    /// Sizes of the anchors of each cell, by their height and width.
+    pub sizes: Vec<Size>,
 }
 
 /// All anchors of a detector.
@@ -76,7 +74,7 @@ impl Anchors {
             (maps.is_empty(), "the list of head maps"),
             (maps.iter().any(|map| map.height == 0 || map.width == 0), "a head map"),
             (maps.iter().any(|map| map.sizes.is_empty()), "the list of a head map's anchors"),
-            (maps.iter().any(|map| map.sizes.iter().flatten().any(|&side| side == 0)), "an anchor"),
+            (maps.iter().any(|map| map.sizes.iter().any(|size| size.height == 0 || size.width == 0)), "an anchor"),
         ];
         match rules.into_iter().find(|rule| rule.0) {
             Some((_, what)) => Err(AnchorsError::Empty { what }),
@@ -104,6 +102,21 @@ impl Anchors {
         self.maps.iter().map(|map| map.height * map.width * map.sizes.len() * self.values()).sum()
     }
 
+    /// Ends a model in these anchors; `input` yields their values.
+    ///
+    /// # Errors
+    /// [`FormatError`] when there are more classes or cells than the format counts, or another number of values.
+    pub fn detection(&self, builder: &mut ModelBuilder, input: TensorId) -> Result<TensorId, FormatError> {
+        let narrow = |count: usize| {
+            u16::try_from(count).map_err(|_| FormatError::TooLarge { what: "a number in the anchor table" })
+        };
+        let mut heads = Vec::with_capacity(self.maps.len());
+        for map in &self.maps {
+            heads.push(HeadAnchors { height: narrow(map.height)?, width: narrow(map.width)?, anchors: &map.sizes });
+        }
+        builder.detection("detection", input, narrow(self.classes)?, &heads)
+    }
+
     /// All anchors: by map, then by size, then by cell, as their values stand in the output.
     pub fn iter(&self) -> impl Iterator<Item = Anchor> + '_ {
         let mut start = 0;
@@ -116,7 +129,8 @@ impl Anchors {
                     (cell / map.width) as f32 / map.height as f32 + 0.5 / map.height as f32,
                     (cell % map.width) as f32 / map.width as f32 + 0.5 / map.width as f32,
                 ];
-                let sides = map.sizes[size].map(|side| f32::from(side) / f32::from(SIZE_ONE));
+                let Size { height, width } = map.sizes[size];
+                let sides = [height, width].map(|side| f32::from(side) / f32::from(ANCHOR_ONE));
                 Anchor {
                     start: first + size * self.values() * cells + cell,
                     step: cells,
@@ -145,10 +159,7 @@ impl Anchor {
     pub fn decode(&self, code: [f32; 4]) -> Frame {
         let ([y, x], [h, w]) = (self.frame.centre(), self.frame.size());
         let [ty, tx, th, tw] = code;
-        Frame::around(
-            [y + ty * CENTRE * h, x + tx * CENTRE * w],
-            [h * (SCALE * th).exp(), w * (SCALE * tw).exp()],
-        )
+        Frame::around([y + ty * CENTRE * h, x + tx * CENTRE * w], [h * (SCALE * th).exp(), w * (SCALE * tw).exp()])
     }
 }
 
@@ -156,10 +167,14 @@ impl Anchor {
 mod tests {
     use super::*;
 
+    fn size(height: u16, width: u16) -> Size {
+        Size { height, width }
+    }
+
     fn anchors() -> Anchors {
         let maps = vec![
-            AnchorMap { height: 2, width: 3, sizes: vec![[1024, 2048], [2048, 2048]] },
-            AnchorMap { height: 1, width: 1, sizes: vec![[4096, 4096]] },
+            AnchorMap { height: 2, width: 3, sizes: vec![size(1024, 2048), size(2048, 2048)] },
+            AnchorMap { height: 1, width: 1, sizes: vec![size(4096, 4096)] },
         ];
         Anchors::new(2, maps).unwrap()
     }
@@ -190,11 +205,11 @@ mod tests {
     fn empty_anchors_are_refused() {
         let map = |height, sizes| AnchorMap { height, width: 1, sizes };
         for (classes, maps, what) in [
-            (0, vec![map(1, vec![[1, 1]])], "the set of classes"),
+            (0, vec![map(1, vec![size(1, 1)])], "the set of classes"),
             (1, Vec::new(), "the list of head maps"),
-            (1, vec![map(0, vec![[1, 1]])], "a head map"),
+            (1, vec![map(0, vec![size(1, 1)])], "a head map"),
             (1, vec![map(1, Vec::new())], "the list of a head map's anchors"),
-            (1, vec![map(1, vec![[1, 0]])], "an anchor"),
+            (1, vec![map(1, vec![size(1, 0)])], "an anchor"),
         ] {
             assert_eq!(Anchors::new(classes, maps), Err(AnchorsError::Empty { what }));
         }

@@ -23,7 +23,7 @@ pub struct DetectionSettings {
     pub most: usize,
 }
 
-/// The objects that one image's values stand for, the surest first; ties by anchor, then by class. Values that are not finite
+/// The objects that one image's values stand for, within the image, the surest first; ties by anchor, then by class. Values that are not finite
 /// find nothing.
 ///
 /// Each anchor may find an object of each class. Greedy suppression class by class.
@@ -37,8 +37,10 @@ pub fn detections(anchors: &Anchors, values: &[f32], settings: DetectionSettings
         for class in 0..anchors.classes() {
             let score = (value(5 + class) - greatest).exp() / total;
             if score >= settings.score {
-                let frame = anchor.decode([0, 1, 2, 3].map(value));
-                candidates.push((index, Detection { class: class as u8, score, frame }));
+                let frame = anchor.decode([0, 1, 2, 3].map(value)).intersection(&Frame::WHOLE);
+                if frame.area() > 0.0 {
+                    candidates.push((index, Detection { class: class as u8, score, frame }));
+                }
             }
         }
     }
@@ -46,9 +48,8 @@ pub fn detections(anchors: &Anchors, values: &[f32], settings: DetectionSettings
     candidates.truncate(settings.most);
     let mut kept: Vec<Detection> = Vec::new();
     for (_, candidate) in candidates {
-        let covered = |other: &Detection| {
-            other.class == candidate.class && other.frame.iou(&candidate.frame) > settings.iou
-        };
+        let covered =
+            |other: &Detection| other.class == candidate.class && other.frame.iou(&candidate.frame) > settings.iou;
         if !kept.iter().any(covered) {
             kept.push(candidate);
         }
@@ -63,7 +64,14 @@ mod tests {
 
     #[test]
     fn of_overlapping_boxes_of_a_class_the_surest_stays() {
-        let map = AnchorMap { height: 1, width: 2, sizes: vec![[2048, 2048], [2000, 2000]] };
+        let map = AnchorMap {
+            height: 1,
+            width: 2,
+            sizes: vec![
+                nested_csr::Anchor { height: 2048, width: 2048 },
+                nested_csr::Anchor { height: 2000, width: 2000 },
+            ],
+        };
         let anchors = Anchors::new(2, vec![map]).unwrap();
         let mut values = vec![0.0; anchors.outputs()];
         let starts: Vec<_> = anchors.iter().map(|anchor| (anchor.start, anchor.step)).collect();

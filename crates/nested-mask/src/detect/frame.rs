@@ -22,6 +22,9 @@ pub struct Object {
 }
 
 impl Frame {
+    /// The whole image.
+    pub const WHOLE: Frame = Frame { top: 0.0, left: 0.0, bottom: 1.0, right: 1.0 };
+
     /// From centre and size, each `[vertical, horizontal]`.
     pub fn around(centre: [f32; 2], size: [f32; 2]) -> Frame {
         let [y, x] = centre;

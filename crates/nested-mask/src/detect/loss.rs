@@ -167,7 +167,16 @@ mod tests {
 
     fn anchors() -> Vec<Anchor> {
         let map = |height, sizes| AnchorMap { height, width: 2, sizes };
-        let maps = vec![map(3, vec![[1024, 1024], [2048, 1024]]), map(1, vec![[4096, 4096]])];
+        let maps = vec![
+            map(
+                3,
+                vec![
+                    nested_csr::Anchor { height: 1024, width: 1024 },
+                    nested_csr::Anchor { height: 2048, width: 1024 },
+                ],
+            ),
+            map(1, vec![nested_csr::Anchor { height: 4096, width: 4096 }]),
+        ];
         Anchors::new(CLASSES, maps).unwrap().iter().collect()
     }
 
@@ -179,7 +188,8 @@ mod tests {
     #[test]
     fn the_gradient_is_the_losss_slope() {
         let anchors = anchors();
-        let matches = [(1, 2, 0.3), (7, 0, -2.5)].map(|(anchor, class, x)| Match { anchor, class, code: [x, 1.0, -x, 0.0] });
+        let matches =
+            [(1, 2, 0.3), (7, 0, -2.5)].map(|(anchor, class, x)| Match { anchor, class, code: [x, 1.0, -x, 0.0] });
         let taught = random_values(4);
         let teacher = Teacher { values: &taught, mix: 0.3, temperature: 2.0 };
         for teacher in [None, Some(&teacher)] {

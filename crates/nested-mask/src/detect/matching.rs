@@ -57,7 +57,14 @@ mod tests {
 
     #[test]
     fn every_object_has_an_anchor_and_good_ones_have_more() {
-        let map = AnchorMap { height: 4, width: 4, sizes: vec![[1024, 1024], [1300, 1300]] };
+        let map = AnchorMap {
+            height: 4,
+            width: 4,
+            sizes: vec![
+                nested_csr::Anchor { height: 1024, width: 1024 },
+                nested_csr::Anchor { height: 1300, width: 1300 },
+            ],
+        };
         let anchors: Vec<Anchor> = Anchors::new(3, vec![map]).unwrap().iter().collect();
         // The first is a cell; the second is tiny and covered by nothing; the third does not count.
         let objects = [object(1, 0.25, 0.5, 0.25), object(2, 0.9, 0.9, 0.02), object(0, 0.0, 0.0, 0.25)];
@@ -72,7 +79,7 @@ mod tests {
 
     #[test]
     fn two_objects_at_one_place_have_an_anchor_each() {
-        let map = AnchorMap { height: 2, width: 2, sizes: vec![[2048, 2048]] };
+        let map = AnchorMap { height: 2, width: 2, sizes: vec![nested_csr::Anchor { height: 2048, width: 2048 }] };
         let anchors: Vec<Anchor> = Anchors::new(2, vec![map]).unwrap().iter().collect();
         let found = matches(&anchors, &[object(0, 0.0, 0.0, 0.5), object(1, 0.0, 0.0, 0.5)]);
         assert_eq!(found.iter().map(|m| (m.anchor, m.class)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);

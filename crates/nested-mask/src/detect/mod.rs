@@ -8,7 +8,7 @@ mod frame;
 mod loss;
 mod matching;
 
-pub use anchors::{Anchor, AnchorMap, Anchors, AnchorsError, SIZE_ONE};
+pub use anchors::{Anchor, AnchorMap, Anchors, AnchorsError};
 pub use decode::{Detection, DetectionSettings, detections};
 pub use frame::{Frame, Object};
 pub(crate) use loss::{Teacher, image_loss};

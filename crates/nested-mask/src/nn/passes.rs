@@ -370,7 +370,14 @@ impl<T: Scalar> Passes<T> {
                         let length = self.maps[usize::from(tensor.0)].shape.len();
                         if tensor.0 != 0 {
                             let target = inputs[usize::from(tensor.0)].as_mut_slice();
-                            part_gradient(&self.plan, own, to.shape.len(), start, (length, target), later[index][operand]);
+                            part_gradient(
+                                &self.plan,
+                                own,
+                                to.shape.len(),
+                                start,
+                                (length, target),
+                                later[index][operand],
+                            );
                         }
                         start += length;
                     }
@@ -427,7 +434,9 @@ fn later_readers(network: &Network) -> Vec<[bool; 2]> {
                 | Operation::Depthwise { input, .. }
                 | Operation::AveragePool { input, .. }
                 | Operation::MaxPool { input, .. } => [Some(input), None],
-                Operation::Add { left, right, .. } | Operation::Concatenation { left, right } => [Some(left), Some(right)],
+                Operation::Add { left, right, .. } | Operation::Concatenation { left, right } => {
+                    [Some(left), Some(right)]
+                }
             };
             operands
                 .map(|tensor| tensor.is_some_and(|tensor| std::mem::replace(&mut given[usize::from(tensor.0)], true)))

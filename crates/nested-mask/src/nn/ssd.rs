@@ -1,7 +1,7 @@
 //! The detector of the experiments.
 use super::{Activation, Activation::Relu6, Finish, Network, NetworkBuilder, NetworkError, zoo::scaled};
-use crate::detect::{AnchorMap, Anchors, SIZE_ONE};
-use nested_csr::{TensorId, TensorShape, Window};
+use crate::detect::{AnchorMap, Anchors};
+use nested_csr::{ANCHOR_ONE, Anchor, TensorId, TensorShape, Window};
 
 /// Channels of the first convolution.
 const FIRST: usize = 16;
@@ -102,11 +102,11 @@ fn anchors(b: &NetworkBuilder, x: TensorId) -> Result<AnchorMap, NetworkError> {
     let shape = b.shape(x).ok_or(NetworkError::Empty { what: "a head's input" })?;
     let side = |cells: f64, size: usize| {
         let fraction = (cells / size as f64).min(1.0);
-        ((fraction * f64::from(SIZE_ONE)).round() as u16).max(1)
+        ((fraction * f64::from(ANCHOR_ONE)).round() as u16).max(1)
     };
     let of_shape = |side_of_square: f64, ratio: f64| {
         let (height, width) = (side_of_square * ratio.sqrt(), side_of_square / ratio.sqrt());
-        [side(height, shape.height), side(width, shape.width)]
+        Anchor { height: side(height, shape.height), width: side(width, shape.width) }
     };
     let squares = SIDES.iter().map(|&side| of_shape(side, 1.0));
     let others = SHAPES.iter().map(|&ratio| of_shape(SIDES[0], ratio));

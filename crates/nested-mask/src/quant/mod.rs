@@ -73,7 +73,11 @@ pub fn quantize(trained: &Trained, calibration: &impl Images) -> Result<Model<Ve
 ///
 /// # Errors
 /// [`QuantError`].
-pub fn quantize_as(trained: &Trained, calibration: &impl Images, profile: Profile) -> Result<Model<Vec<u8>>, QuantError> {
+pub fn quantize_as(
+    trained: &Trained,
+    calibration: &impl Images,
+    profile: Profile,
+) -> Result<Model<Vec<u8>>, QuantError> {
     let network = &trained.network;
     if calibration.shape() != network.input() {
         return Err(QuantError::OtherData { images: calibration.shape(), network: network.input() });
@@ -110,8 +114,13 @@ pub fn quantize_as(trained: &Trained, calibration: &impl Images, profile: Profil
             Operation::MaxPool { input, window } => {
                 builder.max_pool(&node.name, input, window)?;
             }
-            Operation::Concatenation { .. } => {}
+            Operation::Concatenation { left, right } => {
+                builder.concatenation(&node.name, left, right)?;
+            }
         }
+    }
+    if let Some(anchors) = network.anchors() {
+        anchors.detection(&mut builder, TensorId(network.nodes().len() as u16))?;
     }
     Ok(builder.finish(profile)?)
 }
@@ -176,6 +185,17 @@ fn measure(
             Operation::MaxPool { input, .. } => quantizations[usize::from(input.0)],
             _ => range.quantization(),
         });
+    }
+    // The format keeps the operands' quantisation, which is therefore that of all that is put together.
+    for (index, node) in network.nodes().iter().enumerate().rev() {
+        let kept: &[TensorId] = match &node.operation {
+            Operation::Concatenation { left, right } => &[*left, *right],
+            Operation::MaxPool { input, .. } => &[*input],
+            _ => &[],
+        };
+        for tensor in kept.iter().filter(|tensor| tensor.0 != 0) {
+            quantizations[usize::from(tensor.0)] = quantizations[index + 1];
+        }
     }
     Ok(quantizations)
 }

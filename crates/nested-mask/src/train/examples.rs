@@ -93,7 +93,9 @@ impl Task for Dataset {
             let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
             let loss = passes.cross_entropy(&labels, target);
             match teacher {
-                Some((Distillation { mix, temperature, .. }, teacher)) => passes.distil(loss, teacher, mix, temperature),
+                Some((Distillation { mix, temperature, .. }, teacher)) => {
+                    passes.distil(loss, teacher, mix, temperature)
+                }
                 None => loss,
             }
         })

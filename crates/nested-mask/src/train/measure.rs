@@ -210,11 +210,6 @@ pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 /// Images into the passes' input, as they are.
-pub(crate) fn load(
-    passes: &mut Passes<f32>,
-    normalization: Normalization,
-    dataset: &impl Images,
-    images: &[usize],
-) {
+pub(crate) fn load(passes: &mut Passes<f32>, normalization: Normalization, dataset: &impl Images, images: &[usize]) {
     passes.load(images.len(), |position, pixels| dataset.normalized(images[position], normalization, pixels));
 }

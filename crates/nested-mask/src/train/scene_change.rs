@@ -19,11 +19,7 @@ pub struct SceneChange {
 impl SceneChange {
     /// The scene as it is.
     #[cfg(test)]
-    const NONE: SceneChange = SceneChange {
-        window: Frame { top: 0.0, left: 0.0, bottom: 1.0, right: 1.0 },
-        flip: false,
-        erased: Rectangle::NONE,
-    };
+    const NONE: SceneChange = SceneChange { window: Frame::WHOLE, flip: false, erased: Rectangle::NONE };
 
     pub(super) fn draw(augmentation: Augmentation, shape: TensorShape, random: &mut impl Rng) -> SceneChange {
         let zoom = f32::from(augmentation.zoom) / 100.0;
@@ -68,14 +64,13 @@ impl SceneChange {
     /// The objects where the change puts them, without those that it cuts too much.
     pub(super) fn objects(&self, objects: &[Object]) -> Vec<Object> {
         let [height, width] = self.window.size();
-        let image = Frame { top: 0.0, left: 0.0, bottom: 1.0, right: 1.0 };
         let moved = |object: &Object| {
             let Frame { top, left, bottom, right } = object.frame;
             let (left, right) = ((left - self.window.left) / width, (right - self.window.left) / width);
             let (left, right) = if self.flip { (1.0 - right, 1.0 - left) } else { (left, right) };
             let (top, bottom) = ((top - self.window.top) / height, (bottom - self.window.top) / height);
             let whole = Frame { top, left, bottom, right };
-            let frame = whole.intersection(&image);
+            let frame = whole.intersection(&Frame::WHOLE);
             (frame.area() >= KEPT * whole.area()).then_some(Object { frame, ..*object })
         };
         objects.iter().filter_map(moved).collect()
@@ -133,8 +128,14 @@ mod tests {
             let near = |side: f32, pixels: Option<usize>| (side * 16.0 - pixels.unwrap() as f32).abs() <= 0.51;
             let rows = || (0..16).filter(|&row| (0..16).any(|column| bright(row, column)));
             let columns = || (0..16).filter(|&column| (0..16).any(|row| bright(row, column)));
-            assert!(near(frame.top, rows().next()) && near(frame.bottom, rows().last().map(|row| row + 1)), "{change:?}");
-            assert!(near(frame.left, columns().next()) && near(frame.right, columns().last().map(|c| c + 1)), "{change:?}");
+            assert!(
+                near(frame.top, rows().next()) && near(frame.bottom, rows().last().map(|row| row + 1)),
+                "{change:?}"
+            );
+            assert!(
+                near(frame.left, columns().next()) && near(frame.right, columns().last().map(|c| c + 1)),
+                "{change:?}"
+            );
         }
     }
 

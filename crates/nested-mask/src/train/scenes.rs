@@ -95,7 +95,8 @@ impl Scenes {
             if usize::from(class) >= self.classes {
                 return Err(ScenesError::Class { image, class, classes: self.classes });
             }
-            let inside = [frame.top, frame.left, frame.bottom, frame.right].iter().all(|side| (0.0..=1.0).contains(side));
+            let inside =
+                [frame.top, frame.left, frame.bottom, frame.right].iter().all(|side| (0.0..=1.0).contains(side));
             if !inside || frame.area() <= 0.0 {
                 return Err(ScenesError::Frame { image, frame });
             }
@@ -133,7 +134,8 @@ impl Task for Scenes {
 
     fn objective(&self, network: &Network, _: &Config, images: &[usize], changes: &[SceneChange]) -> Objective {
         let anchors: Vec<Anchor> = network.anchors().into_iter().flat_map(Anchors::iter).collect();
-        let of_image = |(&image, change): (&usize, &SceneChange)| matches(&anchors, &change.objects(&self.objects[image]));
+        let of_image =
+            |(&image, change): (&usize, &SceneChange)| matches(&anchors, &change.objects(&self.objects[image]));
         let found: Vec<Vec<Match>> = images.iter().zip(changes).map(of_image).collect();
         let total: usize = found.iter().map(Vec::len).sum();
         let (classes, each) = (network.classes(), 1.0 / total.max(1) as f32);
