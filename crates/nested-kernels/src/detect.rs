@@ -118,8 +118,7 @@ impl<'m, B: AsRef<[u8]>> Detector<'m, B> {
 
     /// Fills `found` with what the output `values` of [`crate::Network::run`] at `level` show, best first; returns how many.
     ///
-    /// As many candidates as `found` holds, the best, go into the suppression. Twice 756 anchors are searched in about 60,000
-    /// instructions; the stack takes 1 kB.
+    /// As many candidates as `found` holds, the best, go into the suppression. It takes 1 kB of stack.
     ///
     /// # Errors
     /// [`KernelError::NoSuchLevel`], [`KernelError::InputLength`] for another number of values; `found` is then as it was.
@@ -201,13 +200,15 @@ impl Search {
                 }
                 let sum = logits().map(|&logit| self.exponential(greatest, logit));
                 let sum = sum.fold(self.exponential(greatest, background).into(), |sum: u64, e| sum + u64::from(e));
+                let least = self.least(sum);
                 let mut edges = None;
                 for (class, &logit) in (0..).zip(logits()) {
-                    if greatest.abs_diff(logit) > self.reach {
+                    let exponential = self.exponential(greatest, logit);
+                    if u64::from(exponential) < least {
                         continue;
                     }
-                    let score = rounded_share(self.exponential(greatest, logit), sum).min(u16::MAX.into()) as u16;
-                    if score < self.score || !best.takes(score) {
+                    let score = rounded_share(exponential, sum).min(u16::MAX.into()) as u16;
+                    if !best.takes(score) {
                         continue;
                     }
                     let place = [cell / map.width.max(1), cell % map.width.max(1)];
@@ -221,6 +222,13 @@ impl Search {
                 }
             }
         }
+    }
+
+    /// The least exponential whose share of a sum is rounded to the threshold, or to more: a product where the share is a
+    /// division.
+    fn least(&self, sum: u64) -> u64 {
+        let least = (u64::from(self.score) * sum).saturating_sub(sum / 2);
+        least.div_ceil(1 << 16)
     }
 
     fn exponential(&self, greatest: i8, logit: i8) -> u32 {

@@ -68,18 +68,21 @@ fn copy(geometry: &Geometry, columns: usize, input: &[i8], channel: &mut [i32]) 
 fn sums(geometry: &Geometry, columns: usize, channel: &[i32], filter: &[i32; 9], finish: &Finish, output: &mut [i8]) {
     let stride = usize::from(geometry.window.stride);
     let (filter, _) = filter.as_chunks::<3>();
-    for (y, line) in output.chunks_exact_mut(geometry.output.width.max(1)).enumerate() {
-        let lines = channel.get(y * stride * columns..).unwrap_or_default();
-        for (x, cell) in line.iter_mut().enumerate() {
+    let mut first = 0;
+    for line in output.chunks_exact_mut(geometry.output.width.max(1)) {
+        let mut at = first;
+        for cell in line {
             let mut sum = finish.bias;
-            for (taps, line) in filter.iter().zip(lines.chunks_exact(columns.max(1))) {
-                if let Some(under) = line.get(x * stride..).and_then(|rest| rest.first_chunk::<3>()) {
+            for (row, taps) in filter.iter().enumerate() {
+                if let Some(under) = channel.get(at + row * columns..).and_then(|rest| rest.first_chunk::<3>()) {
                     for (weight, value) in taps.iter().zip(under) {
                         sum = sum.wrapping_add(weight * value);
                     }
                 }
             }
             *cell = finish.apply(sum);
+            at += stride;
         }
+        first += stride * columns;
     }
 }
