@@ -17,7 +17,7 @@ import sys
 import venv
 
 TOLERANCE = 1e-6
-PACKAGES = ["numpy==2.3.5", "pycocotools==2.0.10"]
+PACKAGES = ["numpy==2.4.6", "pycocotools==2.0.11"]
 
 
 def environment():

@@ -21,7 +21,7 @@ use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
     Ladder, nn,
-    train::{Augmentation, Config, Masking, Trained},
+    train::{Augmentation, Config, Images, Masking, Trained},
 };
 use std::{
     path::{Path, PathBuf},
@@ -96,6 +96,9 @@ const IMAGES: &str = "images.txt";
 
 /// Chosen with `--validation`.
 const LEARNING_RATE: f64 = 0.1;
+
+/// Test scenes in which the emulated board must find what the host finds.
+const M7_SCENES: usize = 3;
 
 /// What the files of the nested network are called.
 const NESTED: &str = "nested";
@@ -180,7 +183,12 @@ impl Bench<'_> {
     fn levels(&self, trained: &Trained, path: &Path) -> Result<Vec<Measured>, Error> {
         let candidate = Candidate::deploy(trained, &self.scenes.train.scenes, path)?;
         let needs = match &self.firmware {
-            Some(firmware) => measure::m7_needs(firmware, measure::model(path)?)?,
+            Some(firmware) => {
+                let scenes = &self.scenes.test.scenes;
+                let integers = |index| scenes.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
+                let images: Vec<Vec<i8>> = (0..scenes.len().min(M7_SCENES)).map(integers).collect();
+                measure::m7_needs(firmware, measure::model(path)?, &images)?
+            }
             None => Vec::new(),
         };
         let of_level = |level: Level| {

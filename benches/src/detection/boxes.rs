@@ -70,6 +70,8 @@ impl Boxes {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        files::write_json(path, self)
+        // There are too many boxes for indentation.
+        let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
+        files::write(path, &serde_json::to_vec(self).map_err(wrong)?)
     }
 }

@@ -44,20 +44,20 @@ pub struct M7Need {
     pub sram_bytes: usize,
 }
 
-/// What each level needs.
-pub fn m7_needs(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<M7Need>, Error> {
+/// What each level needs for the first of these images; on all of them the board must find what the host finds.
+pub fn m7_needs(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<M7Need>, Error> {
     // Of the rows only counts and arenas are used.
     let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
-    let images = m7::random_images(model.input_shape().len(), 1);
-    let measured = m7::measure_networks(firmware, None, &case, model, &images)?;
+    let measured = m7::measure_networks(firmware, None, &case, model, images)?;
     let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
     let need = |row: &m7::Row| M7Need { instructions: row.instructions.map(u64::from), sram_bytes: row.sram_bytes };
     Ok(preferred.map(need).collect())
 }
 
-/// Instructions of one image at each level; see [`m7_needs`].
+/// Instructions of one image of random pixels at each level; see [`m7_needs`].
 pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
-    Ok(m7_needs(firmware, model)?.into_iter().map(|need| need.instructions).collect())
+    let images = m7::random_images(model.input_shape().len(), 1);
+    Ok(m7_needs(firmware, model, &images)?.into_iter().map(|need| need.instructions).collect())
 }
 
 /// Reads a model file.
