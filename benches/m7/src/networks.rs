@@ -29,6 +29,8 @@ pub fn measure() {
     counter.check();
     let mut job = Job::read();
     let (len, examples, room) = (job.word() as usize, job.word() as usize, job.word() as usize);
+    let [score, iou] = pair(job.word());
+    let thresholds = Thresholds { score, iou };
     let network = Network::new(Model::parse(job.bytes(len)).expect("a model")).expect("a network that can run");
     let image_len = network.model().input_shape().len();
     let logits_len = network.model().output_shape().len();
@@ -40,30 +42,42 @@ pub fn measure() {
             Example { image, logits, found }
         };
         let examples: Vec<Example> = images.iter().map(of_image).collect();
-        count_level(&counter, &network, level, &examples, room);
+        count_level(
+            &counter,
+            &network,
+            level,
+            &examples,
+            &mut Reading { thresholds, found: vec![Detection::default(); room] },
+        );
     }
     count_switch(&counter, &network, images[0]);
 }
 
 /// As the host wrote it.
 fn detection(job: &mut Job) -> Detection {
-    let mut pair = || {
-        let word = job.word();
-        [word as u16, (word >> 16) as u16]
-    };
-    let [[class, score], [top, left], [bottom, right]] = [pair(), pair(), pair()];
+    let [[class, score], [top, left], [bottom, right]] = [(); 3].map(|()| pair(job.word()));
     Detection { class, score, top, left, bottom, right }
 }
 
-/// What a detector's output shows; nothing for a classifier.
-fn detect(network: &Network<&[u8]>, level: Level, logits: &[i8], found: &mut [Detection]) -> usize {
-    let detector = Detector::new(network.model());
-    detector
-        .map_or(0, |detector| detector.detect(level, logits, Thresholds::default(), found).expect("all lengths fit"))
+fn pair(word: u32) -> [u16; 2] {
+    [word as u16, (word >> 16) as u16]
 }
 
-fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example], room: usize) {
-    let mut found = vec![Detection::default(); room];
+/// How a detector's output is read, and where to; without room, of a classifier, not at all.
+struct Reading {
+    thresholds: Thresholds,
+    found: Vec<Detection>,
+}
+
+impl Reading {
+    /// How many objects are found.
+    fn read(&mut self, network: &Network<&[u8]>, level: Level, logits: &[i8]) -> usize {
+        let mut read = |detector: Detector<'_, _>| detector.detect(level, logits, self.thresholds, &mut self.found);
+        Detector::new(network.model()).map_or(0, |detector| read(detector).expect("all lengths fit"))
+    }
+}
+
+fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example], reading: &mut Reading) {
     let fastest = network.preferred_arena_len().min(SRAM).max(network.arena_len());
     for arena_len in [fastest, network.arena_len()] {
         let mut arena = vec![0x55; arena_len];
@@ -73,7 +87,7 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             let mut count = 0;
             let run = || {
                 network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
-                count = detect(network, level, &logits, &mut found);
+                count = reading.read(network, level, &logits);
             };
             // The first run is between two marks.
             if index == 0 {
@@ -83,7 +97,7 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             if index == 0 {
                 nested_m7_mark();
             }
-            wrong += usize::from(logits != example.logits || found[..count] != example.found);
+            wrong += usize::from(logits != example.logits || reading.found[..count] != example.found);
         }
         hprintln!(
             "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{},\"nodes\":{:?}}}",
@@ -93,7 +107,7 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             arena_len,
             examples.len(),
             wrong,
-            count_nodes(network, level, examples, &mut arena, &mut found)
+            count_nodes(network, level, examples, &mut arena, reading)
         );
     }
 }
@@ -105,7 +119,7 @@ fn count_nodes(
     level: Level,
     examples: &[Example],
     arena: &mut [u8],
-    found: &mut [Detection],
+    reading: &mut Reading,
 ) -> Vec<u32> {
     let Some(example) = examples.first() else { return Vec::new() };
     let mut logits = vec![0x55; example.logits.len()];
@@ -114,8 +128,8 @@ fn count_nodes(
     network
         .run_observed(level, example.image, arena, &mut logits, |_| readings.push(Instant::now()))
         .expect("all lengths fit");
-    if !found.is_empty() {
-        detect(network, level, &logits, found);
+    if !reading.found.is_empty() {
+        reading.read(network, level, &logits);
         readings.pop();
         readings.push(Instant::now());
     }

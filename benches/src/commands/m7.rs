@@ -3,16 +3,11 @@ use crate::{
     data,
     error::Error,
     files,
-    m7::{self, Case, Comparison, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
-    random,
+    m7::{self, Case, Comparison, DETECTOR, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
 };
 use clap::{Args, ValueEnum};
-use nested_csr::{Block, Model, Profile, TensorShape};
-use nested_mask::{
-    Ladder,
-    nn::{self, Network},
-    train::Dataset,
-};
+use nested_csr::{Model, TensorShape};
+use nested_mask::train::Dataset;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -28,6 +23,9 @@ pub struct Options {
     /// Run these parts only
     #[arg(long, value_name = "PART", conflicts_with_all = ["check", "rebase", "json"])]
     only: Vec<Part>,
+    /// Of the networks, run the one of this name only
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check", "rebase", "json"])]
+    network: Option<String>,
     /// Images for each level of a trained model
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     images: u32,
@@ -240,23 +238,17 @@ fn networks(
         rows.extend(measured.rows);
         switch = switch.max(measured.switch);
     };
-    for trained in trained {
+    let wanted = |case: &Case| options.network.as_ref().is_none_or(|name| *name == case.network);
+    for trained in trained.iter().filter(|trained| wanted(&trained.case)) {
         let measured = trained_network(firmware, cycles.as_mut(), trained, options.images as usize)?;
         add(&trained.model, measured);
     }
-    for (name, width, network) in zoo()? {
-        for (block, ladder) in variants()? {
-            let case = random_case(name, width, block, &ladder);
-            let same = |case: &Case, other: &Case| {
-                (&case.network, case.width, case.block) == (&other.network, other.width, other.block)
-            };
-            if !trained.iter().any(|model| same(&model.case, &case)) {
-                let model = random_model(&network, block, &ladder)?;
-                let images = m7::random_images(model.input_shape().len(), 1);
-                let measured = m7::measure_networks(firmware, cycles.as_mut(), &case, model.clone(), &images)?;
-                add(&model, measured);
-            }
-        }
+    let known = |untrained: &m7::Untrained| trained.iter().any(|model| untrained.is(&model.case));
+    for untrained in m7::zoo()?.iter().filter(|untrained| wanted(&untrained.case) && !known(untrained)) {
+        let model = untrained.model()?;
+        let images = m7::random_images(model.input_shape().len(), 1);
+        let measured = m7::measure_networks(firmware, cycles.as_mut(), &untrained.case, model.clone(), &images)?;
+        add(&model, measured);
     }
     Ok((rows, switch))
 }
@@ -273,47 +265,6 @@ fn print_networks(rows: &[Row], code: usize) {
     }
     let shown = |row: &Row| row.network != DETECTOR && (row.block == "1x1" || row.network == "resnet8");
     m7::print_nodes(rows, |row| row.width == 1.0 && shown(row));
-}
-
-/// The detector's name, as a trained model of it has it.
-const DETECTOR: &str = "ssdmobilenetv2-96x96";
-
-type Named = (&'static str, f64, Network);
-
-fn zoo() -> Result<Vec<Named>, Error> {
-    let colour = TensorShape { channels: 3, height: 32, width: 32 };
-    let grey = TensorShape { channels: 1, height: 28, width: 28 };
-    let scene = TensorShape { channels: 1, height: 96, width: 96 };
-    let mut zoo = vec![
-        ("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?),
-        ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?),
-        (DETECTOR, 1.0, nn::ssd_mobilenet_v2(scene, 1.0, 10)?),
-    ];
-    for width in [1.0, 0.75, 0.5, 0.25] {
-        zoo.push(("resnet9", width, nn::resnet9(colour, width, 10)?));
-        zoo.push(("mobilenetv1", width, nn::mobilenet_v1(colour, width, 10)?));
-    }
-    Ok(zoo)
-}
-
-fn variants() -> Result<[(Block, Ladder); 3], Error> {
-    let ladder = Ladder::new([0.9, 0.8, 0.7])?;
-    Ok([(Block::OneByOne, Ladder::dense()), (Block::OneByOne, ladder.clone()), (Block::OneByTwo, ladder)])
-}
-
-fn random_case(network: &str, width: f64, block: Block, ladder: &Ladder) -> Case {
-    Case {
-        network: network.to_owned(),
-        width,
-        block: if *ladder == Ladder::dense() { "dense" } else { block_name(block) },
-        weights: "random",
-        sparsities: ladder.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect(),
-    }
-}
-
-fn random_model(network: &Network, block: Block, ladder: &Ladder) -> Result<Model<Vec<u8>>, Error> {
-    const SEED: u64 = 1;
-    random::model(network, block, ladder, Profile::Speed, SEED)
 }
 
 /// On test images where there are some of its size.

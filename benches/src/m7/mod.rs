@@ -10,6 +10,7 @@ mod layers;
 mod networks;
 mod shapes;
 mod single;
+mod zoo;
 
 pub use baseline::{Comparison, compare, counts, rebase};
 pub use cases::check_cases;
@@ -24,6 +25,7 @@ pub use layers::{
 pub use networks::{Case, Cycles, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
 pub use shapes::{ShapeRow, measure_shapes, print_shapes};
 pub use single::block_name;
+pub use zoo::{DETECTOR, Untrained, zoo};
 
 use std::{io, path::PathBuf};
 

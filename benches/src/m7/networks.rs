@@ -199,8 +199,9 @@ pub(super) fn run(
     Ok(Some((records, switch)))
 }
 
-/// The most candidates of a detector.
+/// The most candidates of a detector, and what it takes for found: a fifth, so that random weights find something, too.
 const ROOM: usize = 64;
+const THRESHOLDS: Thresholds = Thresholds { score: 13_107, iou: 29_491 };
 
 /// Images of uniform random values.
 pub fn random_images(len: usize, count: usize) -> Vec<Vec<i8>> {
@@ -217,6 +218,7 @@ fn job(network: &Network<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<u8>, M7Erro
     append(&mut job, &(images.len() as u32).to_le_bytes());
     let detector = Detector::new(network.model()).ok();
     append(&mut job, &(detector.as_ref().map_or(0, |_| ROOM) as u32).to_le_bytes());
+    append(&mut job, &[THRESHOLDS.score, THRESHOLDS.iou].map(u16::to_le_bytes).concat());
     append(&mut job, model);
     images.iter().for_each(|image| append(&mut job, &bytes(image)));
     let mut arena = vec![0; network.preferred_arena_len()];
@@ -227,7 +229,7 @@ fn job(network: &Network<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<u8>, M7Erro
             append(&mut job, &bytes(&logits));
             if let Some(detector) = &detector {
                 let mut found = [Detection::default(); ROOM];
-                let count = detector.detect(level, &logits, Thresholds::default(), &mut found)?;
+                let count = detector.detect(level, &logits, THRESHOLDS, &mut found)?;
                 append(&mut job, &(count as u32).to_le_bytes());
                 found[..count].iter().for_each(|found| append(&mut job, &detection(found)));
             }

@@ -1,6 +1,6 @@
 //! Depthwise 3×3 on maps of a few pixels, narrower than a block: the walk would compute more outputs than there are and copy
-//! them from a strip. Here a channel is copied into its padding and each output is summed alone.
-use super::Bounds;
+//! them from a strip. Here a channel is copied into its padding, and each output is summed alone, two taps an instruction.
+use super::{Bounds, ops};
 use crate::{Geometry, KernelError, Scratch, requant::Finish};
 use nested_csr::NodeParameters;
 
@@ -8,23 +8,27 @@ use nested_csr::NodeParameters;
 const BLOCK: usize = 4;
 /// Lines of outputs up to which the copy is small.
 const LINES: usize = 8;
+/// The greatest stride.
+const STRIDE: usize = 2;
+/// From a line of the padded channel to the next: what the last output of a line reads, and one that counts for nothing.
+const PITCH: usize = (BLOCK - 2) * STRIDE + TAPS + 1;
+/// Of a line of a filter.
+const TAPS: usize = 3;
+/// From the first pixel under an output to the last.
+const WINDOW: usize = (TAPS - 1) * PITCH + TAPS + 1;
 
 /// Whether these sums are made here.
 pub(super) fn is_it(geometry: &Geometry) -> bool {
-    let output = geometry.output;
-    geometry.window.kernel == [3, 3] && output.width < BLOCK && output.height <= LINES
-}
-
-/// What is read of a padded channel, rows and columns.
-fn padded(geometry: &Geometry) -> [usize; 2] {
-    let stride = usize::from(geometry.window.stride);
-    [geometry.output.height, geometry.output.width].map(|size| (size - 1) * stride + 3)
+    let Geometry { output, window, .. } = geometry;
+    let small = output.width < BLOCK && output.height <= LINES && usize::from(window.stride) <= STRIDE;
+    window.kernel == [TAPS as u8; 2] && small
 }
 
 /// Words of the padded channel.
 pub(super) fn scratch(geometry: &Geometry) -> Scratch {
-    let [rows, columns] = padded(geometry);
-    Scratch { minimum: rows * columns, preferred: rows * columns }
+    let lines = (geometry.output.height - 1) * usize::from(geometry.window.stride) + TAPS;
+    let words = lines * PITCH / 2;
+    Scratch { minimum: words, preferred: words }
 }
 
 /// See [`crate::depthwise`], which has checked all lengths.
@@ -36,28 +40,28 @@ pub(super) fn depthwise(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let [rows, columns] = padded(geometry);
     let given = scratch.len();
-    let too_short = || KernelError::ScratchTooShort { needed: rows * columns, given };
-    let channel: &mut [i32] = bytemuck::cast_slice_mut(scratch.get_mut(..rows * columns).ok_or_else(too_short)?);
+    let needed = self::scratch(geometry).minimum;
+    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let channel: &mut [i16] = bytemuck::cast_slice_mut(scratch.get_mut(..needed).ok_or_else(too_short)?);
     channel.fill(geometry.zero_point.into());
     let Bounds { zero_point, low, high } = Bounds::new(parameters);
     let planes = [geometry.input, geometry.output].map(|shape| (shape.height * shape.width).max(1));
-    let (filters, _) = weights.as_chunks::<9>();
+    let (filters, _) = weights.as_chunks::<{ TAPS * TAPS }>();
     let inputs = filters.iter().zip(input.chunks_exact(planes[0]));
     for (row, ((filter, input), output)) in inputs.zip(output.chunks_exact_mut(planes[1])).enumerate() {
-        copy(geometry, columns, input, channel);
+        copy(geometry, input, channel);
         let finish = Finish::from_parts(parameters.rows.get(row), zero_point, low, high);
-        sums(geometry, columns, channel, &filter.map(i32::from), &finish, output);
+        sums(geometry, channel, filter, &finish, output);
     }
     Ok(())
 }
 
-/// Copies a channel into its padding.
-fn copy(geometry: &Geometry, columns: usize, input: &[i8], channel: &mut [i32]) {
+/// Copies a channel into its padding; what no output reads is left out.
+fn copy(geometry: &Geometry, input: &[i8], channel: &mut [i16]) {
     let (top, left) = (geometry.window.padding.top.into(), geometry.window.padding.left.into());
-    let lines = channel.chunks_exact_mut(columns.max(1)).skip(top);
-    for (line, pixels) in lines.zip(input.chunks_exact(geometry.input.width.max(1))) {
+    let (lines, _) = channel.as_chunks_mut::<PITCH>();
+    for (line, pixels) in lines.iter_mut().skip(top).zip(input.chunks_exact(geometry.input.width.max(1))) {
         let cells = line.get_mut(left..).unwrap_or_default();
         cells.iter_mut().zip(pixels).for_each(|(cell, pixel)| *cell = (*pixel).into());
     }
@@ -65,21 +69,32 @@ fn copy(geometry: &Geometry, columns: usize, input: &[i8], channel: &mut [i32]) 
 
 /// Every output of a channel.
 #[inline(always)]
-fn sums(geometry: &Geometry, columns: usize, channel: &[i32], filter: &[i32; 9], finish: &Finish, output: &mut [i8]) {
+fn sums(geometry: &Geometry, channel: &[i16], filter: &[i8; TAPS * TAPS], finish: &Finish, output: &mut [i8]) {
     let stride = usize::from(geometry.window.stride);
-    let (filter, _) = filter.as_chunks::<3>();
-    for (y, line) in output.chunks_exact_mut(geometry.output.width.max(1)).enumerate() {
-        let lines = channel.get(y * stride * columns..).unwrap_or_default();
-        for (x, cell) in line.iter_mut().enumerate() {
-            let mut sum = finish.bias;
-            for (taps, line) in filter.iter().zip(lines.chunks_exact(columns.max(1))) {
-                if let Some(under) = line.get(x * stride..).and_then(|rest| rest.first_chunk::<3>()) {
-                    for (weight, value) in taps.iter().zip(under) {
-                        sum = sum.wrapping_add(weight * value);
-                    }
+    let [a, b, c, d, e, f, g, h, i] = *filter;
+    let pairs = [
+        ops::halves(a, b),
+        ops::halves(c, 0),
+        ops::halves(d, e),
+        ops::halves(f, 0),
+        ops::halves(g, h),
+        ops::halves(i, 0),
+    ];
+    let mut first = 0;
+    for line in output.chunks_exact_mut(geometry.output.width.max(1)) {
+        let mut at = first;
+        for cell in line {
+            let Some(under) = channel.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) else { return };
+            let mut sum = finish.bias as u32;
+            for (pair, weights) in pairs.iter().enumerate() {
+                let place = pair / 2 * PITCH + pair % 2 * 2;
+                if let Some([low, high]) = under.get(place..).and_then(|rest| rest.first_chunk::<2>()) {
+                    sum = ops::smlad(u32::from(*low as u16) | u32::from(*high as u16) << 16, *weights, sum);
                 }
             }
-            *cell = finish.apply(sum);
+            *cell = finish.apply(sum as i32);
+            at += stride;
         }
+        first += stride * PITCH;
     }
 }
