@@ -21,6 +21,7 @@ use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
     Ladder, nn,
+    schedule::Ramp,
     train::{Augmentation, Config, Images, Masking, Trained},
 };
 use std::{
@@ -267,6 +268,8 @@ impl Options {
     /// How all networks are trained; what the options leave open was chosen with `--validation`.
     fn config(&self, ladder: Ladder) -> Config {
         Config {
+            // A dense network learns faster, so sparsity comes when there is something to choose from.
+            ramp: Ramp { start: 0.25, end: 0.65 },
             ladder,
             block: self.block.into(),
             epochs: self.epochs(),
@@ -274,7 +277,7 @@ impl Options {
             seed: self.seed,
             learning_rate: self.learning_rate,
             weight_decay: 1e-4,
-            augmentation: Augmentation { shift: 6, flip: true, erase: 0, zoom: 25 },
+            augmentation: Augmentation { shift: 4, flip: true, erase: 0, zoom: 15 },
             ..Config::default()
         }
     }

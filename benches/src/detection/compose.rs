@@ -56,14 +56,14 @@ fn scenes(items: &Dataset, side: usize, count: usize, seed: u64) -> Vec<(GrayIma
 
 fn scene(items: &Dataset, side: usize, random: &mut impl Rng) -> (GrayImage, Vec<Object>) {
     let mut canvas = Canvas::gradient(side, random);
-    for _ in 0..random.random_range(3..=8) {
+    for _ in 0..random.random_range(2..=6) {
         canvas.shape(random);
     }
-    for _ in 0..random.random_range(0..=3) {
+    for _ in 0..random.random_range(0..=2) {
         fragment(&mut canvas, items, random);
     }
     let mut objects: Vec<Object> = Vec::new();
-    for _ in 0..random.random_range(2..=5) {
+    for _ in 0..random.random_range(1..=4) {
         place(&mut canvas, items, &mut objects, random);
     }
     // Something may stand before the objects, too.
@@ -105,7 +105,7 @@ fn place(canvas: &mut Canvas, items: &Dataset, objects: &mut Vec<Object>, random
     let canvas_side = canvas.side() as f32;
     for _ in 0..TRIES {
         // Sizes are even on a logarithmic scale.
-        let side = canvas_side * (random.random_range(0.2f32.ln()..0.55f32.ln())).exp();
+        let side = canvas_side * (random.random_range(0.25f32.ln()..0.6f32.ln())).exp();
         let stretch = random.random_range(-0.15..0.15f32).exp();
         let (height, width) = ((side * stretch).round().max(4.0) as u32, (side / stretch).round().max(4.0) as u32);
         let resized = imageops::resize(&whole, width, height, imageops::FilterType::Triangle);
@@ -172,9 +172,9 @@ mod tests {
         assert_eq!(longer.scenes.pixels[..40 * 96 * 96], split.train.scenes.pixels);
         assert_eq!(longer.truth[..40], split.train.scenes.objects);
         let objects: Vec<&Object> = split.train.truth.iter().flatten().collect();
-        assert!((2 * 40..=5 * 40).contains(&objects.len()), "{}", objects.len());
+        assert!((40..=4 * 40).contains(&objects.len()), "{}", objects.len());
         let sides = objects.iter().map(|object| object.frame.size().into_iter().fold(0.0, f32::max));
-        assert!(sides.clone().fold(1.0, f32::min) < 0.25 && sides.fold(0.0, f32::max) > 0.45);
+        assert!(sides.clone().fold(1.0, f32::min) < 0.3 && sides.fold(0.0, f32::max) > 0.45);
         assert_eq!(split.classes.len(), 10);
     }
 
