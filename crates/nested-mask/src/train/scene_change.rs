@@ -129,11 +129,11 @@ mod tests {
             let rows = || (0..16).filter(|&row| (0..16).any(|column| bright(row, column)));
             let columns = || (0..16).filter(|&column| (0..16).any(|row| bright(row, column)));
             assert!(
-                near(frame.top, rows().next()) && near(frame.bottom, rows().last().map(|row| row + 1)),
+                near(frame.top, rows().next()) && near(frame.bottom, rows().next_back().map(|row| row + 1)),
                 "{change:?}"
             );
             assert!(
-                near(frame.left, columns().next()) && near(frame.right, columns().last().map(|c| c + 1)),
+                near(frame.left, columns().next()) && near(frame.right, columns().next_back().map(|c| c + 1)),
                 "{change:?}"
             );
         }
