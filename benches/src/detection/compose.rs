@@ -8,6 +8,7 @@ use nested_mask::detect::{Frame, Object};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Scenes to train on and to measure on.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +25,21 @@ const CLASSES: [&str; 10] =
 const TRAIN_SEED: u64 = 6_001;
 const TEST_SEED: u64 = 6_002;
 
-/// Scenes of `side × side` pixels; with `tile`, images of twice the tile's side, cut into tiles that are scaled to `side`.
+/// Images that are made in parallel before their pixels are copied.
+const BATCH: usize = 64;
+
+/// Scenes of `side × side` pixels; with `tile`, images of twice the tile's side, cut into tiles that are scaled to `side`; their
+/// objects have the sizes that fit a tile.
 /// Scenes to train on hold items of the one part of the split, scenes to measure on of the other, so that they share none.
 pub fn compose(items: &Split, side: usize, tile: Option<usize>, counts: Counts) -> SceneSplit {
     let name = |class: usize| CLASSES.get(class).map_or(class.to_string(), |name| (*name).to_owned());
-    let canvas = tile.map_or(side, |tile| 2 * tile);
-    let gather = |items: &Dataset, count, seed| {
+    let (canvas, unit) = tile.map_or((side, side), |tile| (2 * tile, tile));
+    let gather = |items: &Dataset, count: usize, seed| {
         let mut gatherer = Gatherer::new(side, tile, 1, items.classes);
-        for (image, objects) in scenes(items, canvas, count, seed) {
-            gatherer.push(&image, objects);
+        for first in (0..count).step_by(BATCH) {
+            for (image, objects) in scenes(items, [canvas, unit], first..count.min(first + BATCH), seed) {
+                gatherer.push(&image, objects);
+            }
         }
         gatherer.finish()
     };
@@ -44,17 +51,17 @@ pub fn compose(items: &Split, side: usize, tile: Option<usize>, counts: Counts) 
     }
 }
 
-/// A function of its arguments alone.
-fn scenes(items: &Dataset, side: usize, count: usize, seed: u64) -> Vec<(GrayImage, Vec<Object>)> {
+/// A function of its arguments alone: the side of an image, the side that objects' sizes are shares of, and which images.
+fn scenes(items: &Dataset, [side, unit]: [usize; 2], which: Range<usize>, seed: u64) -> Vec<(GrayImage, Vec<Object>)> {
     let one = |index: usize| {
         // Each scene has random numbers of its own, so that scenes may be made in parallel.
         let mixed = Xoshiro256PlusPlus::seed_from_u64(seed).next_u64() ^ index as u64;
-        scene(items, side, &mut Xoshiro256PlusPlus::seed_from_u64(mixed))
+        scene(items, [side, unit], &mut Xoshiro256PlusPlus::seed_from_u64(mixed))
     };
-    (0..count).into_par_iter().map(one).collect()
+    which.into_par_iter().map(one).collect()
 }
 
-fn scene(items: &Dataset, side: usize, random: &mut impl Rng) -> (GrayImage, Vec<Object>) {
+fn scene(items: &Dataset, [side, unit]: [usize; 2], random: &mut impl Rng) -> (GrayImage, Vec<Object>) {
     let mut canvas = Canvas::gradient(side, random);
     for _ in 0..random.random_range(2..=6) {
         canvas.shape(random);
@@ -63,8 +70,9 @@ fn scene(items: &Dataset, side: usize, random: &mut impl Rng) -> (GrayImage, Vec
         fragment(&mut canvas, items, random);
     }
     let mut objects: Vec<Object> = Vec::new();
-    for _ in 0..random.random_range(1..=4) {
-        place(&mut canvas, items, &mut objects, random);
+    let units = (side / unit).pow(2);
+    for _ in 0..random.random_range(units..=4 * units) {
+        place(&mut canvas, unit, items, &mut objects, random);
     }
     // Something may stand before the objects, too.
     if random.random_range(0..3u8) == 0 {
@@ -100,12 +108,12 @@ const OVERLAP: f32 = 0.3;
 const TRIES: usize = 12;
 
 /// Puts an item where it does not cover another too much; when there is no room, nowhere.
-fn place(canvas: &mut Canvas, items: &Dataset, objects: &mut Vec<Object>, random: &mut impl Rng) {
+fn place(canvas: &mut Canvas, unit: usize, items: &Dataset, objects: &mut Vec<Object>, random: &mut impl Rng) {
     let Some((whole, class)) = item(items, random) else { return };
     let canvas_side = canvas.side() as f32;
     for _ in 0..TRIES {
         // Sizes are even on a logarithmic scale.
-        let side = canvas_side * (random.random_range(0.25f32.ln()..0.6f32.ln())).exp();
+        let side = unit as f32 * (random.random_range(0.25f32.ln()..0.6f32.ln())).exp();
         let stretch = random.random_range(-0.15..0.15f32).exp();
         let (height, width) = ((side * stretch).round().max(4.0) as u32, (side / stretch).round().max(4.0) as u32);
         let resized = imageops::resize(&whole, width, height, imageops::FilterType::Triangle);

@@ -58,8 +58,17 @@ enum Outcome {
 struct Image {
     difficult: Vec<bool>,
     scores: Vec<f32>,
-    /// `[detection][object]`.
-    overlaps: Vec<Vec<f64>>,
+    /// `[detection][object]`; detections from the surest on.
+    overlaps: Vec<Vec<Overlap>>,
+}
+
+/// What a detection and an object share.
+#[derive(Clone, Copy)]
+struct Overlap {
+    /// Of what both cover.
+    iou: f64,
+    /// Of the detection.
+    held: f64,
 }
 
 impl Image {
@@ -69,8 +78,9 @@ impl Image {
         let objects: Vec<&Object> = of_class(false).chain(of_class(true)).collect();
         let mut found: Vec<&Detection> = found.iter().filter(|detection| detection.class == class).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        found.truncate(MOST);
-        let row = |detection: &&Detection| objects.iter().map(|object| iou(&detection.frame, &object.frame)).collect();
+        let row = |detection: &&Detection| {
+            objects.iter().map(|object| Overlap::of(&detection.frame, &object.frame)).collect()
+        };
         Image {
             difficult: objects.iter().map(|object| object.difficult).collect(),
             scores: found.iter().map(|detection| detection.score).collect(),
@@ -78,34 +88,37 @@ impl Image {
         }
     }
 
-    /// Each detection, the surest first, takes the free object that it covers best, if it does so enough.
+    /// Each detection, the surest first, takes the free object that it covers best, if it does so enough; at most [`MOST`]
+    /// detections. Difficult objects are to COCO what its crowds are: any number of detections may lie in one.
     fn match_coco(&self, overlap: f64) -> Vec<Outcome> {
         let mut taken = vec![false; self.difficult.len()];
-        let one = |overlaps: &Vec<f64>| {
+        let one = |overlaps: &Vec<Overlap>| {
             let (mut best, mut least) = (None, overlap.min(1.0 - 1e-10));
-            for (object, &iou) in overlaps.iter().enumerate() {
+            for (object, &Overlap { iou, held }) in overlaps.iter().enumerate() {
+                let share = if self.difficult[object] { held } else { iou };
                 let free = !taken[object] || self.difficult[object];
                 if self.difficult[object] && best.is_some_and(|best: usize| !self.difficult[best]) {
                     break;
                 }
-                if free && iou >= least {
-                    (best, least) = (Some(object), iou);
+                if free && share >= least {
+                    (best, least) = (Some(object), share);
                 }
             }
             let Some(object) = best else { return Outcome::Wrong };
             taken[object] = true;
             if self.difficult[object] { Outcome::Ignored } else { Outcome::Right }
         };
-        self.overlaps.iter().map(one).collect()
+        self.overlaps.iter().take(MOST).map(one).collect()
     }
 
     /// Each detection stands for the object that it covers best; the second one of an object is wrong.
     fn match_voc(&self) -> Vec<Outcome> {
         const OVERLAP: f64 = 0.5;
         let mut taken = vec![false; self.difficult.len()];
-        let one = |overlaps: &Vec<f64>| {
-            let best = overlaps.iter().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
-            match best.filter(|(_, iou)| **iou >= OVERLAP) {
+        let one = |overlaps: &Vec<Overlap>| {
+            let overlaps = overlaps.iter().map(|overlap| overlap.iou).enumerate();
+            let best = overlaps.reduce(|best, next| if next.1 > best.1 { next } else { best });
+            match best.filter(|(_, iou)| *iou >= OVERLAP) {
                 None => Outcome::Wrong,
                 Some((object, _)) if self.difficult[object] => Outcome::Ignored,
                 Some((object, _)) if std::mem::replace(&mut taken[object], true) => Outcome::Wrong,
@@ -116,14 +129,16 @@ impl Image {
     }
 }
 
-/// In double precision, as the programs do that this is compared with.
-fn iou(a: &Frame, b: &Frame) -> f64 {
-    let [a, b] = [a, b].map(|f| [f.top, f.left, f.bottom, f.right].map(f64::from));
-    let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
-    let area = |f: [f64; 4]| (f[2] - f[0]).max(0.0) * (f[3] - f[1]).max(0.0);
-    let shared = side(0) * side(1);
-    let union = area(a) + area(b) - shared;
-    if union > 0.0 { shared / union } else { 0.0 }
+impl Overlap {
+    /// In double precision, as the programs do that this is compared with.
+    fn of(detection: &Frame, object: &Frame) -> Overlap {
+        let [a, b] = [detection, object].map(|f| [f.top, f.left, f.bottom, f.right].map(f64::from));
+        let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
+        let area = |f: [f64; 4]| (f[2] - f[0]).max(0.0) * (f[3] - f[1]).max(0.0);
+        let shared = side(0) * side(1);
+        let share = |whole: f64| if whole > 0.0 { shared / whole } else { 0.0 };
+        Overlap { iou: share(area(a) + area(b) - shared), held: share(area(a)) }
+    }
 }
 
 /// What the detections of all images turned out to be, the surest first, without the ignored ones.
@@ -206,6 +221,25 @@ mod tests {
         let p = precision(1, &truth, &list);
         assert!((p.map50 - 100.0 * (0.5 + 0.5 * 2.0 / 3.0)).abs() < 1e-9, "{p:?}");
         assert!((p.map50_coco - 100.0 * (51.0 + 50.0 * 2.0 / 3.0) / 101.0).abs() < 1e-9, "{p:?}");
+    }
+
+    #[test]
+    fn coco_counts_a_hundred_boxes_an_image_and_pascal_voc_all() {
+        let truth = vec![vec![object(0, 0.0)]];
+        let mut list: Vec<Detection> = (0..MOST).map(|_| found(0, 0.9, 0.5)).collect();
+        list.push(found(0, 0.1, 0.0));
+        let p = precision(1, &truth, &[list]);
+        assert_eq!(p.map50_coco, 0.0);
+        assert!((p.map50 - 100.0 / 101.0).abs() < 1e-9, "{p:?}");
+    }
+
+    #[test]
+    fn any_number_of_boxes_may_lie_in_a_difficult_object() {
+        let difficult = Object { difficult: true, frame: frame(0.0, 1.0), class: 0 };
+        let list = [found(0, 0.9, 0.0), found(0, 0.8, 0.3)];
+        let image = Image::new(0, &[difficult, object(0, 0.6)], &list);
+        assert_eq!(image.match_coco(0.5), [Outcome::Ignored; 2]);
+        assert_eq!(image.match_voc(), [Outcome::Wrong; 2]);
     }
 
     #[test]

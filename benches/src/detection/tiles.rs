@@ -8,6 +8,10 @@ use nested_mask::detect::{Detection, Frame, Object};
 const OVERLAP: f64 = 0.25;
 /// Of two boxes of a class that overlap more than this, the surer stays.
 const SAME: f32 = 0.45;
+/// Of two boxes of a class in different tiles of which one holds more than this share of the other, one stays.
+const HELD: f32 = 0.5;
+/// A box that comes nearer to a side of its tile than this share of the side ends there.
+const BORDER: f32 = 0.02;
 /// Share of an object that a tile must hold to be asked for it.
 const KEPT: f32 = 0.4;
 
@@ -142,33 +146,62 @@ impl Gathered {
     }
 }
 
-/// One list an image of the boxes that its tiles' lists hold, the surest first; boxes of one class that overlap are one
-/// object, of which the surest stays.
-fn merge(images: usize, tiles: &[Tile], found: &[Vec<Detection>]) -> Vec<Vec<Detection>> {
-    let mut all: Vec<Vec<Detection>> = vec![Vec::new(); images];
-    for (Tile { image, window }, found) in tiles.iter().zip(found) {
+/// A box that a tile holds, in fractions of its image.
+struct Piece {
+    tile: usize,
+    /// Whether it ends at a side of its tile where the image goes on: there may be more of the object in the next tile.
+    cut: bool,
+    detection: Detection,
+}
+
+impl Piece {
+    fn new(index: usize, Tile { window, .. }: &Tile, found: &Detection) -> Piece {
         let [height, width] = window.size();
-        all[*image].extend(found.iter().map(|detection| Detection {
-            frame: Frame {
-                top: window.top + detection.frame.top * height,
-                left: window.left + detection.frame.left * width,
-                bottom: window.top + detection.frame.bottom * height,
-                right: window.left + detection.frame.right * width,
-            },
-            ..*detection
-        }));
+        let frame = Frame {
+            top: window.top + found.frame.top * height,
+            left: window.left + found.frame.left * width,
+            bottom: window.top + found.frame.bottom * height,
+            right: window.left + found.frame.right * width,
+        };
+        let before = |inner: f32, outer: f32| outer > 0.0 && inner < BORDER;
+        let after = |inner: f32, outer: f32| outer < 1.0 && inner > 1.0 - BORDER;
+        let cut = before(found.frame.top, window.top)
+            || before(found.frame.left, window.left)
+            || after(found.frame.bottom, window.bottom)
+            || after(found.frame.right, window.right);
+        Piece { tile: index, cut, detection: Detection { frame: frame.intersection(&Frame::WHOLE), ..*found } }
+    }
+
+    /// Whether both are of one object: they overlap much, or, seen in different tiles, one holds half of the other.
+    fn is_same(&self, other: &Piece) -> bool {
+        let (a, b) = (&self.detection.frame, &other.detection.frame);
+        let held = || a.intersection(b).area() > HELD * a.area().min(b.area());
+        self.detection.class == other.detection.class && (a.iou(b) > SAME || (self.tile != other.tile && held()))
+    }
+}
+
+/// One list an image of the boxes that its tiles' lists hold, the surest first. Of the boxes of one object that stays which is
+/// not cut by its tile, and of equal ones the surest.
+///
+/// An object longer than what tiles share may be cut in each, and its pieces then share too little to be known as one.
+fn merge(images: usize, tiles: &[Tile], found: &[Vec<Detection>]) -> Vec<Vec<Detection>> {
+    let mut all: Vec<Vec<Piece>> = (0..images).map(|_| Vec::new()).collect();
+    for (index, (tile, found)) in tiles.iter().zip(found).enumerate() {
+        all[tile.image].extend(found.iter().map(|detection| Piece::new(index, tile, detection)));
     }
     all.into_iter().map(suppress).collect()
 }
 
-fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Detection> = Vec::new();
+fn suppress(mut found: Vec<Piece>) -> Vec<Detection> {
+    found.sort_by(|a, b| a.cut.cmp(&b.cut).then(b.detection.score.total_cmp(&a.detection.score)));
+    let mut kept: Vec<Piece> = Vec::new();
     for candidate in found {
-        if !kept.iter().any(|k| k.class == candidate.class && k.frame.iou(&candidate.frame) > SAME) {
+        if !kept.iter().any(|piece| piece.is_same(&candidate)) {
             kept.push(candidate);
         }
     }
+    let mut kept: Vec<Detection> = kept.into_iter().map(|piece| piece.detection).collect();
+    kept.sort_by(|a, b| b.score.total_cmp(&a.score));
     kept
 }
 
@@ -210,6 +243,31 @@ mod tests {
         let merged = gathered.merge(found);
         assert_eq!(merged[0].len(), 1);
         assert!(merged[0][0].frame.iou(&frame) > 0.999);
+    }
+
+    #[test]
+    fn of_an_object_that_one_tile_cuts_the_whole_box_stays() {
+        // Tiles are the left and the right two thirds of an image.
+        let tile = |left: f32| Tile { image: 0, window: Frame { left, right: left + 2.0 / 3.0, ..Frame::WHOLE } };
+        let tiles = [tile(0.0), tile(1.0 / 3.0)];
+        let found = |score: f32, left: f32, right: f32| {
+            let frame = Frame { top: 0.25, left, bottom: 0.75, right };
+            Detection { class: 0, score, frame }
+        };
+        // From 0.5 to 0.8 of the image: the first tile sees a bit more than half of it, and is surer.
+        let (piece, whole) = (found(0.9, 0.75, 1.0), found(0.6, 0.25, 0.7));
+        let merged = merge(1, &tiles, &[vec![piece], vec![whole]]);
+        assert_eq!(merged[0].len(), 1);
+        assert!((merged[0][0].frame.right - 0.8).abs() < 1e-6 && merged[0][0].score == 0.6);
+        // Neighbours of one class stay two, and so does what one tile holds within another box.
+        let apart = merge(1, &tiles, &[vec![found(0.9, 0.0, 0.4)], vec![found(0.8, 0.4, 0.9)]]);
+        assert_eq!(apart[0].len(), 2);
+        let nested = merge(1, &tiles, &[vec![found(0.9, 0.1, 0.9), found(0.8, 0.3, 0.5)], Vec::new()]);
+        assert_eq!(nested[0].iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.8]);
+        // Nothing reaches beyond the image.
+        let beyond = Tile { image: 0, window: Frame { bottom: 2.0, ..Frame::WHOLE } };
+        let merged = merge(1, &[beyond], &[vec![found(0.9, 0.1, 0.9)]]);
+        assert_eq!(merged[0][0].frame.bottom, 1.0);
     }
 
     #[test]

@@ -124,13 +124,13 @@ impl Voc {
         let mut objects = Vec::new();
         for object in annotation.objects {
             let [left, top, right, bottom] = object.sides;
+            let Some(class) = classes.iter().position(|class| *class == object.class) else { continue };
             // Pixels count from 1, both ends within the box; some programs count from 0.
-            let inside = |from: f64, to: f64, size: u32| from >= 0.0 && from < to && to <= f64::from(size);
+            let inside = |from: f64, to: f64, size: u32| from >= 0.0 && from <= to && to > 0.0 && to <= f64::from(size);
             if !inside(left, right, width) || !inside(top, bottom, height) {
                 let sides = object.sides;
                 return Err(VocError::Outside { path, class: object.class, sides, width, height });
             }
-            let Some(class) = classes.iter().position(|class| *class == object.class) else { continue };
             let start = |side: f64, size: u32| ((side - 1.0).max(0.0) / f64::from(size)) as f32;
             let end = |side: f64, size: u32| (side / f64::from(size)) as f32;
             let frame = Frame {
@@ -165,7 +165,11 @@ fn split(folder: &Path, names: &[String]) -> Result<[Vec<String>; 2], VocError> 
     };
     for [train, test] in [["trainval", "test"], ["train", "val"]] {
         if let (Some(train), Some(test)) = (list(train)?, list(test)?) {
-            return Ok([train, test]);
+            let known: BTreeSet<&String> = train.iter().collect();
+            return match test.iter().find(|name| known.contains(name)) {
+                Some(name) => Err(VocError::Shared { folder: folder.to_owned(), name: name.clone() }),
+                None => Ok([train, test]),
+            };
         }
     }
     let mut order = names.to_vec();

@@ -1,7 +1,10 @@
 //! One XML file.
 use super::VocError;
-use quick_xml::{Reader, events::Event};
-use std::{fs::File, io::BufReader, path::Path};
+use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
+use std::{borrow::Cow, fs::File, io::BufReader, path::Path};
+
+/// Elements within one another in any annotation, generously.
+const DEEPEST: usize = 64;
 
 /// What an XML file says of its image.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,8 +43,10 @@ impl Annotation {
         let file = File::open(path).map_err(|source| VocError::Read { path: path.to_owned(), source })?;
         let mut reader = Reader::from_reader(BufReader::new(file));
         let mut annotation = Annotation::default();
-        let (mut open, mut buffer): (Vec<String>, Vec<u8>) = (Vec::new(), Vec::new());
+        // The names of the elements that are open, and the text of each so far.
+        let (mut open, mut texts, mut buffer) = (Vec::<String>::new(), Vec::<String>::new(), Vec::<u8>::new());
         let mut partial = Partial::default();
+        let mut found = false;
         loop {
             let event = reader.read_event_into(&mut buffer);
             let position = reader.buffer_position();
@@ -49,26 +54,34 @@ impl Annotation {
             match event.map_err(|error| wrong(error.to_string()))? {
                 Event::Start(tag) => {
                     open.push(String::from_utf8_lossy(tag.name().as_ref()).into_owned());
+                    texts.push(String::new());
+                    if open.len() > DEEPEST {
+                        return Err(wrong(format!("more than {DEEPEST} elements within one another")));
+                    }
+                    found |= open == ["annotation"];
                     if open == ["annotation", "object"] {
                         partial = Partial::default();
                     }
                 }
                 Event::End(_) => {
+                    let names: Vec<&str> = open.iter().map(String::as_str).collect();
+                    let text = texts.pop().unwrap_or_default();
+                    annotation.take(&mut partial, &names, text.trim()).map_err(wrong)?;
                     if open == ["annotation", "object"] {
                         annotation.objects.push(std::mem::take(&mut partial).finish().map_err(wrong)?);
                     }
                     open.pop();
                 }
-                Event::Text(text) => {
-                    let text = text.decode().map_err(|error| wrong(error.to_string()))?;
-                    let names: Vec<&str> = open.iter().map(String::as_str).collect();
-                    annotation.take(&mut partial, &names, text.trim()).map_err(wrong)?;
-                }
                 Event::Eof if !open.is_empty() => {
                     return Err(wrong(format!("the file ends within <{}>", open.join("><"))));
                 }
+                Event::Eof if !found => return Err(wrong("no <annotation>".to_owned())),
                 Event::Eof => return Ok(annotation),
-                _ => {}
+                event => {
+                    if let Some(text) = texts.last_mut() {
+                        text.push_str(&text_of(&event).map_err(wrong)?);
+                    }
+                }
             }
             buffer.clear();
         }
@@ -89,6 +102,23 @@ impl Annotation {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The text that an event stands for. Of references only characters and XML's own five names are known: nothing that a file
+/// declares is expanded.
+fn text_of(event: &Event<'_>) -> Result<String, String> {
+    match event {
+        Event::Text(text) => text.decode().map(Cow::into_owned).map_err(|error| error.to_string()),
+        Event::CData(text) => text.decode().map(Cow::into_owned).map_err(|error| error.to_string()),
+        Event::GeneralRef(reference) => {
+            if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
+                return Ok(character.to_string());
+            }
+            let name = reference.decode().map_err(|error| error.to_string())?;
+            resolve_predefined_entity(&name).map(str::to_owned).ok_or(format!("the entity `{name}` is not known"))
+        }
+        _ => Ok(String::new()),
     }
 }
 

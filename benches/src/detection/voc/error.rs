@@ -26,6 +26,9 @@ pub enum VocError {
         path.display(), sides[0], sides[1], sides[2], sides[3]
     )]
     Outside { path: PathBuf, class: String, sides: [f64; 4], width: u32, height: u32 },
+    /// An image both to train on and to measure on.
+    #[error("{}: ImageSets has the image {name} in both lists", folder.display())]
+    Shared { folder: PathBuf, name: String },
     /// A class that is asked for and in no annotation.
     #[error("no annotation has the class `{class}`; the classes are {known}")]
     UnknownClass { class: String, known: String },

@@ -84,7 +84,7 @@ fn the_folders_own_split_counts_and_a_flat_folder_is_read_too() {
 fn what_is_wrong_is_named() {
     let error = |text: String, classes: &[&str]| read(folder(&[text]).path(), classes).unwrap_err();
     let fine = || xml("0.png", &[("dog", false, [1, 1, 20, 20])]);
-    for sides in [[1, 1, 41, 20], [-1, 1, 9, 9], [9, 1, 9, 9], [1, 5, 20, 4]] {
+    for sides in [[1, 1, 41, 20], [-1, 1, 9, 9], [0, 1, 0, 9], [1, 5, 20, 4]] {
         let error = error(xml("0.png", &[("dog", false, sides)]), &[]);
         assert!(matches!(error, VocError::Outside { width: 40, height: 20, .. }), "{error}");
         assert!(error.to_string().contains("Annotations/0.xml: the box of a dog"), "{error}");
@@ -97,10 +97,33 @@ fn what_is_wrong_is_named() {
         (fine().replace("<xmax>20", "<xmax>NaN"), "<xmax> is `NaN`, not a number"),
         (fine().replace("<name>dog</name>", ""), "an object without a name"),
         (fine().replace("</bndbox></part>", "</part>"), "bndbox"),
+        (fine().replace("dog", "&bomb;"), "the entity `bomb` is not known"),
+        (fine().replace("annotation>", "labels>"), "no <annotation>"),
+        ("<a>".repeat(100), "more than 64 elements within one another"),
     ] {
         let error = error(text, &[]);
         assert!(matches!(error, VocError::Xml { .. }) && error.to_string().contains(problem), "{error}");
     }
+}
+
+#[test]
+fn text_comes_in_pieces_and_a_box_may_be_one_pixel() {
+    let text = xml("0.png", &[("black &amp; wh<!-- x -->ite &#33;", false, [9, 1, 9, 9])]);
+    let split = read(folder(&[text]).path(), &[]).unwrap();
+    assert_eq!(split.classes, ["black & white !"]);
+    let objects = [split.train.truth, split.test.truth].concat().concat();
+    assert!((objects[0].frame.size()[1] - 1.0 / 40.0).abs() < 1e-6);
+}
+
+#[test]
+fn an_image_of_both_lists_is_refused() {
+    let folder = folder(&["0.png", "1.png"].map(|file| xml(file, &[("a", false, [1, 1, 9, 9])])));
+    let lists = folder.path().join("ImageSets/Main");
+    fs::create_dir_all(&lists).unwrap();
+    fs::write(lists.join("train.txt"), "1\n0\n").unwrap();
+    fs::write(lists.join("val.txt"), "0\n").unwrap();
+    let error = read(folder.path(), &[]).unwrap_err();
+    assert!(matches!(&error, VocError::Shared { name, .. } if name == "0"), "{error}");
 }
 
 #[test]

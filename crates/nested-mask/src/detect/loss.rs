@@ -2,7 +2,7 @@
 //! hardest of the others, and a smooth distance of the boxes.
 //!
 //! Source: Liu et al., SSD (2016), equations 1–3; hard negatives in section 2.2.
-use super::{Anchor, Match};
+use super::{Anchor, Matching};
 use crate::nn::Scalar;
 
 /// Negatives that count for each anchor that is to find an object.
@@ -29,7 +29,7 @@ pub(crate) struct Teacher<'a, T> {
 pub(crate) fn image_loss<T: Scalar>(
     anchors: &[Anchor],
     classes: usize,
-    matches: &[Match],
+    matching: &Matching,
     each: T,
     teacher: Option<&Teacher<'_, T>>,
     values: &[T],
@@ -38,24 +38,26 @@ pub(crate) fn image_loss<T: Scalar>(
     gradient.fill(T::zero());
     let mut scratch = Logits { classes: classes + 1, log: vec![T::zero(); 2 * (classes + 1)] };
     let mut loss = T::zero();
-    for found in matches {
+    for found in &matching.found {
         let anchor = &anchors[found.anchor];
         loss += scratch.cross_entropy(anchor, usize::from(found.class) + 1, each, teacher, values, gradient);
         loss += boxes(anchor, found.code, each, teacher, values, gradient);
     }
-    for anchor in hardest(anchors, classes, matches, values) {
+    for anchor in hardest(anchors, classes, matching, values) {
         loss += scratch.cross_entropy(&anchors[anchor], 0, each, teacher, values, gradient);
     }
     loss.to_f64()
 }
 
-/// The anchors without an object that are surest to have one.
-fn hardest<T: Scalar>(anchors: &[Anchor], classes: usize, matches: &[Match], values: &[T]) -> Vec<usize> {
-    let wanted = if matches.is_empty() { LEAST_NEGATIVES } else { NEGATIVES * matches.len() };
-    let mut matched = matches.iter().map(|found| found.anchor).peekable();
+/// Of the background's anchors those that are surest to have an object.
+fn hardest<T: Scalar>(anchors: &[Anchor], classes: usize, matching: &Matching, values: &[T]) -> Vec<usize> {
+    let Matching { found, ignored } = matching;
+    let wanted = if found.is_empty() { LEAST_NEGATIVES } else { NEGATIVES * found.len() };
+    let mut matched = found.iter().map(|found| found.anchor).peekable();
+    let mut ignored = ignored.iter().peekable();
     let mut costs = Vec::with_capacity(anchors.len());
     for (index, anchor) in anchors.iter().enumerate() {
-        if matched.next_if_eq(&index).is_some() {
+        if matched.next_if_eq(&index).is_some() || ignored.next_if_eq(&&index).is_some() {
             continue;
         }
         let logit = |class: usize| values[anchor.start + (LOGITS + class) * anchor.step];
@@ -159,7 +161,7 @@ fn smooth<T: Scalar>(x: T) -> (T, T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{AnchorMap, Anchors};
+    use crate::detect::{AnchorMap, Anchors, matching::Match};
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -193,11 +195,12 @@ mod tests {
         let taught = random_values(4);
         let teacher = Teacher { values: &taught, mix: 0.3, temperature: 2.0 };
         for teacher in [None, Some(&teacher)] {
-            for matches in [&matches[..], &[]] {
+            for found in [matches.to_vec(), Vec::new()] {
+                let matching = Matching { found, ignored: vec![3] };
                 let mut values = random_values(3);
                 let mut gradient = vec![9.0; values.len()];
                 let loss = |values: &[f64], into: &mut [f64]| {
-                    image_loss(&anchors, CLASSES, matches, 0.25, teacher, values, into)
+                    image_loss(&anchors, CLASSES, &matching, 0.25, teacher, values, into)
                 };
                 loss(&values, &mut gradient);
                 assert!(gradient.iter().filter(|g| **g != 0.0).count() >= 8 * (1 + CLASSES));
@@ -225,10 +228,12 @@ mod tests {
             let at: Anchor = anchors[anchor];
             values[at.start + 6 * at.step] = logit;
         }
-        let matches = [Match { anchor: 4, class: 1, code: [0.0; 4] }];
-        assert_eq!(hardest(&anchors, CLASSES, &matches, &values), [2, 5, 9]);
-        assert_eq!(hardest(&anchors, CLASSES, &[], &values).len(), 8);
+        let mut matching = Matching { found: vec![Match { anchor: 4, class: 1, code: [0.0; 4] }], ignored: Vec::new() };
+        assert_eq!(hardest(&anchors, CLASSES, &matching, &values), [2, 5, 9]);
+        assert_eq!(hardest(&anchors, CLASSES, &Matching::default(), &values).len(), 8);
+        matching.ignored = vec![2, 8];
+        assert_eq!(hardest(&anchors, CLASSES, &matching, &values), [0, 5, 9]);
         values[anchors[13].start + 5 * anchors[13].step] = f64::NAN;
-        assert_eq!(hardest(&anchors, CLASSES, &matches, &values), [2, 5, 13]);
+        assert_eq!(hardest(&anchors, CLASSES, &matching, &values), [5, 9, 13]);
     }
 }

@@ -12,4 +12,4 @@ pub use anchors::{Anchor, AnchorMap, Anchors, AnchorsError};
 pub use decode::{Detection, DetectionSettings, detections};
 pub use frame::{Frame, Object};
 pub(crate) use loss::{Teacher, image_loss};
-pub(crate) use matching::{Match, matches};
+pub(crate) use matching::{Matching, matches};

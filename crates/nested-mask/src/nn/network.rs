@@ -181,6 +181,14 @@ pub enum NetworkError {
         /// What is not.
         what: &'static str,
     },
+    /// A concatenation longer than a model's shapes can say.
+    #[error("node `{node}` joins {values} values; a model holds at most 65535: take a smaller image or fewer classes")]
+    TooManyValues {
+        /// The node.
+        node: String,
+        /// Its elements.
+        values: usize,
+    },
     /// More nodes than tensor numbers.
     #[error("more than 65534 nodes")]
     TooLong,
@@ -376,9 +384,12 @@ impl NetworkBuilder {
     /// The elements of `left`, then those of `right`, channel-major, as channels of one pixel.
     ///
     /// # Errors
-    /// [`NetworkError`].
+    /// [`NetworkError`]; a model holds at most 65,535 of them.
     pub fn concatenate(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
         let channels = self.read(name, left)?.len() + self.read(name, right)?.len();
+        if channels > usize::from(u16::MAX) {
+            return Err(NetworkError::TooManyValues { node: name.into(), values: channels });
+        }
         let output = TensorShape { channels, height: 1, width: 1 };
         self.push(name, Operation::Concatenation { left, right }, output)
     }

@@ -125,3 +125,21 @@ fn head(
     let rows = map.sizes.len() * (5 + classes);
     b.convolution(&format!("{name}.values"), y, Window::square(1, 1, 0), rows, Finish::BIAS.sparse())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::NetworkError;
+
+    #[test]
+    fn a_detector_that_no_model_can_hold_is_refused_before_it_is_trained() {
+        let build = |side, classes| {
+            ssd_mobilenet_v2(TensorShape { channels: 3, height: side, width: side }, 0.25, classes).map(|_| ())
+        };
+        assert_eq!(build(224, 10), Ok(()));
+        for (side, classes) in [(256, 10), (192, 40)] {
+            let error = build(side, classes).expect_err("accepted");
+            assert!(matches!(error, NetworkError::TooManyValues { values: 65_536.., .. }), "{error}");
+        }
+    }
+}

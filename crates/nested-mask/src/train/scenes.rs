@@ -5,7 +5,7 @@ use super::{
     scene_change::SceneChange,
 };
 use crate::{
-    detect::{Anchor, Anchors, Match, Object, Teacher, image_loss, matches},
+    detect::{Anchor, Anchors, Matching, Object, Teacher, image_loss, matches},
     nn::{Loss, Network},
 };
 use nested_csr::TensorShape;
@@ -136,8 +136,8 @@ impl Task for Scenes {
         let anchors: Vec<Anchor> = network.anchors().into_iter().flat_map(Anchors::iter).collect();
         let of_image =
             |(&image, change): (&usize, &SceneChange)| matches(&anchors, &change.objects(&self.objects[image]));
-        let found: Vec<Vec<Match>> = images.iter().zip(changes).map(of_image).collect();
-        let total: usize = found.iter().map(Vec::len).sum();
+        let found: Vec<Matching> = images.iter().zip(changes).map(of_image).collect();
+        let total: usize = found.iter().map(|matching| matching.found.len()).sum();
         let (classes, each) = (network.classes(), 1.0 / total.max(1) as f32);
         let outputs = network.outputs();
         Box::new(move |passes, teacher| {
