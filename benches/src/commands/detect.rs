@@ -21,7 +21,7 @@ use crate::{
 use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
-    Ladder, nn,
+    Allocation, Ladder, nn,
     schedule::Ramp,
     train::{Augmentation, Config, Images, Masking, Trained},
 };
@@ -265,7 +265,7 @@ impl Options {
     }
 
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 16;
+        const EPOCHS: u32 = 24;
         const QUICK_EPOCHS: u32 = 2;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
@@ -276,6 +276,8 @@ impl Options {
             // A dense network learns faster, so sparsity comes when there is something to choose from.
             ramp: Ramp { start: 0.25, end: 0.65 },
             ladder,
+            // Heads and first layers are small; at a ladder's sparsity they would hold too little.
+            allocation: Allocation::ErdosRenyiKernel,
             block: self.block.into(),
             epochs: self.epochs(),
             batch: self.batch as usize,
