@@ -95,6 +95,16 @@ impl Deployed {
         (0..scenes.len()).into_par_iter().map_init(|| self.session(), one).collect()
     }
 
+    /// Bytes besides the arena that finding up to `most` boxes in one image takes: the image, the output, the list of boxes,
+    /// and the detector's stack.
+    pub fn detection_bytes(&self, most: usize) -> usize {
+        /// See [`Detector::detect`].
+        const STACK: usize = 1 << 10;
+        let model = self.network.model();
+        let list = most * size_of::<nested_kernels::Detection>();
+        model.input_shape().len() + model.output_shape().len() + list + STACK
+    }
+
     /// Multiplications with a stored weight for one image, over all layers; padding counts as pixels.
     pub fn nonzero_macs(&self, level: Level) -> Result<u64, Error> {
         self.sum_over_nodes(|operation, pixels| {

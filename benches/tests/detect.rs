@@ -27,7 +27,9 @@ fn error(folder: &Path, extra: &[&str]) -> String {
 fn report(folder: &Path) -> serde_json::Value {
     let mut report: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.join("out/report.json")).unwrap()).unwrap();
-    report["train_seconds"] = 0.into();
+    for time in ["train_seconds", "run_seconds"] {
+        report[time] = 0.into();
+    }
     report
 }
 
@@ -84,8 +86,9 @@ fn a_folder_of_images_is_read_and_cut_into_tiles() {
     succeed(folder.path(), &["--voc", voc, "--tile", "48", "--batch", "16"]);
     let report = report(folder.path());
     assert_eq!(report["classes"], serde_json::json!(["square"]));
-    // 40 images to train on, two tiles each; the images to measure on are whole again.
-    assert_eq!((&report["train_images"], &report["test_images"]), (&80.into(), &10.into()));
+    // Two tiles each.
+    assert_eq!((&report["train_images"], &report["test_images"]), (&40.into(), &10.into()));
+    assert_eq!((&report["train_scenes"], &report["test_scenes"]), (&80.into(), &20.into()));
     let unknown = error(folder.path(), &["--voc", voc, "--classes", "circle"]);
     assert_eq!(unknown, "error: no annotation has the class `circle`; the classes are square\n");
     let few = error(folder.path(), &["--voc", voc, "--batch", "64"]);

@@ -6,6 +6,7 @@ use crate::{
         boxes::Boxes,
         compose::{self, Counts},
         measure::{Candidate, Measured},
+        page,
         picture::{self, Row},
         report::{DetectEntry, DetectReport},
         voc::Voc,
@@ -20,13 +21,13 @@ use crate::{
 use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
-    Ladder, nn,
+    Allocation, Ladder, nn,
     schedule::Ramp,
     train::{Augmentation, Config, Images, Masking, Trained},
 };
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Train, compress, read back and run a nested object detector at each of its levels
@@ -77,6 +78,9 @@ pub struct Options {
     /// Folder to write into
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: PathBuf,
+    /// Also write the figures as a page
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Go on from the checkpoints in the folder
     #[arg(long)]
     resume: bool,
@@ -106,6 +110,7 @@ const NESTED: &str = "nested";
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    let start = Instant::now();
     let scenes = options.scenes()?;
     let images = scenes.train.scenes.len();
     if images < options.batch as usize {
@@ -119,7 +124,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let bench = Bench { options, scenes: &scenes, firmware };
     let (measured, took) = bench.nested_and_dense()?;
     let rivals = if options.compare { bench.rivals()? } else { Vec::new() };
-    options.publish(measured, rivals, &scenes, took)
+    options.publish(measured, rivals, &scenes, [took, start.elapsed()])
 }
 
 /// What all networks of a run have in common.
@@ -260,7 +265,7 @@ impl Options {
     }
 
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 16;
+        const EPOCHS: u32 = 24;
         const QUICK_EPOCHS: u32 = 2;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
@@ -271,6 +276,8 @@ impl Options {
             // A dense network learns faster, so sparsity comes when there is something to choose from.
             ramp: Ramp { start: 0.25, end: 0.65 },
             ladder,
+            // Heads and first layers are small; at a ladder's sparsity they would hold too little.
+            allocation: Allocation::ErdosRenyiKernel,
             block: self.block.into(),
             epochs: self.epochs(),
             batch: self.batch as usize,
@@ -288,7 +295,7 @@ impl Options {
         measured: Vec<Measured>,
         rivals: Vec<Measured>,
         scenes: &SceneSplit,
-        took: Duration,
+        [took, run]: [Duration; 2],
     ) -> Result<(), Error> {
         /// Scenes in the picture.
         const DRAWN: usize = 6;
@@ -311,18 +318,25 @@ impl Options {
         let report = DetectReport {
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
-            train_images: scenes.train.scenes.len(),
+            validation: self.validation,
+            train_images: scenes.train.truth.len(),
+            train_scenes: scenes.train.scenes.len(),
             test_images: scenes.test.truth.len(),
+            test_scenes: scenes.test.scenes.len(),
             network: format!("ssd_mobilenet_v2, {0}×{0}, width {1}", self.size, self.width),
             block: self.block.to_string(),
             seed: self.seed,
             epochs: self.epochs(),
             train_seconds: took.as_secs_f64(),
+            run_seconds: run.as_secs_f64(),
             stand_alone: rivals.by_ref().take(levels.len()).collect(),
             slimmable: rivals.collect(),
             levels,
             dense,
         };
+        if let Some(page) = &self.page {
+            files::write(page, page::page(&report).as_bytes())?;
+        }
         report.write(&path)?;
         print!("{}", report.table());
         Ok(())

@@ -67,7 +67,7 @@ impl<'a> Candidate<'a> {
             nonzero_macs: self.file.nonzero_macs(level)?,
             file_bytes: self.file.file_bytes(level)?,
             m7_instructions: need.and_then(|need| need.instructions),
-            sram_bytes: need.map(|need| need.sram_bytes),
+            sram_bytes: need.map(|need| need.sram_bytes + self.file.detection_bytes(SETTINGS.most)),
         };
         Ok(Measured { entry, precision: of_found, found, in_scenes })
     }

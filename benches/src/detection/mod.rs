@@ -2,6 +2,7 @@
 pub mod boxes;
 pub mod compose;
 pub mod measure;
+pub mod page;
 pub mod paint;
 pub mod picture;
 pub mod precision;

@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn a_second_box_of_an_object_is_wrong_and_difficult_ones_do_not_count() {
         let difficult = Object { difficult: true, ..object(0, 0.75) };
-        let truth = vec![vec![difficult, object(0, 0.0)]];
-        let list = vec![vec![found(0, 0.9, 0.75), found(0, 0.8, 0.01), found(0, 0.7, 0.0)]];
+        let truth = [vec![difficult, object(0, 0.0)]];
+        let list = [vec![found(0, 0.9, 0.75), found(0, 0.8, 0.01), found(0, 0.7, 0.0)]];
         let image = Image::new(0, &truth[0], &list[0]);
         let expected = [Outcome::Ignored, Outcome::Right, Outcome::Wrong];
         assert_eq!(image.match_voc(), expected);

@@ -12,14 +12,21 @@ use std::path::Path;
 pub struct DetectReport {
     pub dataset: String,
     pub classes: Vec<String>,
+    /// Whether the images that were measured on are a part of the training data, to choose settings.
+    pub validation: bool,
+    /// Images as they come, and the scenes that they are made into: more than images when these are cut into tiles.
     pub train_images: usize,
+    pub train_scenes: usize,
     pub test_images: usize,
+    pub test_scenes: usize,
     pub network: String,
     pub block: String,
     pub seed: u64,
     pub epochs: usize,
     /// Seconds that the nested network's training took.
     pub train_seconds: f64,
+    /// Seconds of this run of the command, from its start to its report.
+    pub run_seconds: f64,
     /// Sparsest first.
     pub levels: Vec<DetectEntry>,
     /// The same network trained without masks for the same number of image passes.
@@ -55,7 +62,8 @@ pub struct DetectEntry {
     pub file_bytes: usize,
     /// Instructions of a Cortex-M7 for one image; `null` where it cannot be emulated.
     pub m7_instructions: Option<u64>,
-    /// Bytes of working memory on a Cortex-M7; `null` where it cannot be emulated.
+    /// Bytes of working memory on a Cortex-M7: the arena, the image, the values of the heads, the list of boxes, and what reading
+    /// boxes takes of the stack; `null` where it cannot be emulated.
     pub sram_bytes: Option<usize>,
 }
 
