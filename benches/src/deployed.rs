@@ -1,8 +1,11 @@
 //! A model as a device would have it: read from a file and run with integers.
 use crate::{error::Error, files};
 use nested_csr::{Level, Model, Operation, Weights};
-use nested_kernels::Network;
-use nested_mask::train::Dataset;
+use nested_kernels::{BOX_ONE, Detector, Network, Thresholds};
+use nested_mask::{
+    detect::{Detection, DetectionSettings, Frame},
+    train::{Dataset, Images, Scenes},
+};
 use rayon::prelude::*;
 use std::{
     hint::black_box,
@@ -63,6 +66,43 @@ impl Deployed {
             )
             .sum::<Result<usize, Error>>()?;
         Ok(100.0 * right as f64 / images.len() as f64)
+    }
+
+    /// The objects that a detector finds in each scene, with integers from pixels to boxes.
+    ///
+    /// # Errors
+    /// Scenes that the model does not read, a model that does not end in a detection.
+    pub fn detect(
+        &self,
+        level: Level,
+        scenes: &Scenes,
+        settings: DetectionSettings,
+    ) -> Result<Vec<Vec<Detection>>, Error> {
+        let model = self.network.model().input_shape();
+        if model != scenes.shape {
+            return Err(Error::Images { path: self.path.clone(), model, images: scenes.shape });
+        }
+        let wrong = |source| Error::Kernel { path: self.path.clone(), source };
+        let detector = Detector::new(self.network.model()).map_err(wrong)?;
+        let share = |fraction: f32| (fraction * 65_536.0).round().clamp(0.0, 65_535.0) as u16;
+        let thresholds = Thresholds { score: share(settings.score), iou: share(settings.iou) };
+        let one = |session: &mut Session<'_>, index: usize| {
+            session.run(level, scenes.image(index))?;
+            let mut found = vec![nested_kernels::Detection::default(); settings.most];
+            let count = detector.detect(level, &session.output, thresholds, &mut found).map_err(wrong)?;
+            Ok(found[..count].iter().map(as_fractions).collect())
+        };
+        (0..scenes.len()).into_par_iter().map_init(|| self.session(), one).collect()
+    }
+
+    /// Bytes besides the arena that finding up to `most` boxes in one image takes: the image, the output, the list of boxes,
+    /// and the detector's stack.
+    pub fn detection_bytes(&self, most: usize) -> usize {
+        /// See [`Detector::detect`].
+        const STACK: usize = 1 << 10;
+        let model = self.network.model();
+        let list = most * size_of::<nested_kernels::Detection>();
+        model.input_shape().len() + model.output_shape().len() + list + STACK
     }
 
     /// Multiplications with a stored weight for one image, over all layers; padding counts as pixels.
@@ -142,14 +182,34 @@ struct Session<'a> {
 impl Session<'_> {
     /// The class of an image of 8-bit pixels.
     fn classify(&mut self, level: Level, pixels: &[u8]) -> Result<usize, Error> {
+        self.run(level, pixels)?;
+        let first_greatest = (0..self.output.len()).rev().max_by_key(|&class| self.output[class]);
+        Ok(first_greatest.unwrap_or(0))
+    }
+
+    /// Makes the output of an image of 8-bit pixels.
+    fn run(&mut self, level: Level, pixels: &[u8]) -> Result<(), Error> {
         self.input.clear();
         self.input.extend(pixels.iter().map(|&pixel| pixel.wrapping_sub(128) as i8));
         let network = &self.deployed.network;
         network
             .run(level, &self.input, &mut self.arena, &mut self.output)
-            .map_err(|source| Error::Kernel { path: self.deployed.path.clone(), source })?;
-        let first_greatest = (0..self.output.len()).rev().max_by_key(|&class| self.output[class]);
-        Ok(first_greatest.unwrap_or(0))
+            .map_err(|source| Error::Kernel { path: self.deployed.path.clone(), source })
+    }
+}
+
+/// A box of the kernels in fractions of the image's sides; each is exact.
+fn as_fractions(found: &nested_kernels::Detection) -> Detection {
+    let side = |edge: u16| f32::from(edge) / f32::from(BOX_ONE);
+    Detection {
+        class: u8::try_from(found.class).unwrap_or(u8::MAX),
+        score: f32::from(found.score) / 65_536.0,
+        frame: Frame {
+            top: side(found.top),
+            left: side(found.left),
+            bottom: side(found.bottom),
+            right: side(found.right),
+        },
     }
 }
 

@@ -1,5 +1,5 @@
 //! All that can end a command.
-use crate::data::DataError;
+use crate::{data::DataError, detection::voc::VocError};
 use nested_csr::TensorShape;
 use std::{io, path::PathBuf};
 
@@ -9,6 +9,8 @@ use std::{io, path::PathBuf};
 pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
+    #[error(transparent)]
+    Voc(#[from] VocError),
     #[error("{}: cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: cannot be written: {source}", path.display())]

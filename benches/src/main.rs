@@ -3,6 +3,7 @@
 mod commands;
 mod data;
 mod deployed;
+mod detection;
 mod error;
 mod experiment;
 mod files;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Pipeline(commands::pipeline::Options),
+    Detect(commands::detect::Options),
     Evaluate(commands::evaluate::Options),
     CheckReport(commands::check_report::Options),
     Storage(commands::storage::Options),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Pipeline(options) => commands::pipeline::run(options),
+        Command::Detect(options) => commands::detect::run(options),
         Command::Evaluate(options) => commands::evaluate::run(options),
         Command::CheckReport(options) => commands::check_report::run(options),
         Command::Storage(options) => commands::storage::run(options),

@@ -2,7 +2,7 @@
 use crate::error::Error;
 use nested_csr::{
     Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization,
-    Requantization, Shape, TensorShape, Window,
+    Requantization, Shape, TensorId, TensorShape, Window,
 };
 use nested_mask::{
     Ladder,
@@ -68,6 +68,9 @@ pub fn model(
     for (index, node) in network.nodes().iter().enumerate() {
         generator.node(&node.name, node.operation, network.weights(index), node.output)?;
     }
+    if let Some(anchors) = network.anchors() {
+        anchors.detection(&mut generator.builder, TensorId(network.nodes().len() as u16))?;
+    }
     Ok(generator.builder.finish(profile)?)
 }
 
@@ -122,6 +125,8 @@ impl Generator<'_> {
             Operation::AveragePool { input, .. } | Operation::MaxPool { input, .. } => {
                 self.zero_points[usize::from(input.0)]
             }
+            // Both tensors have the zero point of a tensor without activation.
+            Operation::Concatenation { left, .. } => self.zero_points[usize::from(left.0)],
         };
         match operation {
             Operation::Convolution { input, window, rows, finish } => {
@@ -161,6 +166,9 @@ impl Generator<'_> {
             }
             Operation::MaxPool { input, window } => {
                 self.builder.max_pool(name, input, window)?;
+            }
+            Operation::Concatenation { left, right } => {
+                self.builder.concatenation(name, left, right)?;
             }
         }
         self.zero_points.push(zero_point);

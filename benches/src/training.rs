@@ -2,10 +2,10 @@
 use crate::{error::Error, files, progress::Progress};
 use nested_mask::{
     nn::Network,
-    train::{Config, Dataset, Trainer},
+    train::{Config, Examples, Trainer},
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -22,20 +22,20 @@ pub struct Run {
 impl Run {
     /// Trains from the start, or on from the checkpoint, until all epochs are done. Says how long the epochs of this call
     /// took.
-    pub fn train(self, resume: bool, images: &Dataset) -> Result<(Trainer, Duration), Error> {
+    pub fn train(self, resume: bool, images: &impl Examples) -> Result<(Trainer, Duration), Error> {
         let epochs = self.config.epochs;
         let mut trainer = if resume {
             Trainer::resume(&self.checkpoint, self.network, self.config)?
         } else {
             Trainer::new(self.network, self.config)?
         };
-        let progress = Progress::new(&self.name, epochs, images.len(), trainer.epoch());
+        let progress = Progress::new(&self.name, epochs, images.count(), trainer.epoch());
         let mut total = Duration::ZERO;
         while trainer.epoch() < epochs {
             let done = trainer.epoch();
             let start = Instant::now();
             let report = trainer.train_epoch(images, &mut |step| {
-                progress.step(done, images.len() * step.step / step.steps.max(1), step.loss);
+                progress.step(done, images.count() * step.step / step.steps.max(1), step.loss);
             })?;
             total += start.elapsed();
             progress.epoch(report.epoch, report.loss, start.elapsed());
@@ -45,4 +45,20 @@ impl Run {
         progress.finish();
         Ok((trainer, total))
     }
+}
+
+/// Notes at `path` which images are trained on; when resuming, checks that they are those of the checkpoints.
+///
+/// # Errors
+/// Other images than before; a file that cannot be read or written.
+pub fn same_images(path: &Path, now: &str, resume: bool) -> Result<(), Error> {
+    if !resume {
+        return files::write(path, now.as_bytes());
+    }
+    let then = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    if then == now {
+        return Ok(());
+    }
+    let problem = format!("the checkpoint is of {}, not of {}", then.trim(), now.trim());
+    Err(Error::Report { path: path.to_owned(), problem })
 }

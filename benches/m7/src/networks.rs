@@ -1,4 +1,4 @@
-//! A whole network: the host's model at each level, its logits compared with the host's.
+//! A whole network: the host's model at each level, its logits compared with the host's; of a detector also what it finds.
 use crate::{
     counter::{Counter, Instant, nested_m7_mark},
     job::Job,
@@ -7,7 +7,7 @@ use alloc::{vec, vec::Vec};
 use core::hint::black_box;
 use cortex_m_semihosting::hprintln;
 use nested_csr::{Level, Model};
-use nested_kernels::{Governor, Network};
+use nested_kernels::{Detection, Detector, Governor, Network, Thresholds};
 
 /// SRAM of the reference microcontroller: no run gets a longer arena.
 const SRAM: usize = 512 << 10;
@@ -16,6 +16,8 @@ const SRAM: usize = 512 << 10;
 struct Example {
     image: &'static [i8],
     logits: &'static [i8],
+    /// None for a classifier.
+    found: Vec<Detection>,
 }
 
 /// Runs the job: for each level and each of two arenas one record, then the price of a switch.
@@ -26,27 +28,67 @@ pub fn measure() {
     let counter = Counter::start();
     counter.check();
     let mut job = Job::read();
-    let (len, examples) = (job.word() as usize, job.word() as usize);
+    let (len, examples, room) = (job.word() as usize, job.word() as usize, job.word() as usize);
+    let [score, iou] = pair(job.word());
+    let thresholds = Thresholds { score, iou };
     let network = Network::new(Model::parse(job.bytes(len)).expect("a model")).expect("a network that can run");
     let image_len = network.model().input_shape().len();
     let logits_len = network.model().output_shape().len();
     let images: Vec<&[i8]> = (0..examples).map(|_| job.numbers(image_len)).collect();
     for level in network.model().levels().up_to() {
-        let of_image = |&image| Example { image, logits: job.numbers(logits_len) };
+        let of_image = |&image| {
+            let logits = job.numbers(logits_len);
+            let found = if room > 0 { (0..job.word()).map(|_| detection(&mut job)).collect() } else { Vec::new() };
+            Example { image, logits, found }
+        };
         let examples: Vec<Example> = images.iter().map(of_image).collect();
-        count_level(&counter, &network, level, &examples);
+        count_level(
+            &counter,
+            &network,
+            level,
+            &examples,
+            &mut Reading { thresholds, found: vec![Detection::default(); room] },
+        );
     }
     count_switch(&counter, &network, images[0]);
 }
 
-fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example]) {
+/// As the host wrote it.
+fn detection(job: &mut Job) -> Detection {
+    let [[class, score], [top, left], [bottom, right]] = [(); 3].map(|()| pair(job.word()));
+    Detection { class, score, top, left, bottom, right }
+}
+
+fn pair(word: u32) -> [u16; 2] {
+    [word as u16, (word >> 16) as u16]
+}
+
+/// How a detector's output is read, and where to; without room, of a classifier, not at all.
+struct Reading {
+    thresholds: Thresholds,
+    found: Vec<Detection>,
+}
+
+impl Reading {
+    /// How many objects are found.
+    fn read(&mut self, network: &Network<&[u8]>, level: Level, logits: &[i8]) -> usize {
+        let mut read = |detector: Detector<'_, _>| detector.detect(level, logits, self.thresholds, &mut self.found);
+        Detector::new(network.model()).map_or(0, |detector| read(detector).expect("all lengths fit"))
+    }
+}
+
+fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, examples: &[Example], reading: &mut Reading) {
     let fastest = network.preferred_arena_len().min(SRAM).max(network.arena_len());
     for arena_len in [fastest, network.arena_len()] {
         let mut arena = vec![0x55; arena_len];
         let (mut most, mut wrong) = (0, 0);
         for (index, example) in examples.iter().enumerate() {
             let mut logits = vec![0x55; example.logits.len()];
-            let run = || network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+            let mut count = 0;
+            let run = || {
+                network.run(level, example.image, &mut arena, &mut logits).expect("all lengths fit");
+                count = reading.read(network, level, &logits);
+            };
             // The first run is between two marks.
             if index == 0 {
                 nested_m7_mark();
@@ -55,7 +97,7 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             if index == 0 {
                 nested_m7_mark();
             }
-            wrong += usize::from(logits != example.logits);
+            wrong += usize::from(logits != example.logits || reading.found[..count] != example.found);
         }
         hprintln!(
             "{{\"level\":{},\"instructions\":{},\"flash_bytes\":{},\"sram_bytes\":{},\"images\":{},\"wrong\":{},\"nodes\":{:?}}}",
@@ -65,13 +107,20 @@ fn count_level(counter: &Counter, network: &Network<&[u8]>, level: Level, exampl
             arena_len,
             examples.len(),
             wrong,
-            count_nodes(network, level, examples, &mut arena)
+            count_nodes(network, level, examples, &mut arena, reading)
         );
     }
 }
 
-/// Instructions of each node in a run of the first image, to within a few.
-fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], arena: &mut [u8]) -> Vec<u32> {
+/// Instructions of each node in a run of the first image, to within a few. A detection takes none: the last node of a detector
+/// stands for reading boxes from its output.
+fn count_nodes(
+    network: &Network<&[u8]>,
+    level: Level,
+    examples: &[Example],
+    arena: &mut [u8],
+    reading: &mut Reading,
+) -> Vec<u32> {
     let Some(example) = examples.first() else { return Vec::new() };
     let mut logits = vec![0x55; example.logits.len()];
     let mut readings = Vec::with_capacity(network.model().node_count() + 1);
@@ -79,6 +128,11 @@ fn count_nodes(network: &Network<&[u8]>, level: Level, examples: &[Example], are
     network
         .run_observed(level, example.image, arena, &mut logits, |_| readings.push(Instant::now()))
         .expect("all lengths fit");
+    if !reading.found.is_empty() {
+        reading.read(network, level, &logits);
+        readings.pop();
+        readings.push(Instant::now());
+    }
     readings.windows(2).map(|pair| pair[0].until(pair[1])).collect()
 }
 

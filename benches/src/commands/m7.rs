@@ -3,16 +3,11 @@ use crate::{
     data,
     error::Error,
     files,
-    m7::{self, Case, Comparison, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
-    random,
+    m7::{self, Case, Comparison, DETECTOR, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
 };
 use clap::{Args, ValueEnum};
-use nested_csr::{Block, Model, Profile, TensorShape};
-use nested_mask::{
-    Ladder,
-    nn::{self, Network},
-    train::Dataset,
-};
+use nested_csr::{Model, TensorShape};
+use nested_mask::train::Dataset;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -28,6 +23,9 @@ pub struct Options {
     /// Run these parts only
     #[arg(long, value_name = "PART", conflicts_with_all = ["check", "rebase", "json"])]
     only: Vec<Part>,
+    /// Of the networks, run the one of this name only
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check", "rebase", "json"])]
+    network: Option<String>,
     /// Images for each level of a trained model
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     images: u32,
@@ -123,7 +121,7 @@ fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     let code_bytes = firmware.code_len()?;
     let mut switch_instructions = None;
     if wanted(Part::Networks) {
-        (core.networks, switch_instructions) = networks(options, firmware, &trained)?;
+        (core.networks, switch_instructions) = networks(options, firmware, &anchors, &trained)?;
         print_networks(&core.networks, code_bytes);
     }
     if let Some(switch) = switch_instructions {
@@ -227,26 +225,30 @@ fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained
 }
 
 /// All networks' rows and the dearest switch.
-fn networks(options: &Options, firmware: &Firmware, trained: &[Trained]) -> Result<(Vec<Row>, Option<u32>), Error> {
+fn networks(
+    options: &Options,
+    firmware: &Firmware,
+    anchors: &m7::Anchors,
+    trained: &[Trained],
+) -> Result<(Vec<Row>, Option<u32>), Error> {
     let mut cycles = if options.cycles { Some(m7::Cycles::new(firmware)?) } else { None };
     let (mut rows, mut switch) = (Vec::new(), None);
-    let mut add = |measured: m7::Measured| {
+    let mut add = |model: &Model<Vec<u8>>, mut measured: m7::Measured| {
+        m7::add_goals(anchors, model, &mut measured.rows);
         rows.extend(measured.rows);
         switch = switch.max(measured.switch);
     };
-    for model in trained {
-        add(trained_network(firmware, cycles.as_mut(), model, options.images as usize)?);
+    let wanted = |case: &Case| options.network.as_ref().is_none_or(|name| *name == case.network);
+    for trained in trained.iter().filter(|trained| wanted(&trained.case)) {
+        let measured = trained_network(firmware, cycles.as_mut(), trained, options.images as usize)?;
+        add(&trained.model, measured);
     }
-    for (name, width, network) in zoo()? {
-        for (block, ladder) in variants()? {
-            let case = random_case(name, width, block, &ladder);
-            let same = |case: &Case, other: &Case| {
-                (&case.network, case.width, case.block) == (&other.network, other.width, other.block)
-            };
-            if !trained.iter().any(|model| same(&model.case, &case)) {
-                add(random_network(firmware, cycles.as_mut(), &case, &network, block, &ladder)?);
-            }
-        }
+    let known = |untrained: &m7::Untrained| trained.iter().any(|model| untrained.is(&model.case));
+    for untrained in m7::zoo()?.iter().filter(|untrained| wanted(&untrained.case) && !known(untrained)) {
+        let model = untrained.model()?;
+        let images = m7::random_images(model.input_shape().len(), 1);
+        let measured = m7::measure_networks(firmware, cycles.as_mut(), &untrained.case, model.clone(), &images)?;
+        add(&model, measured);
     }
     Ok((rows, switch))
 }
@@ -255,50 +257,14 @@ fn print_networks(rows: &[Row], code: usize) {
     println!("\n## Networks\n\n*of live B*: the arena over the most activations that are needed at the same time.\n");
     m7::print_networks(rows, code);
     println!("\nThe code takes {code} bytes of flash beside the model.\n\n## Where the instructions of networks go");
-    m7::print_nodes(rows, |row| row.width == 1.0 && (row.block == "1x1" || row.network == "resnet8"));
-}
-
-type Named = (&'static str, f64, Network);
-
-fn zoo() -> Result<Vec<Named>, Error> {
-    let colour = TensorShape { channels: 3, height: 32, width: 32 };
-    let grey = TensorShape { channels: 1, height: 28, width: 28 };
-    let mut zoo =
-        vec![("resnet8", 1.0, nn::resnet8(colour, 1.0, 10)?), ("resnet8-28x28", 0.5, nn::resnet8(grey, 0.5, 10)?)];
-    for width in [1.0, 0.75, 0.5, 0.25] {
-        zoo.push(("resnet9", width, nn::resnet9(colour, width, 10)?));
-        zoo.push(("mobilenetv1", width, nn::mobilenet_v1(colour, width, 10)?));
+    for block in ["1x1", "1x2"] {
+        let of_detector = |row: &&Row| row.network == DETECTOR && row.block == block;
+        let rows: Vec<Row> = rows.iter().filter(of_detector).cloned().collect();
+        m7::print_goals(&rows);
+        m7::print_span(&rows);
     }
-    Ok(zoo)
-}
-
-fn variants() -> Result<[(Block, Ladder); 3], Error> {
-    let ladder = Ladder::new([0.9, 0.8, 0.7])?;
-    Ok([(Block::OneByOne, Ladder::dense()), (Block::OneByOne, ladder.clone()), (Block::OneByTwo, ladder)])
-}
-
-fn random_case(network: &str, width: f64, block: Block, ladder: &Ladder) -> Case {
-    Case {
-        network: network.to_owned(),
-        width,
-        block: if *ladder == Ladder::dense() { "dense" } else { block_name(block) },
-        weights: "random",
-        sparsities: ladder.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect(),
-    }
-}
-
-fn random_network(
-    firmware: &Firmware,
-    cycles: Option<&mut m7::Cycles>,
-    case: &Case,
-    network: &Network,
-    block: Block,
-    ladder: &Ladder,
-) -> Result<m7::Measured, Error> {
-    const SEED: u64 = 1;
-    let model = random::model(network, block, ladder, Profile::Speed, SEED)?;
-    let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(m7::measure_networks(firmware, cycles, case, model, &images)?)
+    let shown = |row: &Row| row.network != DETECTOR && (row.block == "1x1" || row.network == "resnet8");
+    m7::print_nodes(rows, |row| row.width == 1.0 && shown(row));
 }
 
 /// On test images where there are some of its size.

@@ -2,6 +2,7 @@
 pub mod ablate;
 pub mod check_report;
 pub mod compare;
+pub mod detect;
 pub mod evaluate;
 pub mod host;
 pub mod m7;

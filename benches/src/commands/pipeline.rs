@@ -7,7 +7,7 @@ use crate::{
     plot,
     report::{Entry, Report},
     subject::Subject,
-    training::Run,
+    training::{self, Run},
 };
 use clap::Args;
 use nested_csr::Level;
@@ -136,19 +136,11 @@ impl Options {
         digest.update(&images.pixels);
         digest.update(&images.labels);
         let now = format!("{} images, CRC-32 {:08x}\n", images.len(), digest.sum());
-        if !self.resume {
-            return files::write(&path, now.as_bytes());
-        }
         // A checkpoint that is missing is an error of its own, which names it.
-        if !self.out.join(CHECKPOINT).exists() {
+        if self.resume && !self.out.join(CHECKPOINT).exists() {
             return Ok(());
         }
-        let then = String::from_utf8_lossy(&files::read(&path)?).into_owned();
-        if then == now {
-            return Ok(());
-        }
-        let problem = format!("the checkpoint is of {}, not of {}", then.trim(), now.trim());
-        Err(Error::Report { path, problem })
+        training::same_images(&path, &now, self.resume)
     }
 
     /// How both networks are trained; what the options leave open was chosen with `--validation`.

@@ -68,6 +68,7 @@ fn nodes(network: &Network) -> Vec<NodeShape> {
         Operation::Add { left, right, activation } => ("add", vec![left, right], point, activation),
         Operation::AveragePool { input, window } => ("average pool", vec![input], window, Activation::Identity),
         Operation::MaxPool { input, window } => ("max pool", vec![input], window, Activation::Identity),
+        Operation::Concatenation { left, right } => ("concatenation", vec![left, right], point, Activation::Identity),
     };
     let node = |node: &nested_mask::nn::Node| {
         let (op, inputs, window, activation) = describe(node.operation);

@@ -50,6 +50,14 @@ impl Anchors {
     }
 }
 
+impl Anchors {
+    /// Input channels and CMSIS-NN's instructions a multiplication of a reference layer.
+    pub(super) fn layer(&self, name: &str) -> Option<(usize, f64)> {
+        let anchor = self.cmsis_nn.layers.iter().find(|anchor| anchor.layer == name)?;
+        Some((anchor.shape[2], f64::from(anchor.instructions) / anchor.macs() as f64))
+    }
+}
+
 impl Anchor {
     /// Multiplications of the dense layer.
     fn macs(&self) -> usize {
@@ -180,11 +188,11 @@ pub fn measure_trained(
 }
 
 /// The goals: speed-up over CMSIS-NN, geometric mean over the layers, at each sparsity.
-const GOALS: [(&str, &[&str], [f64; 6]); 2] = [
+pub(super) const GOALS: [(&str, &[&str], [f64; 6]); 2] = [
     ("3x3 (A-E)", &["A", "B", "C", "D", "E"], [1.8, 3.4, 5.3, 7.2, 12.3, 18.5]),
     ("1x1 (F-H)", &["F", "G", "H"], [1.4, 2.7, 4.1, 5.5, 8.4, 12.0]),
 ];
-const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
+pub(super) const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
 
 /// With the preferred scratch.
 fn find<'a>(layers: &'a [Layer], layer: &str, block: &str, sparsity: usize) -> Option<&'a Layer> {

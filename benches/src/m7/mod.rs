@@ -4,17 +4,20 @@ mod cases;
 mod cycles;
 mod deadline;
 mod firmware;
+mod goals;
 mod inspect;
 mod layers;
 mod networks;
 mod shapes;
 mod single;
+mod zoo;
 
 pub use baseline::{Comparison, compare, counts, rebase};
 pub use cases::check_cases;
 pub use deadline::{Frame, check_deadline};
 use firmware::Program;
 pub use firmware::{Firmware, Kernels, M4, M7, M33};
+pub use goals::{add_goals, print_goals, print_span};
 pub use inspect::{dsp_instructions, no_panic};
 pub use layers::{
     Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,
@@ -22,6 +25,7 @@ pub use layers::{
 pub use networks::{Case, Cycles, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
 pub use shapes::{ShapeRow, measure_shapes, print_shapes};
 pub use single::block_name;
+pub use zoo::{DETECTOR, Untrained, zoo};
 
 use std::{io, path::PathBuf};
 

@@ -2,7 +2,7 @@
 use super::{Firmware, M7Error, Program, cycles::Blocks};
 use crate::table::{Table, grouped};
 use nested_csr::{Model, Operation, TensorId, Weights};
-use nested_kernels::Network;
+use nested_kernels::{Detection, Detector, Network, Thresholds};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub struct NodeRow {
     pub node: String,
     pub kind: String,
     pub instructions: u32,
+    /// What the goals of single layers come to; see [`super::add_goals`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<u32>,
 }
 
 /// The rows of one network, and the instructions of a switch.
@@ -196,6 +199,10 @@ pub(super) fn run(
     Ok(Some((records, switch)))
 }
 
+/// The most candidates of a detector, and what it takes for found: a fifth, so that random weights find something, too.
+const ROOM: usize = 64;
+const THRESHOLDS: Thresholds = Thresholds { score: 13_107, iou: 29_491 };
+
 /// Images of uniform random values.
 pub fn random_images(len: usize, count: usize) -> Vec<Vec<i8>> {
     const SEED: u64 = 3;
@@ -203,12 +210,15 @@ pub fn random_images(len: usize, count: usize) -> Vec<Vec<i8>> {
     (0..count).map(|_| (0..len).map(|_| random.random()).collect()).collect()
 }
 
-/// The model, the images, and the host's logits level by level.
+/// The model, the images, and the host's logits level by level, each with what a detector finds in them.
 fn job(network: &Network<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<u8>, M7Error> {
     let mut job = Vec::new();
     let model = network.model().as_bytes();
     append(&mut job, &(model.len() as u32).to_le_bytes());
     append(&mut job, &(images.len() as u32).to_le_bytes());
+    let detector = Detector::new(network.model()).ok();
+    append(&mut job, &(detector.as_ref().map_or(0, |_| ROOM) as u32).to_le_bytes());
+    append(&mut job, &[THRESHOLDS.score, THRESHOLDS.iou].map(u16::to_le_bytes).concat());
     append(&mut job, model);
     images.iter().for_each(|image| append(&mut job, &bytes(image)));
     let mut arena = vec![0; network.preferred_arena_len()];
@@ -217,9 +227,21 @@ fn job(network: &Network<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<u8>, M7Erro
         for image in images {
             network.run(level, image, &mut arena, &mut logits)?;
             append(&mut job, &bytes(&logits));
+            if let Some(detector) = &detector {
+                let mut found = [Detection::default(); ROOM];
+                let count = detector.detect(level, &logits, THRESHOLDS, &mut found)?;
+                append(&mut job, &(count as u32).to_le_bytes());
+                found[..count].iter().for_each(|found| append(&mut job, &detection(found)));
+            }
         }
     }
     Ok(job)
+}
+
+/// As a job holds one.
+fn detection(found: &Detection) -> Vec<u8> {
+    let Detection { class, score, top, left, bottom, right } = *found;
+    [class, score, top, left, bottom, right].iter().flat_map(|field| field.to_le_bytes()).collect()
 }
 
 /// Adds bytes to a job, up to whole words.
@@ -238,11 +260,12 @@ pub(super) fn bytes(numbers: &[i8]) -> Vec<u8> {
 fn live_len(model: &Model<Vec<u8>>) -> usize {
     let nodes: Vec<_> = (0..model.node_count()).filter_map(|index| model.node(index)).collect();
     let reads = |operation: &Operation<'_>| match *operation {
-        Operation::Add { left, right } => [left, right],
+        Operation::Add { left, right } | Operation::Concatenation { left, right } => [left, right],
         Operation::Convolution { input, .. }
         | Operation::Depthwise { input, .. }
         | Operation::AveragePool { input, .. }
-        | Operation::MaxPool { input, .. } => [input, input],
+        | Operation::MaxPool { input, .. }
+        | Operation::Detection { input, .. } => [input, input],
     };
     let last_use = |maker: usize| {
         let tensor = TensorId(maker as u16 + 1);
@@ -267,7 +290,7 @@ fn node_rows(model: &Model<Vec<u8>>, counts: &[u32]) -> Vec<NodeRow> {
     let row = |(index, &instructions): (usize, &u32)| {
         let node = model.node(index)?;
         let name = model.name(index).unwrap_or_default().to_owned();
-        Some(NodeRow { node: name, kind: kind(&node.operation), instructions })
+        Some(NodeRow { node: name, kind: kind(&node.operation), instructions, goal: None })
     };
     counts.iter().enumerate().filter_map(row).collect()
 }
@@ -288,6 +311,8 @@ fn kind(operation: &Operation<'_>) -> String {
         Operation::Add { .. } => "add".to_owned(),
         Operation::AveragePool { .. } => "average pool".to_owned(),
         Operation::MaxPool { .. } => "max pool".to_owned(),
+        Operation::Concatenation { .. } => "concatenation".to_owned(),
+        Operation::Detection { .. } => "detection".to_owned(),
     }
 }
 

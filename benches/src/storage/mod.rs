@@ -3,8 +3,8 @@ pub mod rivals;
 
 use crate::random::Matrix;
 use nested_csr::{
-    Block, ConvolutionWeights, FormatError, Level, MatrixView, Model, ModelBuilder, NestedCsr, NodeLevel, Operation,
-    Profile, Stats, Weights,
+    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, Level, MatrixView, Model, ModelBuilder, NestedCsr,
+    NodeLevel, Operation, Profile, Stats, Weights,
 };
 use rivals::Nested;
 use serde::Serialize;
@@ -166,6 +166,15 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
             Operation::Add { left, right } => builder.add(name, left, right, &levels)?,
             Operation::AveragePool { input, window } => builder.average_pool(name, input, window, &levels)?,
             Operation::MaxPool { input, window } => builder.max_pool(name, input, window)?,
+            Operation::Concatenation { left, right } => builder.concatenation(name, left, right)?,
+            Operation::Detection { input, anchors } => {
+                let sizes: Vec<Vec<Anchor>> = anchors.maps().map(|map| map.anchors().collect()).collect();
+                let side = |side: usize| side as u16; // as the file has it
+                let maps: Vec<HeadAnchors<'_>> = (anchors.maps().zip(&sizes))
+                    .map(|(map, anchors)| HeadAnchors { height: side(map.height), width: side(map.width), anchors })
+                    .collect();
+                builder.detection(name, input, anchors.classes() as u16, &maps)?
+            }
         };
     }
     builder.finish(profile)

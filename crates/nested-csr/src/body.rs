@@ -1,4 +1,5 @@
 //! The body of a model: its graph, names and dense tensors, at fixed places.
+use crate::anchors::AnchorTable;
 use crate::bytes::{array_at, padded, range, u8_at, u16_at, u32_at};
 use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
 use crate::{Block, FormatError, Padding, Part, Quantization, Shape, TensorId, TensorShape, Window};
@@ -13,6 +14,8 @@ pub(crate) const DEPTHWISE: u8 = 1;
 pub(crate) const ADD: u8 = 2;
 pub(crate) const AVERAGE_POOL: u8 = 3;
 pub(crate) const MAX_POOL: u8 = 4;
+pub(crate) const CONCATENATION: u8 = 5;
+pub(crate) const DETECTION: u8 = 6;
 
 /// The `weights` byte of a node that has none, sparse ones, or dense ones.
 pub(crate) const NO_WEIGHTS: u8 = 0;
@@ -47,6 +50,16 @@ impl NodeRecord {
             ADD | AVERAGE_POOL => 1,
             _ => 0,
         }
+    }
+
+    /// Whether it reads a second tensor.
+    pub(crate) fn is_binary(&self) -> bool {
+        matches!(self.operation, ADD | CONCATENATION)
+    }
+
+    /// Whether its output is made of values of its inputs, in their quantisation.
+    pub(crate) fn keeps_values(&self) -> bool {
+        matches!(self.operation, MAX_POOL | CONCATENATION | DETECTION)
     }
 
     /// Shape of the weight matrix, given the channels of the input.
@@ -147,11 +160,24 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The dense weights of a node that has some.
+    /// The dense weights of a node that has some; of a detection its anchor table.
     pub(crate) fn dense(&self, node: &NodeRecord) -> &'a [u8] {
         let start = self.dense_start().saturating_add(node.source);
+        if node.operation == DETECTION {
+            return self.anchors(node).as_bytes();
+        }
         let len = node.matrix(self.tensor(node.input)).len();
         range(self.bytes, start, start.saturating_add(len))
+    }
+
+    /// The anchor table of a detection.
+    pub(crate) fn anchors(&self, node: &NodeRecord) -> AnchorTable<'a> {
+        AnchorTable::new(self.dense_from(node))
+    }
+
+    /// From where a node's dense weights begin to the end of the body.
+    fn dense_from(&self, node: &NodeRecord) -> &'a [u8] {
+        range(self.bytes, self.dense_start().saturating_add(node.source), self.bytes.len())
     }
 
     /// Checks all of the body, in one pass.
@@ -221,25 +247,26 @@ impl<'a> Body<'a> {
         if usize::from(node.input.0) > index {
             return Err(wrong("the input"));
         }
-        let second = node.operation == ADD;
-        if usize::from(node.second.0) > index || (!second && node.second.0 != 0) {
+        if usize::from(node.second.0) > index || (!node.is_binary() && node.second.0 != 0) {
             return Err(wrong("the second input"));
         }
-        let input = self.tensor(node.input);
-        let expected = output_shape(&node, input).ok_or(wrong("the window"))?;
+        let inputs = [node.input, node.second].map(|tensor| self.tensor(tensor));
+        let expected = output_shape(&node, inputs).ok_or(wrong("the window"))?;
         if expected != node.output || !is_tensor(node.output) {
             return Err(wrong("the output shape"));
         }
         match node.operation {
             CONVOLUTION if node.weights != NO_WEIGHTS => {}
             DEPTHWISE if node.weights == DENSE => {}
-            ADD if self.tensor(node.second) != input => return Err(wrong("the second input's shape")),
+            ADD if inputs[0] != inputs[1] => return Err(wrong("the second input's shape")),
             AVERAGE_POOL if node.window.padding != Padding::default() => return Err(wrong("the padding")),
-            ADD | AVERAGE_POOL | MAX_POOL if node.weights == NO_WEIGHTS => {}
-            CONVOLUTION..=MAX_POOL => return Err(wrong("the weights")),
+            ADD | AVERAGE_POOL | MAX_POOL | CONCATENATION if node.weights == NO_WEIGHTS => {}
+            DETECTION if index.wrapping_add(1) != self.nodes() => return Err(wrong("a node behind a detection")),
+            DETECTION if node.weights == DENSE => {}
+            CONVOLUTION..=DETECTION => return Err(wrong("the weights")),
             found => return Err(FormatError::UnknownOperation { node: index, found }),
         }
-        self.check_weights(index, &node, input, passed)?;
+        self.check_weights(index, &node, inputs[0], passed)?;
         self.check_name(index, &node, passed)
     }
 
@@ -263,9 +290,14 @@ impl<'a> Body<'a> {
                 Ok(())
             }
             DENSE if node.source == passed.dense_end => {
-                shape.check(index)?;
+                let len = if node.operation == DETECTION {
+                    AnchorTable::check(self.dense_from(node), input.len()).map_err(wrong)?.as_bytes().len()
+                } else {
+                    shape.check(index)?;
+                    shape.len()
+                };
                 let start = self.dense_start().saturating_add(node.source);
-                let end = start.saturating_add(shape.len());
+                let end = start.saturating_add(len);
                 if end > self.bytes.len() {
                     return Err(FormatError::Truncated { part: Part::Body, needed: end, have: self.bytes.len() });
                 }
@@ -312,11 +344,19 @@ pub(crate) fn is_scale(scale: f32) -> bool {
     scale.is_finite() && scale > 0.0
 }
 
+/// The window of operations that have none.
+pub(crate) const NO_WINDOW: Window =
+    Window { kernel: [0, 0], stride: 0, padding: Padding { top: 0, left: 0, bottom: 0, right: 0 } };
+
 /// The output's shape that the operation implies; the channels of a convolution are the node's own.
-pub(crate) fn output_shape(node: &NodeRecord, input: TensorShape) -> Option<TensorShape> {
-    if node.operation == ADD {
-        let unused = Window { kernel: [0, 0], stride: 0, padding: Padding::default() };
-        return (node.window == unused).then_some(input);
+pub(crate) fn output_shape(node: &NodeRecord, [input, second]: [TensorShape; 2]) -> Option<TensorShape> {
+    let whole = match node.operation {
+        ADD | DETECTION => Some(input),
+        CONCATENATION => Some(TensorShape { channels: input.len().saturating_add(second.len()), height: 1, width: 1 }),
+        _ => None,
+    };
+    if whole.is_some() {
+        return whole.filter(|_| node.window == NO_WINDOW);
     }
     let (height, width) = node.window.output(input.height, input.width)?;
     let channels = if node.operation == CONVOLUTION { node.output.channels } else { input.channels };

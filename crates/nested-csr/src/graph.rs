@@ -120,6 +120,21 @@ pub enum Operation<'a> {
         /// Its geometry.
         window: Window,
     },
+    /// The elements of the first tensor, then those of the second, in the order in which they are stored: a flat tensor of
+    /// `channels × 1 × 1`. Both have one quantisation, which is kept; no requantisation.
+    Concatenation {
+        /// The tensor whose elements come first.
+        left: TensorId,
+        /// The tensor whose elements come behind.
+        right: TensorId,
+    },
+    /// The tensor as it is, and how to read boxes and scores from it. Always the last node; no requantisation.
+    Detection {
+        /// The tensor read: the values of the head maps.
+        input: TensorId,
+        /// What the values mean.
+        anchors: crate::AnchorTable<'a>,
+    },
     /// The greatest of the window's real elements (padding never wins); the input's quantisation is kept; no requantisation.
     MaxPool {
         /// The tensor read.

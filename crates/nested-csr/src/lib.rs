@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod anchors;
 mod body;
 #[cfg(feature = "alloc")]
 #[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
@@ -49,6 +50,7 @@ mod stats;
 pub mod testing;
 mod view;
 
+pub use anchors::{ANCHOR_ONE, Anchor, AnchorTable, HeadAnchors, HeadMap};
 #[cfg(feature = "alloc")]
 pub use builder::Profile;
 pub use byte_ring::ByteRing;

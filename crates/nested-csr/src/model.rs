@@ -6,7 +6,7 @@ use crate::parameters::{CODE_LEN, Fields, PARAMETERS_LEN, Range, check_rows};
 use crate::ring::{Directory, RING_LEN};
 use crate::view::{check_directory, check_padding};
 use crate::{
-    FormatError, Kind, Level, MatrixView, Node, NodeParameters, Operation, Quantization, TensorShape, Weights,
+    FormatError, Kind, Level, MatrixView, Node, NodeParameters, Operation, Quantization, TensorId, TensorShape, Weights,
 };
 
 /// Bytes of a section before the ring records: the level's cost.
@@ -182,6 +182,8 @@ impl<B: AsRef<[u8]>> Model<B> {
             body::DEPTHWISE => Operation::Depthwise { input, window, weights: signed(self.body().dense(record)) },
             body::ADD => Operation::Add { left: input, right: record.second },
             body::AVERAGE_POOL => Operation::AveragePool { input, window },
+            body::CONCATENATION => Operation::Concatenation { left: input, right: record.second },
+            body::DETECTION => Operation::Detection { input, anchors: self.body().anchors(record) },
             _ => Operation::MaxPool { input, window },
         }
     }
@@ -198,15 +200,17 @@ impl<B: AsRef<[u8]>> Model<B> {
         }
         let mut range = Range { start: end, len: section.len() };
         for index in 0..self.node_count() {
-            let input = self.input_of(level, index);
-            self.fields(level, index).check(index, level, &body.node(index), input, &mut range)?;
+            let node = body.node(index);
+            let second = if node.is_binary() { node.second } else { node.input };
+            let inputs = [node.input, second].map(|tensor| self.quantization(level, tensor));
+            self.fields(level, index).check(index, level, &node, inputs, &mut range)?;
         }
         check_padding(section, level, range.start)
     }
 
-    /// Quantisation of the first tensor that a node reads.
-    fn input_of(&self, level: Level, index: usize) -> Quantization {
-        match usize::from(self.body().node(index).input.0).checked_sub(1) {
+    /// Quantisation of a tensor that exists.
+    fn quantization(&self, level: Level, tensor: TensorId) -> Quantization {
+        match usize::from(tensor.0).checked_sub(1) {
             None => self.input_quantization(),
             Some(node) => self.fields(level, node).output,
         }

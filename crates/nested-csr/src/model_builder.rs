@@ -1,4 +1,5 @@
 //! Writing models, node by node.
+use crate::anchors;
 use crate::body::{self, NodeRecord, output_shape};
 use crate::builder::{Choice, EncodedLayer, check_len, pad, seal, write_file, write_section};
 use crate::check::Sums;
@@ -6,8 +7,8 @@ use crate::model::COST_LEN;
 use crate::parameters::{Fields, PARAMETERS_LEN, WIDE, accumulator, bias_width, operand_extremes};
 use crate::view::append;
 use crate::{
-    Block, FormatError, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId, TensorShape,
-    Window,
+    Block, FormatError, HeadAnchors, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId,
+    TensorShape, Window,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -79,6 +80,9 @@ pub struct ModelBuilder {
     dense: Vec<u8>,
     costs: Vec<u32>,
 }
+
+/// The second tensor of a node that reads one.
+const NONE: TensorId = TensorId(0);
 
 #[derive(Clone, Debug)]
 struct BuiltNode {
@@ -152,7 +156,7 @@ impl ModelBuilder {
         levels: &[NodeLevel],
     ) -> Result<TensorId, FormatError> {
         let output = TensorShape { channels: rows, height: 0, width: 0 };
-        let mut record = self.record(body::CONVOLUTION, input, window, output)?;
+        let mut record = self.record(body::CONVOLUTION, [input, NONE], window, output)?;
         let shape = record.matrix(self.tensor(input)?);
         shape.check(self.nodes.len())?;
         match weights {
@@ -184,7 +188,7 @@ impl ModelBuilder {
         weights: &[i8],
         levels: &[NodeLevel],
     ) -> Result<TensorId, FormatError> {
-        let record = self.record(body::DEPTHWISE, input, window, self.tensor(input)?)?;
+        let record = self.record(body::DEPTHWISE, [input, NONE], window, self.tensor(input)?)?;
         self.push_dense(name, record, weights, levels)
     }
 
@@ -199,13 +203,11 @@ impl ModelBuilder {
         right: TensorId,
         levels: &[NodeLevel],
     ) -> Result<TensorId, FormatError> {
-        let window = Window { kernel: [0, 0], stride: 0, padding: Padding::default() };
         let shape = self.tensor(left)?;
         if self.tensor(right)? != shape {
             return Err(FormatError::Node { node: self.nodes.len(), field: "the second input's shape" });
         }
-        let mut record = self.record(body::ADD, left, window, shape)?;
-        record.second = right;
+        let record = self.record(body::ADD, [left, right], body::NO_WINDOW, shape)?;
         self.push_operands(name, record, 1, levels)
     }
 
@@ -223,7 +225,7 @@ impl ModelBuilder {
         if window.padding != Padding::default() {
             return Err(FormatError::Node { node: self.nodes.len(), field: "the padding" });
         }
-        let record = self.record(body::AVERAGE_POOL, input, window, self.tensor(input)?)?;
+        let record = self.record(body::AVERAGE_POOL, [input, NONE], window, self.tensor(input)?)?;
         let taps = i64::from(window.kernel[0]) * i64::from(window.kernel[1]);
         self.push_operands(name, record, taps, levels)
     }
@@ -233,19 +235,59 @@ impl ModelBuilder {
     /// # Errors
     /// A tensor that is not there, a window that does not fit, padding as large as the kernel.
     pub fn max_pool(&mut self, name: &str, input: TensorId, window: Window) -> Result<TensorId, FormatError> {
-        let record = self.record(body::MAX_POOL, input, window, self.tensor(input)?)?;
-        let level = |level: usize| NodeLevel {
-            output: match usize::from(input.0).checked_sub(1) {
-                None => self.quantization,
-                Some(node) => self.nodes[node].levels[level].output,
-            },
-            low: i8::MIN,
-            high: i8::MAX,
-            input_weights: [0, 0],
-            rows: Vec::new(),
-        };
-        let levels: Vec<NodeLevel> = (0..self.levels.number()).map(level).collect();
-        self.push(name, record, &levels, &|_, _| (0, 0))
+        let record = self.record(body::MAX_POOL, [input, NONE], window, self.tensor(input)?)?;
+        self.push_kept(name, record)
+    }
+
+    /// The elements of one tensor, then those of another: a flat tensor of `channels × 1 × 1`.
+    ///
+    /// # Errors
+    /// A tensor that is not there, tensors that differ in quantisation at some level, more than 65,535 elements.
+    pub fn concatenation(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, FormatError> {
+        let shape = self.tensor(left)?;
+        let record = self.record(body::CONCATENATION, [left, right], body::NO_WINDOW, shape)?;
+        self.push_kept(name, record)
+    }
+
+    /// The last node of a detector: `input` is the output as it is, and `maps` say what its values mean (see
+    /// [`crate::AnchorTable`]). `classes` does not count the background.
+    ///
+    /// ```
+    /// use nested_csr::{Anchor, HeadAnchors, Level, ModelBuilder, Operation, Profile, Quantization, TensorShape};
+    ///
+    /// // A head map of 2 × 2 cells, one anchor of a quarter of the image's sides, 3 classes: 5 + 3 channels.
+    /// let image = TensorShape { channels: 8, height: 2, width: 2 };
+    /// let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// let anchors = [Anchor { height: 1024, width: 1024 }];
+    /// builder.detection("boxes", builder.input(), 3, &[HeadAnchors { height: 2, width: 2, anchors: &anchors }])?;
+    ///
+    /// let model = builder.finish(Profile::Size)?;
+    /// let Some(Operation::Detection { anchors, .. }) = model.node(0).map(|node| node.operation) else { panic!() };
+    /// assert_eq!((anchors.classes(), anchors.boxes()), (3, 4));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A tensor that is not there, no class, no map, a map without cells or anchors, an anchor without height or width, maps
+    /// that describe another number of values than `input` has.
+    pub fn detection(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        classes: u16,
+        maps: &[HeadAnchors<'_>],
+    ) -> Result<TensorId, FormatError> {
+        let shape = self.tensor(input)?;
+        let mut record = self.record(body::DETECTION, [input, NONE], body::NO_WINDOW, shape)?;
+        let table = anchors::write(classes, maps).ok_or(FormatError::TooLarge { what: "the anchor table" })?;
+        let wrong = |field| FormatError::Node { node: self.nodes.len(), field };
+        anchors::AnchorTable::check(&table, shape.len()).map_err(wrong)?;
+        record.weights = body::DENSE;
+        record.source = self.dense.len();
+        let id = self.push_kept(name, record)?;
+        self.dense.extend(table);
+        pad(&mut self.dense)?;
+        Ok(id)
     }
 
     /// Chooses the profile of one nested convolution, the one that makes `tensor`: decoding is shared by all pixels of a
@@ -344,6 +386,24 @@ impl ModelBuilder {
         write_section(&self.costs[level].to_le_bytes(), layers, level, &nodes, &tail)
     }
 
+    /// Adds a node that keeps the quantisation of its inputs, which have to share it.
+    fn push_kept(&mut self, name: &str, record: NodeRecord) -> Result<TensorId, FormatError> {
+        let quantization = |tensor: TensorId, level: usize| match usize::from(tensor.0).checked_sub(1) {
+            None => self.quantization,
+            Some(node) => self.nodes[node].levels[level].output,
+        };
+        let mut levels = Vec::new();
+        for level in 0..self.levels.number() {
+            let output = quantization(record.input, level);
+            if record.is_binary() && output.bits() != quantization(record.second, level).bits() {
+                let (node, field) = (self.nodes.len(), "a quantisation that is not its inputs'");
+                return Err(FormatError::Parameters { node, level: level + 1, field });
+            }
+            levels.push(NodeLevel { output, low: i8::MIN, high: i8::MAX, input_weights: [0, 0], rows: Vec::new() });
+        }
+        self.push(name, record, &levels, &|_, _| (0, 0))
+    }
+
     fn tensor(&self, tensor: TensorId) -> Result<TensorShape, FormatError> {
         self.shape(tensor).ok_or(FormatError::Node { node: self.nodes.len(), field: "the input" })
     }
@@ -352,22 +412,15 @@ impl ModelBuilder {
     fn record(
         &self,
         operation: u8,
-        input: TensorId,
+        [input, second]: [TensorId; 2],
         window: Window,
         output: TensorShape,
     ) -> Result<NodeRecord, FormatError> {
         let wrong = |field| FormatError::Node { node: self.nodes.len(), field };
-        let mut record = NodeRecord {
-            operation,
-            weights: body::NO_WEIGHTS,
-            input,
-            second: TensorId(0),
-            window,
-            output,
-            source: 0,
-            name_end: 0,
-        };
-        record.output = output_shape(&record, self.tensor(input)?).ok_or(wrong("the window"))?;
+        let mut record =
+            NodeRecord { operation, weights: body::NO_WEIGHTS, input, second, window, output, source: 0, name_end: 0 };
+        let shapes = [self.tensor(input)?, self.tensor(second)?];
+        record.output = output_shape(&record, shapes).ok_or(wrong("the window"))?;
         if !fits(record.output) {
             return Err(wrong("the output shape"));
         }
@@ -433,6 +486,9 @@ impl ModelBuilder {
         extremes: &dyn Fn(usize, usize) -> (i64, i64),
     ) -> Result<TensorId, FormatError> {
         let index = self.nodes.len();
+        if self.nodes.last().is_some_and(|last| last.record.operation == body::DETECTION) {
+            return Err(FormatError::Node { node: index.saturating_sub(1), field: "a node behind a detection" });
+        }
         check_len("levels", self.levels.number(), levels.len())?;
         let too_many = FormatError::TooLarge { what: "the graph" };
         let id = u16::try_from(index + 1).map(TensorId).map_err(|_| too_many.clone())?;

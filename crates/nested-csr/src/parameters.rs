@@ -44,7 +44,7 @@ pub struct NodeParameters<'a> {
     pub input_weights: [i16; 2],
     /// Whether `bias + dot product` stays in −2²³..2²³ for all rows and any int8 input; checked when parsed.
     pub narrow: bool,
-    /// One a row for convolution and depthwise; one in all for add and average pool; none for max pool.
+    /// One a row for convolution and depthwise; one in all for add and average pool; none for the others.
     pub rows: Requantizations<'a>,
 }
 
@@ -200,22 +200,21 @@ impl Fields {
         index: usize,
         level: Level,
         node: &NodeRecord,
-        input: Quantization,
+        inputs: [Quantization; 2],
         free: &mut Range,
     ) -> Result<(), FormatError> {
         let level = level.number();
         let wrong = |field| Err(FormatError::Parameters { node: index, level, field });
-        let pool = node.operation == body::MAX_POOL;
+        let kept = node.keeps_values();
         if !body::is_scale(self.output.scale) {
             return wrong("the scale");
         }
-        if self.low > self.high || (pool && (self.low, self.high) != (i8::MIN, i8::MAX)) {
+        if self.low > self.high || (kept && (self.low, self.high) != (i8::MIN, i8::MAX)) {
             return wrong("the clamp");
         }
-        // A max pool keeps its input's quantisation; to the bit, so that the encoding is canonical.
-        let bits = |q: Quantization| (q.scale.to_bits(), q.zero_point);
-        if pool && bits(self.output) != bits(input) {
-            return wrong("the quantisation of a max pool");
+        // To the bit, so that the encoding is canonical.
+        if kept && inputs.iter().any(|input| input.bits() != self.output.bits()) {
+            return wrong("a quantisation that is not its inputs'");
         }
         let unused = match node.operation {
             body::ADD => false,
@@ -225,7 +224,7 @@ impl Fields {
         if unused {
             return wrong("the input weights");
         }
-        if pool != (self.width() == 0) || self.width() > 4 || (pool && self.form != 0) {
+        if kept != (self.width() == 0) || self.width() > 4 || (kept && self.form != 0) {
             return wrong("the form byte");
         }
         let part = crate::Part::Section(level);
@@ -269,6 +268,9 @@ pub(crate) fn operand_extremes(input_weights: [i16; 2], taps: i64) -> (i64, i64)
 /// Checks a node's weights, that no accumulator leaves 32 bits, and that each level's form byte says the truth.
 pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Result<(), FormatError> {
     let node = model.body().node(index);
+    if node.rows() == 0 {
+        return Ok(());
+    }
     let mut needs = Needs::new(model, index);
     match node.weights {
         body::SPARSE => model.layer(node.source).check(|rows, sums| {
@@ -288,7 +290,7 @@ pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Resu
                 (0..MAX_LEVELS).try_for_each(|level| needs.add(level, row, extremes))?;
             }
         }
-        _ if node.rows() > 0 => {
+        _ => {
             let [height, width] = node.window.kernel;
             let taps = if node.operation == body::ADD { 1 } else { i64::from(height).wrapping_mul(width.into()) };
             for level in model.levels().up_to() {
@@ -296,7 +298,6 @@ pub(crate) fn check_rows<B: AsRef<[u8]>>(model: &Model<B>, index: usize) -> Resu
                 needs.add(level.index(), 0, extremes)?;
             }
         }
-        _ => return Ok(()),
     }
     needs.check(model)
 }

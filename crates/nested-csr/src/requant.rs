@@ -15,6 +15,13 @@ pub struct Quantization {
     pub zero_point: i8,
 }
 
+impl Quantization {
+    /// What two quantisations that are one have in common.
+    pub(crate) fn bits(&self) -> (u32, i8) {
+        (self.scale.to_bits(), self.zero_point)
+    }
+}
+
 /// A real multiplier in `[0, ½)`, held as `m / 2³²`, in the 16-bit form that the format stores:
 /// exponent `e` in the top 4 bits, fraction `f` in the low 12, `m = (4096 + f) << (e + 3)`; the code 0 means `m = 0`.
 ///

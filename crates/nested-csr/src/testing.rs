@@ -17,8 +17,9 @@
 //! });
 //! ```
 use crate::{
-    Block, ConvolutionWeights, FormatError, IndexCode, Level, MAX_LEVELS, Model, ModelBuilder, Multiplier, NestedCsr,
-    NodeLevel, Padding, Profile, Quantization, Requantization, Shape, TensorId, TensorShape, Window,
+    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, IndexCode, Level, MAX_LEVELS, Model, ModelBuilder,
+    Multiplier, NestedCsr, NodeLevel, Padding, Profile, Quantization, Requantization, Shape, TensorId, TensorShape,
+    Window,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -161,6 +162,9 @@ pub fn model() -> impl Strategy<Value = Model<Vec<u8>>> {
                 let input = TensorId((rng.random_range(0..=index) as u16).min(tensors(&builder)));
                 // What does not fit the tensor it drew is left out.
                 let _ = add_node(&mut builder, &mut rng, input, levels);
+                if index + 1 == seeds.len() && rng.random() {
+                    let _ = add_detection(&mut builder, &mut rng);
+                }
             }
             let costs: Vec<u32> = levels.up_to().map(|level| level.number() as u32 % 3).collect();
             builder.costs(&costs).ok()?;
@@ -189,7 +193,7 @@ fn add_node(
     };
     let names = ["", "conv", "naïve", "層"];
     let name = names[rng.random_range(0..names.len())];
-    match rng.random_range(0..6) {
+    match rng.random_range(0..7) {
         0 | 1 => {
             let rows = rng.random_range(1..5);
             let columns = usize::from(side) * usize::from(side) * shape.channels;
@@ -216,8 +220,31 @@ fn add_node(
             levels.iter_mut().for_each(|level| level.input_weights[1] = 0);
             builder.average_pool(name, input, Window::square(side, 1, 0), &levels)
         }
-        _ => builder.max_pool(name, input, window),
+        5 => builder.max_pool(name, input, window),
+        // Of one quantisation with its input: itself, or what a max pool made of it.
+        _ => {
+            let pooled = builder.max_pool("", input, window).unwrap_or(input);
+            builder.concatenation(name, input, pooled)
+        }
     }
+}
+
+/// A detection of the tensor made last, when that has as many values as some anchor table describes.
+fn add_detection(builder: &mut ModelBuilder, rng: &mut TestRng) -> Result<TensorId, FormatError> {
+    let last = TensorId(tensors(builder));
+    let values = builder.shape(last).map_or(0, |shape| shape.len());
+    let classes = rng.random_range(1..=3u16);
+    let cells = (values / usize::from(5 + classes)) as u16;
+    let anchor = |rng: &mut TestRng| Anchor { height: rng.random_range(1..=9000), width: rng.random_range(1..=9000) };
+    let (first, second) = ([anchor(rng), anchor(rng)], [anchor(rng)]);
+    // One map of one anchor, or two maps, the first of two anchors.
+    let maps = [
+        HeadAnchors { height: 1, width: cells / 3, anchors: &first },
+        HeadAnchors { height: cells - cells / 3 * 2, width: 1, anchors: &second },
+    ];
+    let from = usize::from(cells < 3 || rng.random());
+    let whole = [HeadAnchors { height: cells, width: 1, anchors: &second }];
+    builder.detection("boxes", last, classes, if from == 0 { &maps } else { &whole })
 }
 
 /// Puts the blocks of dense weights into random rings, or prunes them.

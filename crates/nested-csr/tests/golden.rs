@@ -4,8 +4,8 @@ mod agree;
 mod naive;
 
 use nested_csr::{
-    Block, ConvolutionWeights, FormatError, IndexCode, LayersBuilder, Level, ModelBuilder, Multiplier, NestedCsr,
-    NodeLevel, Padding, Profile, Quantization, Requantization, Shape, TensorShape, Window,
+    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, IndexCode, LayersBuilder, Level, ModelBuilder,
+    Multiplier, NestedCsr, NodeLevel, Padding, Profile, Quantization, Requantization, Shape, TensorShape, Window,
 };
 
 /// Weights and rings of a fixed pattern: block `i` is stored when `i % every < levels`, in ring `i % every + 1`.
@@ -92,6 +92,30 @@ fn model() -> Result<Vec<u8>, FormatError> {
     Ok(builder.finish(Profile::Size)?.into_bytes())
 }
 
+/// Two head maps of one quantisation, behind one another, and how they are to be read.
+fn detector() -> Result<Vec<u8>, FormatError> {
+    let image = TensorShape { channels: 1, height: 4, width: 4 };
+    let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.25, zero_point: 3 })?;
+    let levels = |rows| node_levels(rows, 300, [0, 0]).into_iter().take(2).collect::<Vec<_>>();
+    let a = builder.depthwise("a", builder.input(), Window::square(3, 2, 1), &[5; 9], &levels(1))?;
+    let mut heads = Vec::new();
+    for (name, input, rows) in [("large", a, 12), ("small", a, 6)] {
+        let window = if rows == 6 { Window::square(2, 1, 0) } else { Window::square(1, 1, 0) };
+        let shape = Shape { rows, columns: usize::from(window.kernel[0]).pow(2) };
+        let (weights, rings) = pattern(shape, Block::OneByOne, 2, 3);
+        let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &weights, rings: &rings };
+        heads.push(builder.convolution(name, input, window, rows, sparse, &levels(rows))?);
+    }
+    let joined = builder.concatenation("joined", heads[0], heads[1])?;
+    let anchors = [Anchor { height: 1024, width: 2048 }, Anchor { height: 700, width: 701 }];
+    let maps = [
+        HeadAnchors { height: 2, width: 2, anchors: &anchors },
+        HeadAnchors { height: 1, width: 1, anchors: &anchors[..1] },
+    ];
+    builder.detection("boxes", joined, 1, &maps)?;
+    Ok(builder.finish(Profile::Size)?.into_bytes())
+}
+
 /// Each golden file's name and what the encoder writes today.
 fn files() -> Result<Vec<(&'static str, Vec<u8>)>, FormatError> {
     let empty = Shape { rows: 2, columns: 3 };
@@ -103,6 +127,7 @@ fn files() -> Result<Vec<(&'static str, Vec<u8>)>, FormatError> {
         ("matrix-empty", nothing.into_bytes()),
         ("layers", layers()?),
         ("model", model()?),
+        ("detector", detector()?),
     ])
 }
 

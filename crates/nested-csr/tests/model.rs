@@ -1,7 +1,7 @@
 //! A model is read back as it was built, at each level and from each prefix.
 use nested_csr::{
-    Block, ConvolutionWeights, FormatError, IndexCode, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation,
-    Profile, Quantization, Requantization, TensorShape, Weights, Window,
+    Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, IndexCode, Level, Model, ModelBuilder, Multiplier,
+    NodeLevel, Operation, Profile, Quantization, Requantization, TensorId, TensorShape, Weights, Window,
 };
 
 mod naive;
@@ -144,4 +144,42 @@ fn an_operation_that_this_build_lacks_is_named_with_its_node() {
     let nodes: Vec<usize> = (0..file.len()).filter_map(refused).collect();
     // Nodes 0 and 2 have a field that only their operation has, and are refused for it.
     assert_eq!(nodes, [1, 3, 4, 5]);
+}
+
+#[test]
+fn tensors_of_other_quantisation_or_too_many_elements_are_not_joined() {
+    let image = TensorShape { channels: 40_000, height: 1, width: 1 };
+    let levels = Level::new(LEVELS).unwrap();
+    let mut builder = ModelBuilder::new(levels, image, Quantization { scale: 0.5, zero_point: -128 }).unwrap();
+    let input = builder.input();
+    let error = FormatError::Node { node: 0, field: "the output shape" };
+    assert_eq!(builder.concatenation("", input, input), Err(error));
+    // The same at level 1, another at level 2.
+    let weights = ConvolutionWeights::Dense(&[0; 40_000]);
+    let other =
+        builder.convolution("", input, Window::square(1, 1, 0), 1, weights, &node_levels(1, 0, [0, 0])).unwrap();
+    let error = FormatError::Parameters { node: 1, level: 2, field: "a quantisation that is not its inputs'" };
+    assert_eq!(builder.concatenation("", input, other), Err(error));
+    assert_eq!(builder.concatenation("", other, other), Ok(TensorId(2)));
+}
+
+#[test]
+fn a_detection_is_the_last_node_and_describes_its_input() {
+    let image = TensorShape { channels: 7, height: 1, width: 2 };
+    let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 1.0, zero_point: 0 }).unwrap();
+    let input = builder.input();
+    let anchors = [Anchor { height: 1, width: 2 }];
+    let mut detection =
+        |classes, width, anchors| builder.detection("", input, classes, &[HeadAnchors { height: 1, width, anchors }]);
+    let error = |field| Err(FormatError::Node { node: 0, field });
+    assert_eq!(detection(1, 2, &anchors), error("the values that the anchor table describes"));
+    assert_eq!(detection(0, 2, &anchors), error("the anchor table"));
+    assert_eq!(detection(2, 2, &[]), error("the anchor table"));
+    assert_eq!(detection(2, 2, &[Anchor { height: 0, width: 1 }]), error("the anchor table"));
+    assert_eq!(detection(2, 2, &anchors), Ok(TensorId(1)));
+    assert_eq!(builder.concatenation("", input, input), error("a node behind a detection"));
+    let model = builder.finish(Profile::Size).unwrap();
+    let Operation::Detection { anchors: table, .. } = model.node(0).unwrap().operation else { panic!() };
+    assert_eq!(table.maps().flat_map(|map| map.anchors()).collect::<Vec<_>>(), anchors);
+    assert_eq!(model.output_shape(), image);
 }

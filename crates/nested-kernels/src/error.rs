@@ -79,6 +79,9 @@ pub enum KernelError {
     /// Input, window and output do not belong together.
     #[error("the output's shape is not what the window makes of the input's")]
     Geometry,
+    /// The model's last node is not a detection.
+    #[error("the model does not end in a detection")]
+    NoDetection,
     /// The layer is larger than this build can address.
     #[error("the layer is too large for this build")]
     TooLarge,

@@ -10,9 +10,12 @@ mod add;
 mod arch;
 #[cfg(feature = "rayon")]
 mod batch;
+mod concatenation;
 mod conv;
 mod depthwise;
+mod detect;
 mod error;
+mod fixed;
 mod geometry;
 mod governor;
 mod network;
@@ -25,10 +28,12 @@ mod softmax;
 mod tests;
 
 pub use add::{add, add_in_place};
+pub use concatenation::concatenation;
 #[cfg(feature = "rayon")]
 pub use conv::convolution_parallel;
 pub use conv::{Scratch, convolution, convolution_scratch};
 pub use depthwise::{depthwise, depthwise_scratch};
+pub use detect::{BOX_ONE, Detection, Detector, Thresholds};
 pub use error::{KernelError, NodeFault};
 pub use geometry::Geometry;
 pub use governor::Governor;

@@ -1,6 +1,6 @@
 //! The executor: a checked model, and the plan of the memory that it runs in.
 use crate::{
-    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool,
+    Geometry, KernelError, MAX_NODES, NodeFault, Scratch, add, add_in_place, average_pool, concatenation,
     conv::check_weights,
     convolution, convolution_scratch, depthwise,
     depthwise::check_depthwise,
@@ -23,6 +23,8 @@ const ALIGNMENT: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Network<B> {
     model: Model<B>,
+    /// Nodes that are run: all, or all but a detection that reads the tensor made last, which is then the output already.
+    steps: usize,
     plan: Plan,
     arena: Scratch,
 }
@@ -47,9 +49,10 @@ impl<B: AsRef<[u8]>> Network<B> {
             *step = Step::new(inputs(&node.operation), in_place, node.output.len());
         }
         let too_large = KernelError::TooLarge;
-        let plan = steps.get(..nodes).and_then(Plan::new).ok_or(too_large.clone())?;
+        let run = nodes - usize::from(ends_in_place(&model));
+        let plan = steps.get(..run).and_then(Plan::new).ok_or(too_large.clone())?;
         let mut arena = Scratch::default();
-        for index in 0..nodes {
+        for index in 0..run {
             let fault = |fault| KernelError::Node { node: index, fault };
             let node = model.node(index).ok_or(fault(NodeFault::Missing))?;
             let scratch = scratch(&model, &node).map_err(|_| fault(NodeFault::TooLarge))?;
@@ -57,7 +60,7 @@ impl<B: AsRef<[u8]>> Network<B> {
             arena.minimum = arena.minimum.max(bytes(scratch.minimum).ok_or(too_large.clone())?);
             arena.preferred = arena.preferred.max(bytes(scratch.preferred).ok_or(too_large.clone())?);
         }
-        Ok(Network { model, plan, arena })
+        Ok(Network { model, steps: run, plan, arena })
     }
 
     /// The model.
@@ -118,7 +121,9 @@ impl<B: AsRef<[u8]>> Network<B> {
         }
         let (_, arena, _) = bytemuck::pod_align_to_mut::<u8, u32>(arena);
         for index in 0..self.model.node_count() {
-            self.run_node(level, index, input, arena, output)?;
+            if index < self.steps {
+                self.run_node(level, index, input, arena, output)?;
+            }
             done(index);
         }
         Ok(())
@@ -161,6 +166,10 @@ impl<B: AsRef<[u8]>> Network<B> {
             (Operation::MaxPool { window, .. }, Operands::Apart { left, output, .. }) => {
                 max_pool(&geometry(window)?, left, output)
             }
+            (Operation::Concatenation { .. }, Operands::Apart { left, right, output }) => {
+                concatenation(left, right, output)
+            }
+            (Operation::Detection { .. }, Operands::Apart { left, output, .. }) => concatenation(left, &[], output),
             // Only sums are planned in place.
             (_, Operands::OnLeft { .. } | Operands::OnRight { .. }) => Err(fault(NodeFault::Order)),
         }
@@ -206,7 +215,7 @@ impl<B: AsRef<[u8]>> Network<B> {
         let tensor = usize::from(tensor.0);
         match tensor.checked_sub(1) {
             None => Some(0..0),
-            Some(_) if tensor == self.model.node_count() => Some(0..0),
+            Some(_) if tensor == self.steps => Some(0..0),
             Some(maker) => {
                 let start = self.plan.offset(maker);
                 Some(start..start + self.model.node(maker)?.output.len())
@@ -244,11 +253,21 @@ enum Operands<'a> {
 /// The tensors that an operation reads; one that it reads alone is given twice.
 fn inputs(operation: &Operation<'_>) -> [TensorId; 2] {
     match *operation {
-        Operation::Add { left, right } => [left, right],
+        Operation::Add { left, right } | Operation::Concatenation { left, right } => [left, right],
         Operation::Convolution { input, .. }
         | Operation::Depthwise { input, .. }
         | Operation::AveragePool { input, .. }
-        | Operation::MaxPool { input, .. } => [input, input],
+        | Operation::MaxPool { input, .. }
+        | Operation::Detection { input, .. } => [input, input],
+    }
+}
+
+/// Whether the last node is a detection of the tensor made before it, which no other node reads.
+fn ends_in_place<B: AsRef<[u8]>>(model: &Model<B>) -> bool {
+    let last = model.node_count().saturating_sub(1);
+    match model.node(last).map(|node| node.operation) {
+        Some(Operation::Detection { input, .. }) => last > 0 && usize::from(input.0) == last,
+        _ => false,
     }
 }
 
@@ -266,15 +285,12 @@ fn shape<B: AsRef<[u8]>>(model: &Model<B>, tensor: TensorId) -> Option<TensorSha
     }
 }
 
-/// Zero point of a tensor at a level; a max pool keeps its input's.
-fn zero_point<B: AsRef<[u8]>>(model: &Model<B>, level: Level, mut tensor: TensorId) -> Option<i8> {
-    while let Some(maker) = usize::from(tensor.0).checked_sub(1) {
-        match model.node(maker)?.operation {
-            Operation::MaxPool { input, .. } if input < tensor => tensor = input,
-            _ => return Some(model.parameters(level, maker)?.output.zero_point),
-        }
+/// Zero point of a tensor at a level.
+fn zero_point<B: AsRef<[u8]>>(model: &Model<B>, level: Level, tensor: TensorId) -> Option<i8> {
+    match usize::from(tensor.0).checked_sub(1) {
+        Some(maker) => Some(model.parameters(level, maker)?.output.zero_point),
+        None => Some(model.input_quantization().zero_point),
     }
-    Some(model.input_quantization().zero_point)
 }
 
 /// Words of scratch of a node.
@@ -285,7 +301,7 @@ fn scratch<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<Scratch,
     match &node.operation {
         Operation::Convolution { window, weights, .. } => convolution_scratch(weights, &geometry(*window)),
         Operation::Depthwise { window, .. } => depthwise_scratch(&geometry(*window)),
-        Operation::Add { .. } | Operation::AveragePool { .. } | Operation::MaxPool { .. } => Ok(Scratch::default()),
+        _ => Ok(Scratch::default()),
     }
 }
 
@@ -333,6 +349,9 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
             let geometry = geometry(*window);
             return geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault);
         }
+        Operation::Concatenation { .. } if left.len().checked_add(right.len()) == Some(node.output.len()) => 0,
+        Operation::Detection { .. } if left == node.output => 0,
+        Operation::Concatenation { .. } | Operation::Detection { .. } => return Err(NodeFault::Shape),
     };
     for level in model.levels().up_to() {
         let parameters = model.parameters(level, node.index).ok_or(NodeFault::Missing)?;

@@ -1,33 +1,13 @@
 //! Softmax in integers, for a classifier's logits.
-use crate::{KernelError, geometry::check_length};
-
-/// Bits of the fraction of a step.
-const FRACTION: u32 = 16;
-
-/// `2³² · 2^(−2^−i)`, rounded, for i = 1..=16: what a fraction's bit i multiplies by.
-const ROOTS: [u32; FRACTION as usize] = [
-    3_037_000_500,
-    3_611_622_603,
-    3_938_502_376,
-    4_112_874_773,
-    4_202_935_003,
-    4_248_701_965,
-    4_271_771_996,
-    4_283_353_945,
-    4_289_156_690,
-    4_292_061_010,
-    4_293_513_907,
-    4_294_240_540,
-    4_294_603_903,
-    4_294_785_595,
-    4_294_876_445,
-    4_294_921_870,
-];
+use crate::{
+    KernelError,
+    fixed::{FRACTION, LOG2_E, negative_power, scaled},
+    geometry::check_length,
+};
 
 /// Turns int8 logits into probabilities: int8 of scale 1/256 and zero point −128.
 ///
-/// `p = round(256 · e_i / Σ e)` with `e_i = 2^(−step · (max − q_i))` in fixed point: only [`Softmax::new`] computes in
-/// floating point.
+/// `p = round(256 · e_i / Σ e)` with `e_i = 2^(−step · (max − q_i))` in fixed point.
 ///
 /// ```
 /// use nested_kernels::Softmax;
@@ -44,13 +24,11 @@ pub struct Softmax {
 
 impl Softmax {
     /// For logits of this scale: positive and finite. A scale that is not counts as 0, which makes all classes equal.
-    pub fn new(scale: f32) -> Self {
-        let step = f64::from(scale) * core::f64::consts::LOG2_E * f64::from(1u32 << FRACTION);
-        // The cast saturates, and gives 0 for what is not a number.
-        Softmax { step: (step + 0.5) as u32 }
+    pub const fn new(scale: f32) -> Self {
+        Softmax { step: scaled(scale, LOG2_E, FRACTION) }
     }
 
-    /// From `round(2¹⁶ · scale · log₂ e)`, where there is no floating point at all.
+    /// From `round(2¹⁶ · scale · log₂ e)`.
     ///
     /// ```
     /// # use nested_kernels::Softmax;
@@ -79,15 +57,7 @@ impl Softmax {
 
     /// `2³¹ · 2^(−step · below)`: at most 2³¹.
     fn exponential(&self, below: u8) -> u32 {
-        let exponent = u64::from(self.step) * u64::from(below);
-        let mut value = 1u32 << 31;
-        for (root, bit) in ROOTS.iter().zip((0..FRACTION).rev()) {
-            if exponent >> bit & 1 == 1 {
-                value = ((u64::from(value) * u64::from(*root)) >> 32) as u32;
-            }
-        }
-        let whole = u32::try_from(exponent >> FRACTION).unwrap_or(u32::MAX);
-        value.checked_shr(whole).unwrap_or(0)
+        negative_power(u64::from(self.step) * u64::from(below))
     }
 }
 
@@ -96,14 +66,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::{vec, vec::Vec};
-
-    #[test]
-    fn the_roots_are_what_they_say() {
-        for (i, root) in (1..).zip(ROOTS) {
-            let exact = 2f64.powi(32) * 2f64.powf(-(2f64.powi(-i)));
-            assert_eq!(f64::from(root), exact.round(), "root {i}");
-        }
-    }
 
     proptest! {
         #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocation;
+pub mod detect;
 pub mod ladder;
 pub mod mask;
 pub mod nn;

@@ -1,8 +1,9 @@
 //! The int8 model of a trained network against the float network, through a naive reference of the integer arithmetic.
 use nested_csr::{Level, Model, Operation, Quantization, TensorId, TensorShape, Weights, Window};
-use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, resnet8};
+use nested_mask::detect::{Frame, Object};
+use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, resnet8, ssd_mobilenet_v2};
 use nested_mask::quant::{QuantError, quantize, quantize_row};
-use nested_mask::train::{Augmentation, Config, Dataset, Trainer};
+use nested_mask::train::{Augmentation, Config, Dataset, Images, Scenes, Trainer};
 use nested_mask::{Block, Ladder};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -130,6 +131,8 @@ fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
                 };
                 (0..node.output.len()).map(pool).collect()
             }
+            Operation::Concatenation { left, right } => [&of(left).0[..], &of(right).0[..]].concat(),
+            Operation::Detection { input, .. } => of(input).0.clone(),
         };
         shapes.push(node.output);
         tensors.push(made);
@@ -204,6 +207,67 @@ fn every_operation_keeps_its_values() {
     // 30 dB.
     for (node, [power, noise]) in network.nodes().iter().zip(sums) {
         assert!(power > 0.0 && noise < 0.001 * power, "`{}`: noise {noise} of {power}", node.name);
+    }
+}
+
+/// Bright squares on noise, one a scene.
+fn scenes(count: usize, shape: TensorShape) -> Scenes {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+    let (mut pixels, mut objects) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let [top, left] = [0; 2].map(|_| random.random_range(0..20));
+        let inside = |at: usize| (top..top + 12).contains(&(at / 32)) && (left..left + 12).contains(&(at % 32));
+        let value = |at: usize| if inside(at) { 180 } else { 60 };
+        pixels.extend((0..shape.len()).map(|at| value(at) + random.random_range(0..40u8)));
+        let [top, left, side] = [top, left, 12].map(|pixels| pixels as f32 / 32.0);
+        let frame = Frame { top, left, bottom: top + side, right: left + side };
+        objects.push(vec![Object { class: 0, frame, difficult: false }]);
+    }
+    Scenes::new(shape, 1, pixels, objects).unwrap()
+}
+
+#[test]
+fn a_detectors_values_are_kept_and_its_file_says_what_they_mean() {
+    let shape = TensorShape { channels: 1, height: 32, width: 32 };
+    let scenes = scenes(96, shape);
+    let ladder = Ladder::new([0.6, 0.3]).unwrap();
+    let config = Config { ladder, epochs: 3, batch: 16, learning_rate: 0.05, ..Config::default() };
+    let mut trainer = Trainer::new(ssd_mobilenet_v2(shape, 0.25, 1).unwrap(), config).unwrap();
+    while trainer.epoch() < 3 {
+        trainer.train_epoch(&scenes, &mut |_| {}).unwrap();
+    }
+    trainer.recalibrate(&scenes).unwrap();
+    let trained = trainer.trained();
+    let model = quantize(trained, &scenes).unwrap();
+
+    let anchors = trained.network.anchors().unwrap();
+    let last = model.node_count() - 1;
+    let Operation::Detection { anchors: stored, .. } = model.node(last).unwrap().operation else {
+        panic!("no detection")
+    };
+    assert_eq!((stored.classes(), stored.boxes()), (1, anchors.iter().count()));
+    for (map, stored) in anchors.maps().iter().zip(stored.maps()) {
+        assert_eq!((map.height, map.width), (stored.height, stored.width));
+        assert_eq!(map.sizes, stored.anchors().collect::<Vec<_>>());
+    }
+
+    for level in trained.levels().up_to() {
+        let Quantization { scale, zero_point } = model.parameters(level, last).unwrap().output;
+        let mut passes = nested_mask::nn::Passes::new(&trained.network, 1);
+        passes.prepare(&trained.parameters, level);
+        let [mut power, mut noise] = [0.0f64; 2];
+        for image in 0..8 {
+            passes.load(1, |_, pixels| scenes.normalized(image, trained.normalization, pixels));
+            passes.forward(&trained.parameters, level, nested_mask::nn::Statistics::Running);
+            let integers = run(&model, level, scenes.image(image));
+            for (value, integer) in passes.logits(0).zip(integers.last().unwrap()) {
+                let back = scale * f32::from(i16::from(*integer) - i16::from(zero_point));
+                power += f64::from(value).powi(2);
+                noise += f64::from(value - back).powi(2);
+            }
+        }
+        // 20 dB, through some thirty nodes.
+        assert!(power > 0.0 && noise < 0.01 * power, "level {}: noise {noise} of {power}", level.number());
     }
 }
 

@@ -49,7 +49,7 @@ fn with_threads(threads: usize, config: Config) -> Trained {
 /// Configurations that draw, remember and compute in different ways.
 fn variants() -> Vec<Config> {
     let distillation = Some(Distillation { start: 0.4, mix: 0.5, temperature: 2.0 });
-    let augmentation = Augmentation { shift: 1, flip: true, erase: 3 };
+    let augmentation = Augmentation { shift: 1, flip: true, erase: 3, zoom: 0 };
     vec![
         config(),
         Config { routing: Routing::Joint, ..config() },

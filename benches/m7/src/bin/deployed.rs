@@ -8,7 +8,7 @@ use core::{hint::black_box, panic::PanicInfo, slice};
 use cortex_m::asm::wfi;
 use cortex_m_rt::entry;
 use nested_csr::Model;
-use nested_kernels::{Governor, KernelError, Network};
+use nested_kernels::{Detection, Detector, Governor, KernelError, Network, Thresholds};
 use nested_m7::board::JOB;
 
 #[entry]
@@ -16,11 +16,12 @@ fn main() -> ! {
     static mut ARENA: [u8; 256 << 10] = [0; 256 << 10];
     static mut IMAGE: [i8; 32 * 32 * 3] = [0; 32 * 32 * 3];
     static mut LOGITS: [i8; 10] = [0; 10];
+    static mut FOUND: [Detection; 16] = [Detection { class: 0, score: 0, top: 0, left: 0, bottom: 0, right: 0 }; 16];
     // SAFETY: flash that nothing writes while the firmware runs.
     let flash = unsafe { slice::from_raw_parts(JOB.start as *const u8, JOB.len()) };
     // A product would signal an error; this one stops.
     if let Some(model) = model(flash) {
-        let _ = frames(model, IMAGE, ARENA, LOGITS);
+        let _ = frames(model, IMAGE, ARENA, LOGITS, FOUND);
     }
     loop {
         wfi();
@@ -34,7 +35,13 @@ fn model(flash: &'static [u8]) -> Option<&'static [u8]> {
 }
 
 /// Runs until an error.
-fn frames(model: &'static [u8], image: &[i8], arena: &mut [u8], logits: &mut [i8]) -> Result<(), KernelError> {
+fn frames(
+    model: &'static [u8],
+    image: &[i8],
+    arena: &mut [u8],
+    logits: &mut [i8],
+    found: &mut [Detection],
+) -> Result<(), KernelError> {
     let network = Network::new(Model::parse(model)?)?;
     let governor = Governor::of(network.model());
     loop {
@@ -42,6 +49,9 @@ fn frames(model: &'static [u8], image: &[i8], arena: &mut [u8], logits: &mut [i8
         if let Some(level) = governor.densest_within(budget) {
             network.run(level, black_box(image), arena, logits)?;
             black_box(&*logits);
+            if let Ok(detector) = Detector::new(network.model()) {
+                black_box(detector.detect(level, logits, Thresholds::default(), found)?);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test uses a part of it
 
 use crate::naive;
-use nested_csr::{Kind, Layers, MatrixView, Model, NestedCsr, Operation, Weights};
+use nested_csr::{AnchorTable, Kind, Layers, MatrixView, Model, NestedCsr, Operation, Weights};
 
 /// Rows beyond which a layer is not walked: shapes are free, and rows without weights cost no bytes.
 const MOST_ROWS: usize = 1 << 9;
@@ -93,6 +93,16 @@ fn layer(naive: &naive::Layer, view: MatrixView<'_>) {
     }
 }
 
+/// The bytes of an anchor table, written again from what its accessors say.
+fn written(table: &AnchorTable<'_>) -> Vec<i8> {
+    let mut fields = vec![table.classes() as u16, table.maps().count() as u16];
+    for map in table.maps() {
+        fields.extend([map.height, map.width, map.anchors().len()].map(|field| field as u16));
+        fields.extend(map.anchors().flat_map(|anchor| [anchor.height, anchor.width]));
+    }
+    fields.iter().flat_map(|field| field.to_le_bytes()).map(|byte| byte as i8).collect()
+}
+
 fn model<B: AsRef<[u8]>>(naive: &naive::File, read: &Model<B>) {
     let expected = naive.model.as_ref().expect("a model");
     assert_eq!(expected.nodes.len(), read.node_count());
@@ -115,7 +125,13 @@ fn model<B: AsRef<[u8]>>(naive: &naive::File, read: &Model<B>) {
                 assert_eq!(node.dense, weights);
                 [input.0, 0].map(|input| (input, window.kernel))
             }
-            Operation::Add { left, right } => [left.0, right.0].map(|input| (input, [0, 0])),
+            Operation::Add { left, right } | Operation::Concatenation { left, right } => {
+                [left.0, right.0].map(|input| (input, [0, 0]))
+            }
+            Operation::Detection { input, anchors } => {
+                assert_eq!(node.dense, written(&anchors));
+                [input.0, 0].map(|input| (input, [0, 0]))
+            }
             Operation::AveragePool { input, window } | Operation::MaxPool { input, window } => {
                 [input.0, 0].map(|input| (input, window.kernel))
             }

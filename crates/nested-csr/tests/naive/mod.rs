@@ -461,6 +461,7 @@ fn model(file: &mut File, mut body: Bytes<'_>, sections: &[&[u8]]) -> Result<(),
     let (mut next_layer, mut sources) = (0, Vec::new());
     for index in 0..node_count {
         let (node, source, end) = node(&mut node_bytes, index, &model)?;
+        need(node.operation != 6 || index + 1 == node_count, "a node behind a detection")?;
         ends.push(end);
         sources.push(source);
         model.nodes.push(node);
@@ -470,6 +471,7 @@ fn model(file: &mut File, mut body: Bytes<'_>, sections: &[&[u8]]) -> Result<(),
     need(body.0.is_empty(), "length of the body")?;
     for index in 0..node_count {
         let (rows, columns) = weight_shape(&model, index);
+        let values = elements(tensor(&model, model.nodes[index].inputs[0]));
         let node = &mut model.nodes[index];
         match node.weights {
             0 => need(sources[index] == 0, "source of no weights")?,
@@ -480,13 +482,18 @@ fn model(file: &mut File, mut body: Bytes<'_>, sections: &[&[u8]]) -> Result<(),
                 next_layer += 1;
             }
             _ => {
-                check_shape(rows, columns)?;
                 need(
                     u64::from(sources[index]) == u64::from(dense_len) - dense.0.len() as u64,
                     "start of dense weights",
                 )?;
-                node.dense = dense.take(rows * columns)?.iter().map(|&byte| byte as i8).collect();
-                dense.pad(rows * columns)?;
+                let len = if node.operation == 6 {
+                    anchor_table(dense.clone(), values)?
+                } else {
+                    check_shape(rows, columns)?;
+                    rows * columns
+                };
+                node.dense = dense.take(len)?.iter().map(|&byte| byte as i8).collect();
+                dense.pad(len)?;
             }
         }
     }
@@ -497,6 +504,28 @@ fn model(file: &mut File, mut body: Bytes<'_>, sections: &[&[u8]]) -> Result<(),
     }
     file.model = Some(model);
     Ok(())
+}
+
+/// The length of the anchor table that the bytes begin with, which describes so many values.
+fn anchor_table(mut bytes: Bytes<'_>, values: u64) -> Result<u64, Refusal> {
+    let before = bytes.0.len();
+    let (classes, maps) = (u64::from(bytes.u16()?), bytes.u16()?);
+    need(classes >= 1 && maps >= 1, "no classes or no maps")?;
+    let mut described = 0u128;
+    for _ in 0..maps {
+        let [height, width, anchors] = [bytes.u16()?, bytes.u16()?, bytes.u16()?].map(u128::from);
+        need(height >= 1 && width >= 1 && anchors >= 1, "a map without cells or anchors")?;
+        for _ in 0..2 * anchors {
+            need(bytes.u16()? >= 1, "an anchor without height or width")?;
+        }
+        described += height * width * anchors * u128::from(5 + classes);
+    }
+    need(described == values.into(), "values that the anchor table describes")?;
+    Ok((before - bytes.0.len()) as u64)
+}
+
+fn elements(shape: [u16; 3]) -> u64 {
+    shape.iter().map(|&side| u64::from(side)).product()
 }
 
 /// Shape of a node's weights.
@@ -520,7 +549,7 @@ fn node(bytes: &mut Bytes<'_>, index: usize, model: &Model) -> Result<(Node, u32
     let output = [bytes.u16()?, bytes.u16()?, bytes.u16()?];
     let (source, end) = (bytes.u32()?, bytes.u32()?);
     need(inputs.iter().all(|&input| usize::from(input) <= index), "an input that is not made yet")?;
-    need(operation == 2 || inputs[1] == 0, "a second input")?;
+    need(operation == 2 || operation == 5 || inputs[1] == 0, "a second input")?;
     let input = tensor(model, inputs[0]);
     let [kernel_height, kernel_width, stride, top, left, bottom, right] = window;
     match operation {
@@ -535,9 +564,15 @@ fn node(bytes: &mut Bytes<'_>, index: usize, model: &Model) -> Result<(Node, u32
             let fits = top.max(bottom) < kernel_height && left.max(right) < kernel_width;
             need(weights == 0 && fits && output[0] == input[0], "max pool")?;
         }
+        5 => {
+            let whole = elements(input) + elements(tensor(model, inputs[1]));
+            need(weights == 0 && window == [0; 7], "unused fields of a concatenation")?;
+            need(output.map(u64::from) == [whole, 1, 1], "shape of a concatenation")?;
+        }
+        6 => need(weights == 2 && window == [0; 7] && output == input, "unused fields or shape of a detection")?,
         _ => return Err("operation"),
     }
-    if operation != 2 {
+    if operation != 2 && operation < 5 {
         let side = |size: u16, before: u8, after: u8, kernel: u8| {
             let padded = u64::from(size) + u64::from(before) + u64::from(after);
             let fits = kernel > 0 && stride > 0 && padded >= u64::from(kernel);
@@ -574,11 +609,13 @@ fn model_section(file: &mut File, model: &mut Model, bytes: &[u8]) -> Result<(),
             0 | 1 => node.output[0],
             2 | 3 => 1,
             _ => {
-                let source = match node.inputs[0] {
+                let source = |input: u16| match input {
                     0 => (model.scale, model.zero_point),
                     tensor => (fixed[usize::from(tensor) - 1].0, fixed[usize::from(tensor) - 1].1),
                 };
-                need((scale, zero_point) == source && (low, high, form) == (-128, 127, 0), "a max pool's parameters")?;
+                need((scale, zero_point) == source(node.inputs[0]), "quantisation of what is kept")?;
+                need(node.operation != 5 || source(node.inputs[1]) == (scale, zero_point), "quantisations joined")?;
+                need((low, high, form) == (-128, 127, 0), "clamp and form of what is kept")?;
                 0
             }
         };
@@ -627,7 +664,7 @@ fn accumulators(
                 ring.2.iter().for_each(|(row, _, weight)| add(*row as usize, (*weight).into()));
             }
         }
-        (_, 2) => {
+        (0 | 1, 2) => {
             let columns = weight_shape(model, index).1 as usize;
             node.dense.iter().enumerate().for_each(|(i, weight)| add(i / columns, (*weight).into()));
         }

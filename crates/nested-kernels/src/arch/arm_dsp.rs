@@ -29,6 +29,7 @@ mod clamp;
 #[cfg(nested_kernels_backend = "dsp")]
 mod filter_rows;
 mod fully_connected;
+mod narrow;
 mod ops;
 mod pack;
 mod pointwise;
@@ -304,6 +305,9 @@ pub(crate) fn depthwise(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
+    if narrow::is_it(geometry) {
+        return narrow::depthwise(weights, parameters, geometry, input, output, scratch);
+    }
     let taps = geometry.taps();
     let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
     let whole = grouped(geometry, count);
@@ -316,23 +320,26 @@ pub(crate) fn depthwise(
     // A channel's padding stays when the next group is packed.
     band.prepare(&mut parts);
     let bounds = Bounds::new(parameters);
-    let (in_plane, out_plane) = ((whole.input.len() / count).max(1), whole.output.len() / count);
-    // Never 0 in a geometry that was checked; said here, so that no division and no chunk needs a panic.
-    let lengths = [in_plane, taps, out_plane].map(|each| (each * count).max(1));
-    let inputs = input.chunks(lengths[0]).zip(weights.chunks(lengths[1]));
-    for (index, ((input, weights), output)) in inputs.zip(output.chunks_mut(lengths[2])).enumerate() {
-        let group = grouped(geometry, input.len() / in_plane);
+    let [in_plane, out_plane] = [geometry.input, geometry.output].map(|shape| shape.height * shape.width);
+    let mut done = 0;
+    while done < geometry.input.channels {
+        let count = count.min(geometry.input.channels - done);
+        let of = |each: usize| done * each..(done + count) * each;
+        let slices = (input.get(of(in_plane)), weights.get(of(taps)), output.get_mut(of(out_plane)));
+        let (Some(input), Some(weights), Some(output)) = slices else { break };
+        let group = grouped(geometry, count);
         let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
         each_band(lines, lines_of_band, |first| {
             band.pack(first, input, &mut parts);
             #[cfg(nested_kernels_backend = "dsp")]
-            if filter_rows::walk(weights, parameters, index * count, &band, first, &mut parts, output) {
+            if filter_rows::walk(weights, parameters, done, &band, first, &mut parts, output) {
                 return Ok(());
             }
-            let requantization = |row| parameters.rows.get(index * count + row);
+            let requantization = |row| parameters.rows.get(done + row);
             walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output);
             Ok(())
         })?;
+        done += count;
     }
     clamp::clamp(output, bounds);
     Ok(())
@@ -369,6 +376,9 @@ fn preferred_group(geometry: &Geometry) -> Result<usize, KernelError> {
 
 /// See [`crate::depthwise_scratch`].
 pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
+    if narrow::is_it(geometry) {
+        return Ok(narrow::scratch(geometry));
+    }
     let Scratch { minimum, .. } = group_words(geometry, 1)?;
     let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
     Ok(Scratch { minimum, preferred })

@@ -5,8 +5,8 @@ use super::{
     random::{Values, level, one_convolution, one_depthwise, output, seeded},
 };
 use crate::{
-    Geometry, KernelError, Network, add, add_in_place, average_pool, convolution, convolution_scratch, depthwise,
-    depthwise_scratch, max_pool,
+    Geometry, KernelError, Network, add, add_in_place, average_pool, concatenation, convolution, convolution_scratch,
+    depthwise, depthwise_scratch, max_pool,
 };
 use nested_csr::{ConvolutionWeights, Model, Operation, TensorShape, Weights, Window};
 use std::{vec, vec::Vec};
@@ -124,6 +124,8 @@ fn pools_and_sums_check_what_they_are_lent() {
     let error = KernelError::InputLength { needed: 9, given: 8 };
     assert_eq!(add(&parameters, &[0; 8], &[0; 9], &mut [0; 9]), Err(error.clone()));
     assert_eq!(add_in_place(&parameters, &mut [0; 9], &[0; 8]), Err(error));
+    let error = KernelError::OutputLength { needed: 5, given: 6 };
+    assert_eq!(concatenation(&[0; 2], &[0; 3], &mut [0; 6]), Err(error));
     let error = KernelError::InputLength { needed: 90, given: 91 };
     assert_eq!(max_pool(&geometry, &[0; 91], &mut out), Err(error));
     let padded = Geometry::new(SHAPE, Window::square(3, 1, 1), 3, 0).unwrap();

@@ -5,10 +5,15 @@ use super::{
     random::{Nested, Random, Values, level, output, quantization, seeded, to_node_level},
 };
 use crate::{Geometry, Network};
-use nested_csr::{ConvolutionWeights, Model, ModelBuilder, Profile, TensorId, TensorShape, Window};
+use nested_csr::{
+    Anchor, ConvolutionWeights, HeadAnchors, Model, ModelBuilder, Profile, TensorId, TensorShape, Window,
+};
 use proptest::prelude::*;
 use rand::{RngExt, seq::IndexedRandom};
 use std::{vec, vec::Vec};
+
+/// Values of a box of one class.
+const DETECTED: usize = 6;
 
 #[derive(Debug)]
 enum Operation {
@@ -18,6 +23,8 @@ enum Operation {
     Add(usize, usize, Vec<[i16; 2]>),
     AveragePool(usize, Window, Vec<i16>),
     MaxPool(usize, Window),
+    Concatenation(usize, usize),
+    Detection(usize),
 }
 
 #[derive(Debug)]
@@ -44,7 +51,20 @@ impl Graph {
         for _ in 0..nodes {
             graph.push(random);
         }
+        if random.random() {
+            graph.push_detection(random);
+        }
         graph
+    }
+
+    /// Ends the graph in a detection, if a recent tensor has as many values as one of a class needs.
+    fn push_detection(&mut self, random: &mut Random) {
+        let recent = (1..self.shapes.len()).rev().take(3);
+        let fitting: Vec<_> = recent.filter(|tensor| self.shapes[*tensor].len() % DETECTED == 0).collect();
+        if let Some(&input) = fitting.choose(random) {
+            self.shapes.push(self.shapes[input]);
+            self.nodes.push(Node { operation: Operation::Detection(input), outputs: Vec::new() });
+        }
     }
 
     /// Adds a random node that reads what is there, mostly what is recent.
@@ -58,7 +78,7 @@ impl Graph {
         let bare = Window { padding: Default::default(), kernel: [1, 1], ..window };
         let columns = shape.channels * usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
         let levels = 0..self.levels;
-        let (operation, channels, window, products) = match random.random_range(0..8) {
+        let (operation, channels, window, products) = match random.random_range(0..9) {
             0 | 1 => {
                 let weights = Nested::new(rows, columns, self.levels, Values::Any, random);
                 (Operation::Sparse(input, window, weights), rows, window, columns)
@@ -83,6 +103,17 @@ impl Graph {
                 let weights = levels.map(|_| random.random_range(1..100)).collect();
                 (Operation::AveragePool(input, window, weights), shape.channels, window, 9)
             }
+            7 => {
+                let alike: Vec<_> = (0..count).filter(|other| self.is_quantized_alike(input, *other)).collect();
+                let other = *alike.choose(random).unwrap();
+                let len = shape.len() + self.shapes[other].len();
+                if u16::try_from(len).is_err() {
+                    return self.push(random);
+                }
+                self.shapes.push(TensorShape { channels: len, height: 1, width: 1 });
+                self.nodes.push(Node { operation: Operation::Concatenation(input, other), outputs: Vec::new() });
+                return;
+            }
             _ => {
                 // The format wants a real element in every max pool's window.
                 let window = if window.kernel.contains(&1) { bare } else { window };
@@ -100,11 +131,27 @@ impl Graph {
         self.nodes.push(Node { operation, outputs });
     }
 
+    /// The tensor whose quantisation a tensor has.
+    fn source(&self, tensor: usize) -> usize {
+        match tensor.checked_sub(1).map(|node| &self.nodes[node].operation) {
+            Some(Operation::MaxPool(input, _) | Operation::Concatenation(input, _) | Operation::Detection(input)) => {
+                self.source(*input)
+            }
+            _ => tensor,
+        }
+    }
+
+    fn is_quantized_alike(&self, one: usize, other: usize) -> bool {
+        let [one, other] = [one, other].map(|tensor| self.source(tensor));
+        let zero_points = |tensor| (1..=self.levels).map(move |level| self.zero_point(tensor, level));
+        // The image has another scale than all else.
+        (one == 0) == (other == 0) && zero_points(one).eq(zero_points(other))
+    }
+
     fn zero_point(&self, tensor: usize, level: usize) -> i8 {
-        match tensor.checked_sub(1).map(|node| &self.nodes[node]) {
+        match self.source(tensor).checked_sub(1) {
             None => self.zero_point,
-            Some(Node { operation: Operation::MaxPool(input, _), .. }) => self.zero_point(*input, level),
-            Some(node) => node.outputs[level - 1].zero_point,
+            Some(node) => self.nodes[node].outputs[level - 1].zero_point,
         }
     }
 
@@ -112,7 +159,7 @@ impl Graph {
     pub(crate) fn interpret(&self, level: usize, image: &[i8]) -> Vec<i8> {
         let mut tensors = vec![image.to_vec()];
         for (index, node) in self.nodes.iter().enumerate() {
-            let out = &node.outputs[level - 1];
+            let out = || &node.outputs[level - 1];
             let geometry = |input: usize, window| Geometry {
                 input: self.shapes[input],
                 output: self.shapes[index + 1],
@@ -121,19 +168,21 @@ impl Graph {
             };
             let made = match &node.operation {
                 Operation::Sparse(t, window, weights) => {
-                    naive::convolution(&weights.at(level), out, &geometry(*t, *window), &tensors[*t])
+                    naive::convolution(&weights.at(level), out(), &geometry(*t, *window), &tensors[*t])
                 }
                 Operation::Dense(t, window, weights) => {
-                    naive::convolution(weights, out, &geometry(*t, *window), &tensors[*t])
+                    naive::convolution(weights, out(), &geometry(*t, *window), &tensors[*t])
                 }
                 Operation::Depthwise(t, window, weights) => {
-                    naive::depthwise(weights, out, &geometry(*t, *window), &tensors[*t])
+                    naive::depthwise(weights, out(), &geometry(*t, *window), &tensors[*t])
                 }
-                Operation::Add(l, r, weights) => naive::add(weights[level - 1], out, &tensors[*l], &tensors[*r]),
+                Operation::Add(l, r, weights) => naive::add(weights[level - 1], out(), &tensors[*l], &tensors[*r]),
                 Operation::AveragePool(t, window, weights) => {
-                    naive::average_pool(weights[level - 1], out, &geometry(*t, *window), &tensors[*t])
+                    naive::average_pool(weights[level - 1], out(), &geometry(*t, *window), &tensors[*t])
                 }
                 Operation::MaxPool(t, window) => naive::max_pool(&geometry(*t, *window), &tensors[*t]),
+                Operation::Concatenation(l, r) => [&tensors[*l][..], &tensors[*r][..]].concat(),
+                Operation::Detection(t) => tensors[*t].clone(),
             };
             tensors.push(made);
         }
@@ -162,6 +211,12 @@ impl Graph {
                 Operation::Add(l, r, _) => builder.add("", tensor(l), tensor(r), &levels),
                 Operation::AveragePool(t, window, _) => builder.average_pool("", tensor(t), *window, &levels),
                 Operation::MaxPool(t, window) => builder.max_pool("", tensor(t), *window),
+                Operation::Concatenation(l, r) => builder.concatenation("", tensor(l), tensor(r)),
+                Operation::Detection(t) => {
+                    let anchors = [Anchor { height: 1024, width: 2048 }];
+                    let height = (self.shapes[*t].len() / DETECTED) as u16;
+                    builder.detection("", tensor(t), 1, &[HeadAnchors { height, width: 1, anchors: &anchors }])
+                }
             };
             assert_eq!(made.unwrap(), TensorId(index as u16 + 1));
         }

@@ -1,5 +1,6 @@
 //! The description of a network: a graph whose operations are those of a `nested_csr` model, with what training adds to
 //! them (normalisation, activation, whether the weights are nested).
+use crate::detect::{Anchors, AnchorsError};
 use nested_csr::{TensorId, TensorShape, Window};
 
 /// What follows a node's sum.
@@ -97,6 +98,13 @@ pub enum Operation {
         /// Its geometry; no padding.
         window: Window,
     },
+    /// The elements of two tensors, one tensor's after the other's.
+    Concatenation {
+        /// The tensor whose elements come first.
+        left: TensorId,
+        /// The tensor whose elements come after.
+        right: TensorId,
+    },
 }
 
 /// A named operation; node `i` makes tensor `i + 1`.
@@ -156,6 +164,9 @@ pub enum NetworkError {
         /// What is.
         what: &'static str,
     },
+    /// Anchors that do not fit the last node.
+    #[error(transparent)]
+    Anchors(#[from] AnchorsError),
     /// The last node does not yield one value a class.
     #[error("the last node yields {shape:?}; a classifier ends in classes × 1 × 1")]
     Output {
@@ -170,6 +181,14 @@ pub enum NetworkError {
         /// What is not.
         what: &'static str,
     },
+    /// A concatenation longer than a model's shapes can say.
+    #[error("node `{node}` joins {values} values; a model holds at most 65535: take a smaller image or fewer classes")]
+    TooManyValues {
+        /// The node.
+        node: String,
+        /// Its elements.
+        values: usize,
+    },
     /// More nodes than tensor numbers.
     #[error("more than 65534 nodes")]
     TooLong,
@@ -180,6 +199,7 @@ pub enum NetworkError {
 pub struct Network {
     input: TensorShape,
     pub(super) nodes: Vec<Node>,
+    anchors: Option<Anchors>,
 }
 
 impl Network {
@@ -194,8 +214,18 @@ impl Network {
     }
 
     /// Values that the last node yields.
-    pub fn classes(&self) -> usize {
+    pub fn outputs(&self) -> usize {
         self.nodes.last().map_or(0, |node| node.output.len())
+    }
+
+    /// Classes that it tells apart; of a detector without the background.
+    pub fn classes(&self) -> usize {
+        self.anchors.as_ref().map_or(self.outputs(), Anchors::classes)
+    }
+
+    /// What the values of a detector mean; `None` for a classifier.
+    pub fn anchors(&self) -> Option<&Anchors> {
+        self.anchors.as_ref()
     }
 
     /// Shape of a tensor; `None` when there is no such tensor.
@@ -263,6 +293,11 @@ impl NetworkBuilder {
     /// The images' tensor.
     pub fn input(&self) -> TensorId {
         TensorId(0)
+    }
+
+    /// Shape of a tensor made so far; `None` when there is no such tensor.
+    pub fn shape(&self, tensor: TensorId) -> Option<TensorShape> {
+        shape(self.input, &self.nodes, tensor)
     }
 
     /// A convolution with `rows` output channels.
@@ -346,6 +381,19 @@ impl NetworkBuilder {
         self.push(name, Operation::MaxPool { input, window }, output)
     }
 
+    /// The elements of `left`, then those of `right`, channel-major, as channels of one pixel.
+    ///
+    /// # Errors
+    /// [`NetworkError`]; a model holds at most 65,535 of them.
+    pub fn concatenate(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
+        let channels = self.read(name, left)?.len() + self.read(name, right)?.len();
+        if channels > usize::from(u16::MAX) {
+            return Err(NetworkError::TooManyValues { node: name.into(), values: channels });
+        }
+        let output = TensorShape { channels, height: 1, width: 1 };
+        self.push(name, Operation::Concatenation { left, right }, output)
+    }
+
     /// A dense fully connected layer with bias: a convolution whose kernel is the whole map.
     ///
     /// # Errors
@@ -366,7 +414,20 @@ impl NetworkBuilder {
         if last.output.height != 1 || last.output.width != 1 {
             return Err(NetworkError::Output { shape: last.output });
         }
-        Ok(Network { input: self.input, nodes: self.nodes })
+        Ok(Network { input: self.input, nodes: self.nodes, anchors: None })
+    }
+
+    /// A detector: the last node yields the values of these anchors.
+    ///
+    /// # Errors
+    /// [`NetworkError::Empty`], [`NetworkError::Anchors`].
+    pub fn finish_detector(self, anchors: Anchors) -> Result<Network, NetworkError> {
+        let found = self.nodes.last().ok_or(NetworkError::Empty { what: "the network" })?.output.len();
+        let expected = anchors.outputs();
+        if found != expected {
+            return Err(AnchorsError::Values { expected, found }.into());
+        }
+        Ok(Network { input: self.input, nodes: self.nodes, anchors: Some(anchors) })
     }
 
     fn read(&self, name: &str, tensor: TensorId) -> Result<TensorShape, NetworkError> {

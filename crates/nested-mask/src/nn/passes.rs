@@ -205,13 +205,16 @@ impl<T: Scalar> Passes<T> {
                 Operation::MaxPool { input, window } => {
                     pool(&self.plan, of(input), to, window, true, target.as_mut_slice());
                 }
+                Operation::Concatenation { left, right } => {
+                    concatenate(&self.plan, of(left), of(right), to, target.as_mut_slice());
+                }
             }
         }
     }
 
     /// What the last node made for one image.
     pub fn logits(&self, image: usize) -> impl Iterator<Item = T> + '_ {
-        self.output().1.iter().skip(self.logit(image, 0)).step_by(self.plan.lanes).copied().take(self.network.classes())
+        self.output().1.iter().skip(self.logit(image, 0)).step_by(self.plan.lanes).copied().take(self.network.outputs())
     }
 
     /// Calls `see` with each value of a tensor that the last forward pass made (0: the images), margins left out.
@@ -237,13 +240,13 @@ impl<T: Scalar> Passes<T> {
     /// Where a logit stands; the last map has no margin, because nothing reads it.
     fn logit(&self, image: usize, class: usize) -> usize {
         let lanes = self.plan.lanes;
-        (image / lanes * self.network.classes() + class) * lanes + image % lanes
+        (image / lanes * self.network.outputs() + class) * lanes + image % lanes
     }
 
     /// Cross-entropy of the last forward pass, and its gradient with respect to the logits (kept for [`Self::backward`]).
     /// `targets(image, class)` is the probability that the loss asks for.
     pub fn cross_entropy(&mut self, labels: &[u8], targets: impl Fn(usize, usize) -> T) -> Loss {
-        let classes = self.network.classes();
+        let classes = self.network.outputs();
         let last = self.maps.len() - 1;
         self.gradients[last].as_mut_slice().fill(T::zero());
         let (mut sum, mut right) = (0.0, 0);
@@ -264,6 +267,33 @@ impl<T: Scalar> Passes<T> {
         Loss { mean: sum / self.images.max(1) as f64, right }
     }
 
+    /// A loss that is a sum over the images, and its gradient with respect to what the last node made (kept for
+    /// [`Self::backward`]). `each(image, values, gradient)` yields the image's part and writes its gradient; images run in
+    /// parallel. Returns the sum, in the order of the images.
+    pub fn seed(&mut self, each: impl Fn(usize, &[T], &mut [T]) -> f64 + Sync) -> f64 {
+        let (outputs, lanes, images) = (self.network.outputs(), self.plan.lanes, self.images);
+        let last = self.maps.len() - 1;
+        let length = self.plan.group(outputs);
+        let groups = self.gradients[last].as_mut_slice().par_chunks_mut(length);
+        let groups = groups.zip(self.tensors[last].as_slice().par_chunks(length)).enumerate();
+        let losses: Vec<Vec<f64>> = groups
+            .map(|(group, (gradients, tensors))| {
+                let (mut values, mut gradient) = (vec![T::zero(); outputs], vec![T::zero(); outputs]);
+                gradients.fill(T::zero());
+                let one = |lane: usize| {
+                    let lane_of = tensors.iter().skip(lane).step_by(lanes);
+                    values.iter_mut().zip(lane_of).for_each(|(to, &from)| *to = from);
+                    let loss = each(group * lanes + lane, &values, &mut gradient);
+                    let into = gradients.iter_mut().skip(lane).step_by(lanes);
+                    into.zip(&gradient).for_each(|(to, &from)| *to = from);
+                    loss
+                };
+                (0..images.saturating_sub(group * lanes).min(lanes)).map(one).collect()
+            })
+            .collect();
+        losses.iter().flatten().sum()
+    }
+
     /// What the last node made for all images, image by image.
     pub fn all_logits(&self) -> Vec<T> {
         (0..self.images).flat_map(|image| self.logits(image)).collect()
@@ -273,7 +303,7 @@ impl<T: Scalar> Passes<T> {
     /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
     /// blended mean loss.
     pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
-        let classes = self.network.classes();
+        let classes = self.network.outputs();
         let last = self.maps.len() - 1;
         let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
         let each = part * heat / T::from_f64(self.images.max(1) as f64);
@@ -334,6 +364,24 @@ impl<T: Scalar> Passes<T> {
                     pool_gradient(&self.plan, from, to, window, greatest, own, target);
                 }
                 Operation::AveragePool { .. } | Operation::MaxPool { .. } => {}
+                Operation::Concatenation { left, right } => {
+                    let mut start = 0;
+                    for (operand, tensor) in [left, right].into_iter().enumerate() {
+                        let length = self.maps[usize::from(tensor.0)].shape.len();
+                        if tensor.0 != 0 {
+                            let target = inputs[usize::from(tensor.0)].as_mut_slice();
+                            part_gradient(
+                                &self.plan,
+                                own,
+                                to.shape.len(),
+                                start,
+                                (length, target),
+                                later[index][operand],
+                            );
+                        }
+                        start += length;
+                    }
+                }
             }
         }
     }
@@ -386,7 +434,9 @@ fn later_readers(network: &Network) -> Vec<[bool; 2]> {
                 | Operation::Depthwise { input, .. }
                 | Operation::AveragePool { input, .. }
                 | Operation::MaxPool { input, .. } => [Some(input), None],
-                Operation::Add { left, right, .. } => [Some(left), Some(right)],
+                Operation::Add { left, right, .. } | Operation::Concatenation { left, right } => {
+                    [Some(left), Some(right)]
+                }
             };
             operands
                 .map(|tensor| tensor.is_some_and(|tensor| std::mem::replace(&mut given[usize::from(tensor.0)], true)))
@@ -673,6 +723,37 @@ fn add<T: Scalar>(
     groups.zip(right.par_chunks(plan.group(right_map.len()))).for_each(|((target, left), right)| {
         Add { left: (left_map, left), right: (right_map, right), to, activation, target }.run(plan.arch);
     });
+}
+
+/// One tensor's elements after the other's.
+fn concatenate<T: Scalar>(plan: &Plan, left: (&Map, &[T]), right: (&Map, &[T]), to: &Map, target: &mut [T]) {
+    let groups = target.par_chunks_mut(plan.group(to.len())).zip(left.1.par_chunks(plan.group(left.0.len())));
+    groups.zip(right.1.par_chunks(plan.group(right.0.len()))).for_each(|((target, of_left), of_right)| {
+        let mut channel = 0;
+        for (map, values) in [(left.0, of_left), (right.0, of_right)] {
+            let TensorShape { channels, height, width } = map.shape;
+            for row in 0..channels * height {
+                let start = map.at(row / height, row % height, 0) * plan.lanes;
+                for vector in values[start..start + width * plan.lanes].chunks_exact(plan.lanes) {
+                    target[to.at(channel, 0, 0) * plan.lanes..][..plan.lanes].copy_from_slice(vector);
+                    channel += 1;
+                }
+            }
+        }
+    });
+}
+
+/// Gives an operand of a concatenation its part of the gradient: `length` elements of `whole`, from `start` on.
+fn part_gradient<T: Scalar>(
+    plan: &Plan,
+    own: &[T],
+    whole: usize,
+    start: usize,
+    (length, target): (usize, &mut [T]),
+    accumulate: bool,
+) {
+    let groups = target.par_chunks_mut(plan.group(length)).zip(own.par_chunks(plan.group(whole)));
+    groups.for_each(|(target, own)| give(&own[start * plan.lanes..][..length * plan.lanes], target, accumulate));
 }
 
 fn add_gradient<T: Scalar>(plan: &Plan, to: &Map, values: &[T], activation: Activation, own: &mut [T]) {

@@ -49,7 +49,7 @@ impl Network {
             for (index, node) in self.nodes().iter().enumerate() {
                 let tied: &[TensorId] = match &node.operation {
                     Operation::Convolution { .. } => continue,
-                    Operation::Add { left, right, .. } => &[*left, *right],
+                    Operation::Add { left, right, .. } | Operation::Concatenation { left, right } => &[*left, *right],
                     Operation::Depthwise { input, .. }
                     | Operation::AveragePool { input, .. }
                     | Operation::MaxPool { input, .. } => &[*input],

@@ -7,7 +7,7 @@ mod rows;
 
 use crate::{
     nn::{Activation, Network, Operation, Parameters, Passes, Statistics},
-    train::{Dataset, Trained, on_a_worker},
+    train::{Images, Trained, load, on_a_worker},
 };
 use nested_csr::{
     ConvolutionWeights, FormatError, Level, Model, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization,
@@ -65,7 +65,7 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// [`QuantError`].
-pub fn quantize(trained: &Trained, calibration: &Dataset) -> Result<Model<Vec<u8>>, QuantError> {
+pub fn quantize(trained: &Trained, calibration: &impl Images) -> Result<Model<Vec<u8>>, QuantError> {
     quantize_as(trained, calibration, Profile::Balanced)
 }
 
@@ -73,12 +73,16 @@ pub fn quantize(trained: &Trained, calibration: &Dataset) -> Result<Model<Vec<u8
 ///
 /// # Errors
 /// [`QuantError`].
-pub fn quantize_as(trained: &Trained, calibration: &Dataset, profile: Profile) -> Result<Model<Vec<u8>>, QuantError> {
+pub fn quantize_as(
+    trained: &Trained,
+    calibration: &impl Images,
+    profile: Profile,
+) -> Result<Model<Vec<u8>>, QuantError> {
     let network = &trained.network;
-    if calibration.shape != network.input() {
-        return Err(QuantError::OtherData { images: calibration.shape, network: network.input() });
+    if calibration.shape() != network.input() {
+        return Err(QuantError::OtherData { images: calibration.shape(), network: network.input() });
     }
-    if calibration.is_empty() {
+    if calibration.count() == 0 {
         return Err(QuantError::NoImages);
     }
     let layers = quantized_layers(trained)?;
@@ -110,7 +114,13 @@ pub fn quantize_as(trained: &Trained, calibration: &Dataset, profile: Profile) -
             Operation::MaxPool { input, window } => {
                 builder.max_pool(&node.name, input, window)?;
             }
+            Operation::Concatenation { left, right } => {
+                builder.concatenation(&node.name, left, right)?;
+            }
         }
+    }
+    if let Some(anchors) = network.anchors() {
+        anchors.detection(&mut builder, TensorId(network.nodes().len() as u16))?;
     }
     Ok(builder.finish(profile)?)
 }
@@ -130,7 +140,7 @@ fn quantized_layers(trained: &Trained) -> Result<Vec<Option<QuantizedLayer>>, Qu
 fn calibrate(
     trained: &Trained,
     layers: &[Option<QuantizedLayer>],
-    images: &Dataset,
+    images: &impl Images,
 ) -> Result<Vec<Vec<Quantization>>, QuantError> {
     let mut parameters = trained.parameters.clone();
     for (layer, quantized) in parameters.layers.iter_mut().zip(layers) {
@@ -149,20 +159,16 @@ fn measure(
     parameters: &Parameters<f32>,
     passes: &mut Passes<f32>,
     level: Level,
-    images: &Dataset,
+    images: &impl Images,
 ) -> Result<Vec<Quantization>, QuantError> {
     let network = &trained.network;
     let mut ranges = vec![range::Range::default(); network.nodes().len()];
     passes.prepare(parameters, level);
-    let order: Vec<usize> = (0..images.len().min(CALIBRATION_IMAGES)).collect();
+    let order: Vec<usize> = (0..images.count().min(CALIBRATION_IMAGES)).collect();
     // Two looks: the first finds the extremes, the second counts between them.
     for look in [range::Look::Extremes, range::Look::Counts] {
         for batch in order.chunks(BATCH) {
-            passes.load(batch.len(), |position, pixels| {
-                let bytes = images.image(batch[position]);
-                let normalization = trained.normalization;
-                pixels.iter_mut().zip(bytes).for_each(|(to, &pixel)| *to = normalization.apply(pixel));
-            });
+            load(passes, trained.normalization, images, batch);
             passes.forward(parameters, level, Statistics::Running);
             for (node, range) in ranges.iter_mut().enumerate() {
                 passes.for_each_value(TensorId(node as u16 + 1), |value| range.see(look, value));
@@ -179,6 +185,17 @@ fn measure(
             Operation::MaxPool { input, .. } => quantizations[usize::from(input.0)],
             _ => range.quantization(),
         });
+    }
+    // The format keeps the operands' quantisation, which is therefore that of all that is put together.
+    for (index, node) in network.nodes().iter().enumerate().rev() {
+        let kept: &[TensorId] = match &node.operation {
+            Operation::Concatenation { left, right } => &[*left, *right],
+            Operation::MaxPool { input, .. } => &[*input],
+            _ => &[],
+        };
+        for tensor in kept.iter().filter(|tensor| tensor.0 != 0) {
+            quantizations[usize::from(tensor.0)] = quantizations[index + 1];
+        }
     }
     Ok(quantizations)
 }
@@ -207,7 +224,7 @@ fn node_levels(
             }
             Operation::Add { left, right, .. } => sum(of(left), of(right), output),
             Operation::AveragePool { input, window } => mean(of(input), window, output),
-            Operation::MaxPool { .. } => ([0, 0], Vec::new()),
+            Operation::MaxPool { .. } | Operation::Concatenation { .. } => ([0, 0], Vec::new()),
         };
         NodeLevel { output, low, high, input_weights, rows }
     };
@@ -218,7 +235,9 @@ fn activation(network: &Network, node: usize) -> Activation {
     match network.nodes()[node].operation {
         Operation::Convolution { finish, .. } | Operation::Depthwise { finish, .. } => finish.activation,
         Operation::Add { activation, .. } => activation,
-        Operation::AveragePool { .. } | Operation::MaxPool { .. } => Activation::Identity,
+        Operation::AveragePool { .. } | Operation::MaxPool { .. } | Operation::Concatenation { .. } => {
+            Activation::Identity
+        }
     }
 }
 

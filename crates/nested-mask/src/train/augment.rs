@@ -23,7 +23,7 @@ pub(super) fn stream(seed: u64, epoch: usize, purpose: Stream) -> Xoshiro256Plus
 
 /// One image's change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
+pub struct Change {
     down: isize,
     right: isize,
     flip: bool,
@@ -32,7 +32,7 @@ pub(super) struct Change {
 
 /// Pixels of an image that are erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Rectangle {
+pub struct Rectangle {
     top: usize,
     left: usize,
     height: usize,
@@ -40,14 +40,23 @@ struct Rectangle {
 }
 
 impl Rectangle {
+    pub(super) const NONE: Rectangle = Rectangle { top: 0, left: 0, height: 0, width: 0 };
+
     /// A rectangle with sides of 1 to `most` pixels anywhere in the image, as far as they fit.
-    fn draw(most: usize, shape: TensorShape, random: &mut impl Rng) -> Rectangle {
+    pub(super) fn draw(most: usize, shape: TensorShape, random: &mut impl Rng) -> Rectangle {
         let mut side = |size: usize| {
             let length = random.random_range(1..=most.min(size));
             (random.random_range(0..=size - length), length)
         };
         let ((top, height), (left, width)) = (side(shape.height), side(shape.width));
         Rectangle { top, left, height, width }
+    }
+
+    /// Makes it the mean in one plane of a normalised image.
+    pub(super) fn erase(self, plane: &mut [f32], width: usize) {
+        for row in plane.chunks_exact_mut(width).skip(self.top).take(self.height) {
+            row[self.left..self.left + self.width].fill(0.0);
+        }
     }
 }
 
@@ -58,8 +67,7 @@ impl Change {
         let (down, right) = (shift(), shift());
         let flip = augmentation.flip && random.random();
         let erases = augmentation.erase > 0 && random.random();
-        let erased =
-            if erases { Rectangle::draw(augmentation.erase.into(), shape, random) } else { Rectangle::default() };
+        let erased = if erases { Rectangle::draw(augmentation.erase.into(), shape, random) } else { Rectangle::NONE };
         Change { down, right, flip, erased }
     }
 
@@ -76,11 +84,8 @@ impl Change {
                 *into = normalization.apply(pixel);
             }
         }
-        let Rectangle { top, left, height: erased_height, width: erased_width } = self.erased;
         for plane in into.chunks_exact_mut(dataset.shape.height * dataset.shape.width) {
-            for row in plane.chunks_exact_mut(dataset.shape.width).skip(top).take(erased_height) {
-                row[left..left + erased_width].fill(0.0);
-            }
+            self.erased.erase(plane, dataset.shape.width);
         }
     }
 }
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn changes_stay_within_reach_and_streams_differ() {
         let mut random = stream(3, 1, Stream::Images);
-        let augmentation = Augmentation { shift: 2, flip: true, erase: 4 };
+        let augmentation = Augmentation { shift: 2, flip: true, erase: 4, zoom: 0 };
         let shape = TensorShape { channels: 1, height: 3, width: 9 };
         let changes: Vec<Change> = (0..500).map(|_| Change::draw(augmentation, shape, &mut random)).collect();
         assert!(changes.iter().all(|c| c.down.abs() <= 2 && c.right.abs() <= 2));

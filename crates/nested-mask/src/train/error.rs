@@ -1,5 +1,5 @@
 //! What can go wrong in training.
-use super::DatasetError;
+use super::{DatasetError, ScenesError};
 use crate::{MaskError, RoutingError};
 use nested_csr::TensorShape;
 use std::path::PathBuf;
@@ -44,6 +44,12 @@ pub enum TrainError {
     /// A dataset whose lengths or labels are wrong.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// Scenes whose lengths, classes or boxes are wrong.
+    #[error(transparent)]
+    Scenes(#[from] ScenesError),
+    /// Images to classify for a detector, or scenes with objects for a classifier.
+    #[error("a classifier learns from labelled images, a detector from scenes with objects")]
+    OtherKind,
     /// A dataset that is not for this network.
     #[error("images of {images:?} in {found} classes for a network of {network:?} in {classes} classes")]
     OtherData {

@@ -1,30 +1,17 @@
 //! Measuring a trained network: accuracy, and the batch-norm statistics of each level.
-use super::{Dataset, Normalization, TrainError, Trained, augment::Change, ranking};
+use super::{Dataset, Examples, Images, Normalization, Scenes, TrainError, Trained, examples::Task, ranking};
 use crate::{
     Allocation, Ladder,
+    detect::{Detection, DetectionSettings, detections},
     nn::{Passes, Statistics},
 };
 use nested_csr::{Block, Level};
+use rayon::prelude::*;
 
 /// Images of one pass.
 const BATCH: usize = 64;
 
 impl Trained {
-    /// Whether a dataset's images and classes are those of the network.
-    pub(super) fn fits(&self, dataset: &Dataset) -> Result<(), TrainError> {
-        dataset.check()?;
-        let network = &self.network;
-        if dataset.shape != network.input() || dataset.classes > network.classes() {
-            return Err(TrainError::OtherData {
-                images: dataset.shape,
-                found: dataset.classes,
-                network: network.input(),
-                classes: network.classes(),
-            });
-        }
-        Ok(())
-    }
-
     /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
     ///
     /// # Errors
@@ -39,7 +26,7 @@ impl Trained {
         level: Level,
         dataset: &Dataset,
     ) -> Result<f64, TrainError> {
-        self.fits(dataset)?;
+        dataset.fits(&self.network)?;
         self.has(level)?;
         Ok(on_a_worker(|| self.share_right(passes, level, dataset)))
     }
@@ -49,7 +36,7 @@ impl Trained {
         let order: Vec<usize> = (0..dataset.len()).collect();
         let mut right = 0;
         for images in order.chunks(passes.batch()) {
-            load(passes, self.normalization, dataset, images, &[]);
+            load(passes, self.normalization, dataset, images);
             passes.forward(&self.parameters, level, Statistics::Running);
             let best = |image| {
                 let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
@@ -61,32 +48,64 @@ impl Trained {
         right as f64 / dataset.len().max(1) as f64
     }
 
+    /// The objects that a level of a detector finds in each image, with its running statistics.
+    ///
+    /// # Errors
+    /// Images that do not fit, [`TrainError::OtherKind`] for a classifier, a level beyond the ladder.
+    pub fn detect(
+        &self,
+        level: Level,
+        images: &Scenes,
+        settings: DetectionSettings,
+    ) -> Result<Vec<Vec<Detection>>, TrainError> {
+        images.fits(&self.network)?;
+        self.has(level)?;
+        let anchors = self.network.anchors().ok_or(TrainError::OtherKind)?;
+        let mut passes = Passes::new(&self.network, BATCH);
+        Ok(on_a_worker(|| {
+            passes.prepare(&self.parameters, level);
+            let order: Vec<usize> = (0..images.count()).collect();
+            let mut found = Vec::with_capacity(order.len());
+            for batch in order.chunks(BATCH) {
+                load(&mut passes, self.normalization, images, batch);
+                passes.forward(&self.parameters, level, Statistics::Running);
+                let of_image = |image: usize| detections(anchors, &passes.logits(image).collect::<Vec<_>>(), settings);
+                found.par_extend((0..batch.len()).into_par_iter().map(of_image));
+            }
+            found
+        }))
+    }
+
     /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
     ///
     /// # Errors
     /// A dataset that does not fit.
-    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+    pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
         self.recalibrate_with(&mut Passes::new(&self.network, BATCH), dataset)
     }
 
-    pub(super) fn recalibrate_with(&mut self, passes: &mut Passes<f32>, dataset: &Dataset) -> Result<(), TrainError> {
-        self.fits(dataset)?;
-        if dataset.is_empty() {
+    pub(super) fn recalibrate_with(
+        &mut self,
+        passes: &mut Passes<f32>,
+        dataset: &impl Examples,
+    ) -> Result<(), TrainError> {
+        dataset.fits(&self.network)?;
+        if dataset.count() == 0 {
             return Err(TrainError::TooFew { images: 0, batch: 1 });
         }
         on_a_worker(|| self.measure_statistics(passes, dataset));
         Ok(())
     }
 
-    fn measure_statistics(&mut self, passes: &mut Passes<f32>, dataset: &Dataset) {
-        let order: Vec<usize> = (0..dataset.len()).collect();
+    fn measure_statistics(&mut self, passes: &mut Passes<f32>, dataset: &impl Images) {
+        let order: Vec<usize> = (0..dataset.count()).collect();
         for level in self.ladder.levels().up_to() {
             let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
             passes.prepare(&self.parameters, level);
             for images in order.chunks(passes.batch()) {
-                load(passes, self.normalization, dataset, images, &[]);
+                load(passes, self.normalization, dataset, images);
                 passes.forward(&self.parameters, level, Statistics::Batch);
-                let share = images.len() as f64 / dataset.len() as f64;
+                let share = images.len() as f64 / dataset.count() as f64;
                 for (node, sums) in sums.iter_mut().enumerate() {
                     let Some((means, variances)) = passes.batch_statistics(node) else { continue };
                     sums.resize(means.len(), [0.0; 2]);
@@ -190,16 +209,7 @@ pub(crate) fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 
-/// Images into the passes' input; without changes when none are given.
-pub(super) fn load(
-    passes: &mut Passes<f32>,
-    normalization: Normalization,
-    dataset: &Dataset,
-    images: &[usize],
-    changes: &[Change],
-) {
-    passes.load(images.len(), |position, pixels| {
-        let change = changes.get(position).copied().unwrap_or_default();
-        change.apply(dataset, images[position], normalization, pixels);
-    });
+/// Images into the passes' input, as they are.
+pub(crate) fn load(passes: &mut Passes<f32>, normalization: Normalization, dataset: &impl Images, images: &[usize]) {
+    passes.load(images.len(), |position, pixels| dataset.normalized(images[position], normalization, pixels));
 }

@@ -1,5 +1,5 @@
 //! One training step: the passes of its levels, then the descent.
-use super::{Distillation, Masking, TrainError, Trainer, optimizer::Rates, ranking};
+use super::{Distillation, Masking, TrainError, Trainer, examples::Objective, optimizer::Rates, ranking};
 use crate::{
     RoutingMatrix,
     nn::{Learning, Loss, Parameters, Passes, Statistics},
@@ -27,7 +27,7 @@ impl Trainer {
     /// were right, over all of them, and how many levels that were.
     pub(super) fn step(
         &mut self,
-        labels: &[u8],
+        objective: &Objective,
         routing: &RoutingMatrix,
         moment: Moment,
     ) -> Result<(Loss, usize), TrainError> {
@@ -54,7 +54,7 @@ impl Trainer {
         let mut sum = Loss { mean: 0.0, right: 0 };
         self.optimizer.start();
         for &level in &levels {
-            let loss = self.pass(labels, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), moment)?;
+            let loss = self.pass(objective, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), moment)?;
             if distillation.is_some() && level == densest {
                 teacher = Some(self.passes.all_logits());
             }
@@ -85,25 +85,19 @@ impl Trainer {
     /// One level, forward and backward: its gradient is in `self.gradient`.
     fn pass(
         &mut self,
-        labels: &[u8],
+        objective: &Objective,
         level: Level,
         rounded: Option<&Parameters<f32>>,
         teacher: Option<(Distillation, &[f32])>,
         moment: Moment,
     ) -> Result<Loss, TrainError> {
-        let spread = (self.config.label_smoothing / self.trained.network.classes() as f64) as f32;
-        let label = 1.0 - self.config.label_smoothing as f32 + spread;
-        let target = |image: usize, class| if usize::from(labels[image]) == class { label } else { spread };
         let all =
             self.config.masking == Masking::Dsnn || moment.regrows.is_some() || self.watches_saliency(moment.share);
         let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
         self.passes.forward(parameters, level, Statistics::Batch);
-        let mut loss = self.passes.cross_entropy(labels, target);
-        if let Some((Distillation { mix, temperature, .. }, teacher)) = teacher {
-            loss = self.passes.distil(loss, teacher, mix, temperature);
-        }
+        let loss = objective(&mut self.passes, teacher);
         if !loss.mean.is_finite() {
             return Err(self.not_finite(loss.mean, moment.step));
         }

@@ -28,7 +28,12 @@ impl Normalization {
 
     /// One pixel.
     pub fn apply(&self, pixel: u8) -> f32 {
-        (f32::from(pixel) - f32::from(self.mean)) / self.deviation
+        self.apply_real(pixel.into())
+    }
+
+    /// One value between pixels.
+    pub(super) fn apply_real(&self, pixel: f32) -> f32 {
+        (pixel - f32::from(self.mean)) / self.deviation
     }
 }
 

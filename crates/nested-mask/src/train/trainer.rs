@@ -1,8 +1,8 @@
 //! The training loop.
 use super::{
-    Config, Dataset, Masking, Normalization, TrainError, Trained,
-    augment::{Change, Stream, stream},
-    measure::{self, on_a_worker},
+    Config, Dataset, Examples, Masking, Normalization, TrainError, Trained,
+    augment::{Stream, stream},
+    measure::on_a_worker,
     optimizer::Optimizer,
     ranking,
     step::Moment,
@@ -37,7 +37,7 @@ pub struct EpochReport {
     pub epoch: usize,
     /// Mean loss of its steps.
     pub loss: f64,
-    /// Share of the training images that were classified rightly on the way, in `[0, 1]`.
+    /// Share of the training images that were classified rightly on the way, in `[0, 1]`; 0 of a detector.
     pub accuracy: f64,
     /// Passes done: one image, one level, forward and backward.
     pub passes: usize,
@@ -144,13 +144,13 @@ impl Trainer {
     /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit.
     pub fn train_epoch(
         &mut self,
-        dataset: &Dataset,
+        dataset: &impl Examples,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<EpochReport, TrainError> {
         let steps = self.begin(dataset)?;
         self.broken = true;
         let (seed, batch) = (self.config.seed, self.config.batch);
-        let mut order: Vec<usize> = (0..dataset.len()).collect();
+        let mut order: Vec<usize> = (0..dataset.count()).collect();
         order.shuffle(&mut stream(seed, self.epoch, Stream::Order));
         let mut changes = stream(seed, self.epoch, Stream::Images);
         let mut draws = stream(seed, self.epoch, Stream::Levels);
@@ -162,13 +162,16 @@ impl Trainer {
             if self.ranks_at(done, all) {
                 self.rank(share).map_err(|error| ranking::at_step(error, self.epoch, step))?;
             }
-            let change = || Change::draw(self.config.augmentation, dataset.shape, &mut changes);
-            let changes: Vec<Change> = std::iter::repeat_with(change).take(batch).collect();
+            let change = || dataset.draw(self.config.augmentation, &mut changes);
+            let changes: Vec<_> = std::iter::repeat_with(change).take(batch).collect();
             let routing = self.config.routing.draw(levels, share, &mut draws)?;
-            let labels: Vec<u8> = images.iter().map(|&image| dataset.labels[image]).collect();
+            let objective = dataset.objective(&self.trained.network, &self.config, images, &changes);
             let (loss, used) = on_a_worker(|| {
-                measure::load(&mut self.passes, self.trained.normalization, dataset, images, &changes);
-                self.step(&labels, &routing, Moment { step, share, regrows: self.regrows(done, all) })
+                let normalization = self.trained.normalization;
+                self.passes.load(images.len(), |position, pixels| {
+                    dataset.apply(images[position], &changes[position], normalization, pixels);
+                });
+                self.step(&objective, &routing, Moment { step, share, regrows: self.regrows(done, all) })
             })?;
             report.loss += loss.mean / steps as f64;
             report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
@@ -199,7 +202,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A dataset that does not fit.
-    pub fn recalibrate(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+    pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
         self.trained.recalibrate_with(&mut self.passes, dataset)
     }
 
@@ -212,19 +215,19 @@ impl Trainer {
     }
 
     /// Whether the dataset fits; the steps of an epoch.
-    fn begin(&mut self, dataset: &Dataset) -> Result<usize, TrainError> {
-        self.trained.fits(dataset)?;
+    fn begin(&mut self, dataset: &impl Examples) -> Result<usize, TrainError> {
+        dataset.fits(&self.trained.network)?;
         self.whole()?;
         if self.epoch >= self.config.epochs {
             return Err(TrainError::Finished { epochs: self.config.epochs });
         }
-        if dataset.len() < self.config.batch {
-            return Err(TrainError::TooFew { images: dataset.len(), batch: self.config.batch });
+        if dataset.count() < self.config.batch {
+            return Err(TrainError::TooFew { images: dataset.count(), batch: self.config.batch });
         }
         if self.epoch == 0 {
-            self.trained.normalization = Normalization::of(&dataset.pixels);
+            self.trained.normalization = Normalization::of(dataset.pixels());
         }
-        Ok(dataset.len() / self.config.batch)
+        Ok(dataset.count() / self.config.batch)
     }
 
     /// Whether the weights are those of a whole number of epochs.

@@ -1,5 +1,5 @@
 //! The packed copy of a band of the input: two activations a word.
-use core::{num::NonZero, ops::Range};
+use core::num::NonZero;
 
 /// What a word holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,11 @@ pub(super) struct Lane<'i> {
 }
 
 impl<'i> Lane<'i> {
+    /// Without the first pixels of each channel.
+    fn from(self, pixels: usize) -> Lane<'i> {
+        Lane { pixels: self.pixels.get(pixels..).unwrap_or_default(), ..self }
+    }
+
     #[cfg(not(nested_kernels_backend = "dsp"))]
     fn channel(&self, channel: usize, width: usize) -> &'i [i8] {
         self.pixels.get(channel * self.step..).and_then(|rest| rest.get(..width)).unwrap_or_default()
@@ -80,16 +85,22 @@ impl RowLayout {
         if whole > 0 {
             let starts = [self.position(self.left), self.position(self.left + 1)];
             four::pack(pairing, self.stride.get(), whole / 4, starts, lanes, &mut channels);
-        }
-        if whole < kept {
-            self.pack_rest(pairing, whole..kept, lanes, channels);
+            if whole < kept {
+                // The last four, some of them once more.
+                let from = kept - 4;
+                let starts = [self.position(self.left + from), self.position(self.left + from + 1)];
+                let lanes = lanes.map(|lane| lane.from(from));
+                four::pack(pairing, self.stride.get(), 1, starts, lanes, &mut channels);
+            }
+        } else {
+            self.pack_singly(pairing, kept, lanes, channels);
         }
     }
 
-    /// A column at a time.
+    /// Packs `width` pixels of each channel, a column at a time.
     #[inline(never)]
-    fn pack_rest(&self, pairing: Pairing, columns: Range<usize>, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
-        for x in columns {
+    fn pack_singly(&self, pairing: Pairing, width: usize, lanes: [Lane<'_>; 2], channels: Channels<'_>) {
+        for x in 0..width {
             let words = channels.words.get_mut(self.position(x + self.left)..).unwrap_or_default();
             let [a, b] = lanes.map(|lane| lane.pixels.get(x..).unwrap_or_default());
             for channel in 0..channels.count {

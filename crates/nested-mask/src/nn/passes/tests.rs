@@ -115,6 +115,59 @@ fn check(network: &Network, block: Block) {
 }
 
 #[test]
+fn gradients_of_a_concatenation_are_the_losses_slopes() {
+    let finish = Finish::NORM.then(Activation::Relu);
+    let network = network(shape(1, 3, 4), |b, x| {
+        let y = b.convolution("other", x, Window::square(3, 2, 1), 2, finish).unwrap();
+        let both = b.concatenate("both", y, x).unwrap();
+        let z = b.convolution("third", x, Window::square(1, 1, 0), 2, finish.sparse()).unwrap();
+        let three = b.concatenate("three", both, z).unwrap();
+        b.convolution("after", three, Window::square(3, 1, 1), 3, Finish::NORM).unwrap()
+    });
+    check(&network, Block::OneByOne);
+}
+
+#[test]
+fn a_seeded_losss_gradients_are_its_slopes() {
+    let image = shape(1, 17, 15);
+    let network = crate::nn::ssd_mobilenet_v2(image, 0.0625, 2).unwrap();
+    let ladder = Ladder::new([0.5]).unwrap();
+    let mut p = parameters(&network, &ladder, Block::OneByOne);
+    let anchors: Vec<_> = network.anchors().unwrap().iter().collect();
+    let frame = crate::detect::Frame { top: 0.1, left: 0.2, bottom: 0.6, right: 0.8 };
+    let found = crate::detect::matches(&anchors, &[crate::detect::Object { class: 1, frame, difficult: false }]);
+    let loss = |check: &mut Check, p: &Parameters<f64>| {
+        check.loss(p);
+        check.passes.seed(|image, values, gradient| {
+            let nothing = crate::detect::Matching::default();
+            let found = if image == 1 { &nothing } else { &found };
+            crate::detect::image_loss(&anchors, 2, found, 0.5, None, values, gradient)
+        })
+    };
+    let mut check = Check::new(&network, Level::FIRST);
+    let mut gradient = Gradient::zeros(&p);
+    loss(&mut check, &p);
+    check.passes.backward(&p, Level::FIRST, &mut gradient);
+    let mut checked = 0;
+    for node in 0..network.nodes().len() {
+        let Some(of_layer) = gradient.layers[node].clone() else { continue };
+        for (index, found) in of_layer.weights.into_iter().enumerate().step_by(7) {
+            let mut at = |step: f64| {
+                p.layers[node].as_mut().unwrap().weights.as_slice_mut().unwrap()[index] += step;
+                loss(&mut check, &p)
+            };
+            let above = at(1e-6);
+            let below = at(-2e-6);
+            at(1e-6);
+            let slope = (above - below) / 2e-6;
+            assert!((found - slope).abs() < 1e-6 + 1e-4 * slope.abs(), "{node} {index}: {found} {slope}");
+            checked += usize::from(slope != 0.0);
+        }
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
 fn distillations_gradients_are_the_losses_slopes() {
     let finish = Finish::NORM.then(Activation::Relu);
     let network = network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());

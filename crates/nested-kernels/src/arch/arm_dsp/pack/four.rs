@@ -67,7 +67,7 @@ pub(super) fn pack(
         step: 4 * (channels.pitch as isize - words as isize),
     };
     // SAFETY: the lanes hold what is read, checked above. What is written ends before the last channel's row does:
-    // `RowLayout::pack` has cut the pixels so that the last of them, at column `left + pixels − 1`, is inside a row,
+    // `RowLayout::pack` has cut the pixels so that the last of them is inside a row,
     // and `Band::pack` hands out words that hold a whole row of the last channel. The assembly keeps the registers that
     // the C ABI asks for.
     unsafe {

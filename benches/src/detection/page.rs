@@ -1,0 +1,61 @@
+//! `docs/detection.md`: what a run found, as a page.
+use super::report::{DetectEntry, DetectReport};
+use crate::table::{Table, grouped};
+use std::fmt::Write;
+
+/// The page of a report.
+pub fn page(report: &DetectReport) -> String {
+    let mut text = format!(
+        "# Object detection, measured\n\nWritten by `nested-bench detect --page docs/detection.md`.\n\n\
+         {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. \
+         The whole run took {:.0} s, the nested network's training {:.0} s of it.\n\n",
+        report.network,
+        report.block,
+        grouped(report.train_images as u64),
+        grouped(report.test_images as u64),
+        report.dataset,
+        if report.validation { ", a part of the training data" } else { "" },
+        report.classes.len(),
+        report.epochs,
+        report.seed,
+        report.run_seconds,
+        report.train_seconds,
+    );
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", report.table());
+    text.push_str(
+        "mAP in per cent: @.5 over all points as PASCAL VOC counts it, @[.5:.95] at 101 points as COCO does, with integers from pixels \
+         to boxes but for the column *float*. *M7 instructions*: exact, from QEMU, boxes included. *SRAM*: arena, image, values of \
+         the heads, list of boxes and the detector's stack.\n\n",
+    );
+    let _ = writeln!(text, "{}", goals(report));
+    text
+}
+
+/// What was to be reached, and what was.
+fn goals(report: &DetectReport) -> Table {
+    let mut table = Table::new(["goal", "found", "reached"]);
+    let mut row = |goal: &str, found: String, reached: bool| {
+        table.row([goal.to_owned(), found, if reached { "yes" } else { "no" }.to_owned()]);
+    };
+    let dense = report.dense.map50;
+    row("dense mAP@.5 between 60 and 95", format!("{dense:.2}"), (60.0..=95.0).contains(&dense));
+    if let (Some(first), Some(last)) = (report.levels.first(), report.levels.last()) {
+        let gap = dense - first.map50;
+        row("level 1 within 5 points of dense", format!("{gap:.2} below"), gap <= 5.0);
+        if let (Some(sparse), Some(full)) = (first.m7_instructions, last.m7_instructions) {
+            let ratio = sparse as f64 / full as f64;
+            let goal =
+                format!("instructions at {:.0} % at most 0.65 × those at {:.0} %", first.sparsity, last.sparsity);
+            row(&goal, format!("{ratio:.3}"), ratio <= 0.65);
+        }
+    }
+    let pair = |(nested, alone): (&DetectEntry, &DetectEntry)| alone.map50 - nested.map50;
+    let gaps: Vec<f64> = report.levels.iter().zip(&report.stand_alone).map(pair).collect();
+    if !gaps.is_empty() {
+        let all: Vec<String> = gaps.iter().map(|gap| format!("{gap:.2}")).collect();
+        let found = format!("{} below", all.join(" / "));
+        row("each level within 1 point of stand-alone", found, gaps.iter().all(|gap| *gap <= 1.0));
+    }
+    table
+}

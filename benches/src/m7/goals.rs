@@ -1,0 +1,130 @@
+//! What the goals of single layers come to for the layers of a network.
+use super::{
+    Anchors, Row,
+    layers::{GOALS, SPARSITIES},
+};
+use crate::table::{Table, grouped};
+use nested_csr::{Model, Operation, Weights, Window};
+
+/// The goal of depthwise and of first layers: speed-up over CMSIS-NN.
+const DENSE_GOAL: f64 = 3.5;
+/// Channels of an image.
+const IMAGE: usize = 4;
+/// How much more than the sum of its layers' goals a network may take.
+const ALLOWANCE: f64 = 1.15;
+
+/// Writes each node's goal into the rows of one model: CMSIS-NN's instructions a multiplication on the nearest reference layer,
+/// by its input channels, over the speed-up that is the goal at the row's sparsity. Sums, pools and what reads boxes have
+/// none.
+pub fn add_goals(anchors: &Anchors, model: &Model<Vec<u8>>, rows: &mut [Row]) {
+    for row in rows {
+        for (index, node) in row.nodes.iter_mut().enumerate() {
+            node.goal = goal(anchors, model, index, row.sparsity).map(|goal| goal.round() as u32);
+        }
+    }
+}
+
+fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, sparsity: f64) -> Option<f64> {
+    let node = model.node(index)?;
+    let pixels = node.output.height * node.output.width;
+    let channels = |input: nested_csr::TensorId| match usize::from(input.0).checked_sub(1) {
+        None => Some(model.input_shape().channels),
+        Some(maker) => Some(model.node(maker)?.output.channels),
+    };
+    let (a_mac, speedup, weights) = match node.operation {
+        Operation::Convolution { input, window, weights } => {
+            let (channels, sparse) = (channels(input)?, matches!(weights, Weights::Sparse(_)));
+            let (a_mac, speedup) = convolution(anchors, window, channels, if sparse { sparsity } else { 0.0 })?;
+            let [height, width] = window.kernel.map(usize::from);
+            (a_mac, speedup, node.output.channels * channels * height * width)
+        }
+        Operation::Depthwise { weights, .. } => (anchors.a_mac(&["I"], 0)?, DENSE_GOAL, weights.len()),
+        _ => return None,
+    };
+    Some(a_mac / speedup * (weights * pixels) as f64)
+}
+
+/// CMSIS-NN's instructions a multiplication, and the speed-up that is the goal.
+fn convolution(anchors: &Anchors, window: Window, channels: usize, sparsity: f64) -> Option<(f64, f64)> {
+    if channels <= IMAGE {
+        return Some((anchors.a_mac(&["J"], channels)?, DENSE_GOAL));
+    }
+    let (_, layers, goals) = GOALS.iter().find(|(name, ..)| name.starts_with("1x1") == (window.kernel == [1, 1]))?;
+    Some((anchors.a_mac(layers, channels)?, between(sparsity, goals)))
+}
+
+/// The goal at a sparsity, between those of the table.
+fn between(sparsity: f64, goals: &[f64; 6]) -> f64 {
+    let points: Vec<(f64, f64)> =
+        SPARSITIES.iter().map(|&sparsity| sparsity as f64).zip(goals.iter().copied()).collect();
+    let pair = points.windows(2).find(|pair| sparsity <= pair[1].0).unwrap_or(&points[points.len() - 2..]);
+    let share = (sparsity - pair[0].0) / (pair[1].0 - pair[0].0);
+    pair[0].1 + share.min(1.0) * (pair[1].1 - pair[0].1)
+}
+
+/// Prints each node of one network beside its goal, and the sums; nodes without a goal count as they are.
+pub fn print_goals(rows: &[Row]) {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena && !row.nodes.is_empty()).collect();
+    let Some(first) = rows.first() else { return };
+    println!(
+        "\n{} of width {}, {} weights, {}: its layers and their goals\n",
+        first.network, first.width, first.weights, first.block
+    );
+    let columns = rows.iter().flat_map(|row| [format!("{:.0} %", row.sparsity), "goal".to_owned(), "of it".to_owned()]);
+    let mut table = Table::new(["node".to_owned(), "operation".to_owned()].into_iter().chain(columns));
+    let cells = |measured: u64, goal: Option<u64>| match goal {
+        Some(goal) => [grouped(measured), grouped(goal), format!("{:.2}", measured as f64 / goal.max(1) as f64)],
+        None => [grouped(measured), String::new(), String::new()],
+    };
+    for (index, node) in first.nodes.iter().enumerate() {
+        let nodes = rows.iter().filter_map(|row| row.nodes.get(index));
+        let cells = nodes.flat_map(|node| cells(node.instructions.into(), node.goal.map(u64::from)));
+        table.row([node.node.clone(), node.kind.clone()].into_iter().chain(cells));
+    }
+    let sum =
+        |row: &Row| -> u64 { row.nodes.iter().map(|node| u64::from(node.goal.unwrap_or(node.instructions))).sum() };
+    let sums = rows.iter().flat_map(|row| cells(row.instructions.unwrap_or(0).into(), Some(sum(row))));
+    table.row(["all".to_owned(), format!("(goal: {ALLOWANCE})")].into_iter().chain(sums));
+    println!("{table}");
+}
+
+/// Prints what the first level takes of the last.
+pub fn print_span(rows: &[Row]) {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena).collect();
+    if let [
+        Row { instructions: Some(sparse), sparsity, .. },
+        ..,
+        Row { instructions: Some(dense), sparsity: less, .. },
+    ] = rows[..]
+    {
+        let share = f64::from(*sparse) / f64::from(*dense);
+        println!("\nInstructions at {sparsity:.0} % over those at {less:.0} %: {share:.3} (goal: at most 0.65).");
+    }
+}
+
+impl Anchors {
+    /// Instructions a multiplication of the named reference layer whose input channels are the nearest.
+    fn a_mac(&self, layers: &[&str], channels: usize) -> Option<f64> {
+        let distance = |of: usize| (of.max(1) as f64 / channels.max(1) as f64).ln().abs();
+        let named = layers.iter().filter_map(|name| self.layer(name));
+        named.min_by(|a, b| distance(a.0).total_cmp(&distance(b.0))).map(|(_, a_mac)| a_mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_those_of_the_nearest_reference_layer() {
+        let anchors = Anchors::read().unwrap();
+        let point = Window::square(1, 1, 0);
+        let (a_mac, speedup) = convolution(&anchors, point, 240, 90.0).unwrap();
+        assert!((a_mac - 1_827_131.0 / 1_048_576.0).abs() < 1e-9 && speedup == 8.4, "{a_mac} {speedup}");
+        let (a_mac, speedup) = convolution(&anchors, point, 32, 75.0).unwrap();
+        assert!((a_mac - 542_171.0 / 262_144.0).abs() < 1e-9 && (speedup - 4.8).abs() < 1e-9, "{a_mac} {speedup}");
+        let (a_mac, speedup) = convolution(&anchors, Window::square(3, 2, 1), 1, 90.0).unwrap();
+        assert!((a_mac - 2_127_113.0 / 442_368.0).abs() < 1e-9 && speedup == DENSE_GOAL, "{a_mac} {speedup}");
+        assert_eq!(between(99.0, &GOALS[0].2), 18.5);
+    }
+}
