@@ -5,22 +5,10 @@
 #     interop/run.sh [FOLDER]      the folder is kept; without one it is temporary
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
-work=${1:-$(mktemp -d)}
+work=$(realpath -m "${1:-$(mktemp -d)}")
 [ $# -gt 0 ] || trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/apps" "$work/files" "$work/.cargo"
-crates=(nested-csr nested-kernels nested-mask)
-
-cd "$repository"
-cargo package --quiet --no-verify --allow-dirty $(printf -- '-p %s ' "${crates[@]}") --target-dir "$work/package"
-: >"$work/.cargo/config.toml"
-for crate in "${crates[@]}"; do
-    tar -xzf "$work/package/package/$crate"-[0-9]*.crate -C "$work"
-    size=$(stat -c %s "$work/package/package/$crate"-[0-9]*.crate)
-    [ "$size" -lt 200000 ] || { echo "the package of $crate has $size bytes, more than 200,000"; exit 1; }
-    [ -s "$work/$crate"-[0-9]*/LICENSE ] || { echo "the package of $crate lacks its LICENSE"; exit 1; }
-    # Stands in for the registry, to which nothing is published yet.
-    printf '[patch.crates-io.%s]\npath = "%s"\n' "$crate" "$(echo "$work/$crate"-[0-9]*)" >>"$work/.cargo/config.toml"
-done
+mkdir -p "$work/apps" "$work/files"
+"$repository/interop/unpack.sh" "$work"
 
 app() { # name, dependencies…
     local name=$1
@@ -35,7 +23,9 @@ export CARGO_TARGET_DIR=$work/target RUSTFLAGS="-D warnings" ASAN_OPTIONS=detect
 
 app csr 'nested-csr = { version = "0.1", features = ["proptest"] }' 'proptest = "1"'
 cargo run --quiet -- "$work/files" "$repository"/benches/models/*.ncsr
-cargo test --quiet
+mkdir -p tests # the property test that the README shows
+awk '/^```rust,ignore/ { on = 1; next } /^```/ { on = 0 } on' "$work"/nested-csr-[0-9]*/README.md >tests/format.rs
+cargo test --quiet --test format
 
 app kernels 'nested-kernels = "0.1"'
 for model in "$repository"/benches/models/*.ncsr; do cargo run --quiet -- "$model"; done

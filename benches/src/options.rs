@@ -10,20 +10,24 @@ use std::path::PathBuf;
 #[derive(Args, Clone, Debug)]
 pub struct DataOptions {
     /// Folder with the four IDX files of an MNIST-like set, plain or .gz [default: the built-in images]
-    #[arg(long, value_name = "DIR", conflicts_with = "cifar10")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cifar10", "cifar100"])]
     data: Option<PathBuf>,
     /// Folder with the binary batches of CIFAR-10
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "cifar100")]
     cifar10: Option<PathBuf>,
+    /// Folder with the binary files of CIFAR-100
+    #[arg(long, value_name = "DIR")]
+    cifar100: Option<PathBuf>,
 }
 
 impl DataOptions {
     /// The source that the options name.
     pub fn source(&self) -> Source {
-        match (&self.data, &self.cifar10) {
-            (Some(folder), _) => Source::Idx(folder.clone()),
-            (None, Some(folder)) => Source::Cifar10(folder.clone()),
-            (None, None) => Source::Builtin,
+        match (&self.data, &self.cifar10, &self.cifar100) {
+            (Some(folder), ..) => Source::Idx(folder.clone()),
+            (None, Some(folder), _) => Source::Cifar10(folder.clone()),
+            (None, None, Some(folder)) => Source::Cifar100(folder.clone()),
+            (None, None, None) => Source::Builtin,
         }
     }
 }

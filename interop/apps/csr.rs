@@ -64,16 +64,3 @@ fn dense(layers: &[MatrixView<'_>]) -> Result<String, Box<dyn Error>> {
     }
     Ok(text)
 }
-
-#[cfg(test)]
-mod tests {
-    use nested_csr::Profile;
-    use nested_csr::testing::{laws, nested};
-
-    proptest::proptest! {
-        #[test]
-        fn a_file_holds_its_matrix(matrix in nested()) {
-            laws::file_holds_matrix(&matrix, &matrix.compress(Profile::Size)?)?;
-        }
-    }
-}

@@ -199,7 +199,8 @@ fn check_sum(random: &mut Random) -> u32 {
     u32::from(apart != expected) + u32::from(in_place != expected)
 }
 
-/// A layer whose window fits its input; now and then a fully connected one, whose window is its input.
+/// A layer whose window fits its input; now and then a fully connected one, whose window is its input, or one of few pixels
+/// under many channels, whose sums leave the narrow form.
 fn layer(random: &mut Random, kind: Kind) -> Layer {
     if kind != Kind::Depthwise && random.below(5) == 0 {
         let input = TensorShape {
@@ -209,6 +210,11 @@ fn layer(random: &mut Random, kind: Kind) -> Layer {
         };
         let window = Window { kernel: [input.height as u8, input.width as u8], ..Window::square(1, 1, 0) };
         return Layer { name: "case", input, window, rows: random.below(40) + 1 };
+    }
+    if kind != Kind::Depthwise && random.below(16) == 0 {
+        let (height, width) = (random.below(3) + 1, random.below(5) + 1);
+        let input = TensorShape { channels: random.one_of(&[599, 600]), height, width };
+        return Layer { name: "case", input, window: Window::square(1, 1, 0), rows: random.below(6) + 1 };
     }
     loop {
         let channels = random.one_of(&[1, 2, 3, 4, 5, 8, 16, 33]);

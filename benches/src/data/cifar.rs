@@ -1,4 +1,5 @@
-//! The binary batches of CIFAR-10: records of one label byte and 32×32 pixels of red, then green, then blue.
+//! The binary batches of CIFAR-10 and CIFAR-100: records of the labels, one byte each, and 32×32 pixels of red, then green,
+//! then blue.
 use super::{
     Dataset, Split,
     error::{DataError, Problem},
@@ -8,18 +9,40 @@ use nested_csr::TensorShape;
 use std::path::Path;
 
 const SHAPE: TensorShape = TensorShape { channels: 3, height: 32, width: 32 };
-const CLASSES: usize = 10;
-const BATCHES: usize = 5;
 
-/// Reads `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin` of a folder.
-pub fn load(folder: &Path) -> Result<Split, DataError> {
-    let mut train = Dataset { shape: SHAPE, classes: CLASSES, pixels: Vec::new(), labels: Vec::new() };
+/// What tells one set's files from the other's.
+pub struct Format {
+    classes: usize,
+    /// Label bytes of a record; the last one is the class.
+    labels: usize,
+    /// All of as many records.
+    train: &'static [&'static str],
+    test: &'static str,
+    /// Whether the test file has as many records as each training file.
+    equal: bool,
+}
+
+/// Ten classes; five training batches and a test batch of 10,000 records each.
+pub const CIFAR10: Format = Format {
+    classes: 10,
+    labels: 1,
+    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    test: "test_batch.bin",
+    equal: true,
+};
+
+/// A hundred classes (the byte before a record's class is its superclass); one file to train on and one to test on.
+pub const CIFAR100: Format = Format { classes: 100, labels: 2, train: &["train.bin"], test: "test.bin", equal: false };
+
+/// Reads a set's files from a folder.
+pub fn load(folder: &Path, format: &Format) -> Result<Split, DataError> {
+    let mut train = Dataset { shape: SHAPE, classes: format.classes, pixels: Vec::new(), labels: Vec::new() };
     let mut test = train.clone();
-    let first = append(open(folder, "data_batch_1.bin")?, None, &mut train)?;
-    for batch in 2..=BATCHES {
-        append(open(folder, &format!("data_batch_{batch}.bin"))?, Some(first), &mut train)?;
+    let mut records = None;
+    for name in format.train {
+        records = Some(append(open(folder, name)?, format, records, &mut train)?);
     }
-    append(open(folder, "test_batch.bin")?, Some(first), &mut test)?;
+    append(open(folder, format.test)?, format, records.filter(|_| format.equal), &mut test)?;
     Ok(Split { name: folder.display().to_string(), train, test })
 }
 
@@ -31,15 +54,21 @@ fn open(folder: &Path, name: &str) -> Result<Stream<'static>, DataError> {
     Stream::open(&path)
 }
 
-/// Appends the records of a batch and says how many there were.
+/// Appends the records of a file and says how many there were.
 ///
-/// A batch has no header; that all hold equally many records is what shows one that was cut between two records.
-fn append(mut stream: Stream<'_>, expected: Option<usize>, dataset: &mut Dataset) -> Result<usize, DataError> {
+/// A file has no header; that all hold equally many records is what shows one that was cut between two records.
+fn append(
+    mut stream: Stream<'_>,
+    format: &Format,
+    expected: Option<usize>,
+    dataset: &mut Dataset,
+) -> Result<usize, DataError> {
     let before = dataset.labels.len();
     while dataset.labels.is_empty() || !stream.at_end()? {
-        let label = stream.bytes(1, "a record")?[0];
-        if usize::from(label) >= CLASSES {
-            return Err(stream.wrong_before(1, Problem::Label { label, classes: CLASSES }));
+        let labels = stream.bytes(format.labels, "a record")?;
+        let label = labels[format.labels - 1];
+        if usize::from(label) >= format.classes {
+            return Err(stream.wrong_before(1, Problem::Label { label, classes: format.classes }));
         }
         dataset.labels.push(label);
         stream.append(SHAPE.len(), &mut dataset.pixels, "a record")?;
@@ -48,7 +77,7 @@ fn append(mut stream: Stream<'_>, expected: Option<usize>, dataset: &mut Dataset
     match expected {
         Some(expected) if records != expected => {
             let (found, expected) = (records as u64, expected as u64);
-            let other = "data_batch_1.bin".to_owned();
+            let other = format.train[0].to_owned();
             Err(stream.wrong(Problem::Mismatch { what: "the number of records", found, expected, other }))
         }
         _ => Ok(records),
@@ -65,7 +94,7 @@ mod tests {
     /// Two records a batch; the label is the batch's number and then 9, each pixel byte its own position, modulo 251.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for batch in 0..=BATCHES {
+        for batch in 0..=CIFAR10.train.len() {
             let name = if batch == 0 { "test_batch.bin".to_owned() } else { format!("data_batch_{batch}.bin") };
             let record = |label| [label].into_iter().chain((0..SHAPE.len()).map(|at| (at % 251) as u8));
             let bytes: Vec<u8> = record(batch as u8).chain(record(9)).collect();
@@ -75,13 +104,13 @@ mod tests {
     }
 
     fn message(folder: &tempfile::TempDir) -> String {
-        let message = load(folder.path()).expect_err("accepted").to_string();
+        let message = load(folder.path(), &CIFAR10).expect_err("accepted").to_string();
         message.replace(&format!("{}", folder.path().display()), "DIR")
     }
 
     #[test]
     fn batches_follow_each_other() {
-        let split = load(folder().path()).unwrap();
+        let split = load(folder().path(), &CIFAR10).unwrap();
         assert_eq!(split.train.labels, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         assert_eq!(split.test.labels, [0, 9]);
         assert_eq!(split.train.pixels.len(), 10 * SHAPE.len());
@@ -119,5 +148,25 @@ mod tests {
         bytes[RECORD] = 10;
         fs::write(&path, bytes).unwrap();
         assert_eq!(message(&label), "DIR/data_batch_2.bin: byte 3073: label 10, but the classes are 0..=9");
+    }
+
+    #[test]
+    fn the_second_label_of_cifar_100_is_the_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |labels: [u8; 2]| labels.into_iter().chain((0..SHAPE.len()).map(|at| (at % 251) as u8));
+        let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).unwrap();
+        write("train.bin", record([19, 29]).chain(record([3, 99])).chain(record([0, 0])).collect());
+        write("test.bin", record([5, 61]).collect());
+        let split = load(folder.path(), &CIFAR100).unwrap();
+        assert_eq!((split.train.labels.as_slice(), split.test.labels.as_slice()), (&[29, 99, 0][..], &[61][..]));
+        assert_eq!((split.train.classes, split.train.pixels.len()), (100, 3 * SHAPE.len()));
+        assert_eq!(split.test.pixels[1024], (1024 % 251) as u8);
+
+        write("test.bin", record([5, 100]).collect());
+        let error = load(folder.path(), &CIFAR100).expect_err("accepted").to_string();
+        assert!(error.ends_with("byte 1: label 100, but the classes are 0..=99"), "{error}");
+        write("test.bin", record([5, 61]).take(100).collect());
+        let error = load(folder.path(), &CIFAR100).expect_err("accepted").to_string();
+        assert!(error.ends_with("byte 100: the file ends here, 2974 bytes short of a record"), "{error}");
     }
 }

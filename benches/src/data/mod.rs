@@ -19,6 +19,8 @@ pub enum Source {
     Idx(PathBuf),
     /// A folder with the binary batches of CIFAR-10, which has its own split.
     Cifar10(PathBuf),
+    /// A folder with the binary files of CIFAR-100, which has its own split.
+    Cifar100(PathBuf),
 }
 
 /// Images to learn from and images to measure on.
@@ -39,7 +41,8 @@ impl Source {
         match self {
             Source::Builtin => builtin::load(),
             Source::Idx(folder) => idx::load(folder),
-            Source::Cifar10(folder) => cifar::load(folder),
+            Source::Cifar10(folder) => cifar::load(folder, &cifar::CIFAR10),
+            Source::Cifar100(folder) => cifar::load(folder, &cifar::CIFAR100),
         }
     }
 }

@@ -34,7 +34,6 @@ const LINE: Window = Window { kernel: [1, 5], stride: 1, padding: Padding { top:
 const SHORT_ROWS: &str = "27 weights a row at most: packing, decoding and requantisation are spread over few";
 const FEW_PIXELS: &str = "few outputs to spread packing and decoding over";
 const REST: &str = "no multiple of 4 pixels wide: the rest of each line is packed one pixel at a time";
-const ONE_PIXEL: &str = "one pixel under nine taps is no fully connected layer: a whole block is computed for it";
 
 /// Height, width and channels of the input.
 const SHAPES: [Shape; 18] = [
@@ -54,7 +53,7 @@ const SHAPES: [Shape; 18] = [
     shape([7, 7, 64], ONE, 64, "F", FEW_PIXELS),
     shape([3, 5, 256], ONE, 256, "H", FEW_PIXELS),
     shape([1, 1, 256], ONE, 256, "K2", ""),
-    shape([1, 1, 64], THREE, 64, "K2", ONE_PIXEL),
+    shape([1, 1, 64], THREE, 64, "K2", ""),
     shape([1, 64, 32], LINE, 32, "C", FEW_PIXELS),
 ];
 
@@ -83,6 +82,9 @@ impl Shape {
         let [height, width, _] = self.input;
         let (lines, pixels) = self.window.output(height, width).unwrap_or((1, 1));
         let needed = (lines * pixels) as f64;
+        if needed == 1.0 {
+            return needed;
+        }
         if self.window == ONE {
             return (lines * pixels).next_multiple_of(8) as f64 / needed;
         }

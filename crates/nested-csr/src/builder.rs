@@ -8,6 +8,21 @@ use alloc::vec::Vec;
 
 /// What the encoder prefers when it chooses an index code. A model may ask for another one layer by layer
 /// ([`crate::ModelBuilder::prefer`]): the fewer pixels share a row's decoding, the more its speed counts.
+///
+/// ```
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+///
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 8, columns: 128 };
+/// let rings: Vec<u8> = (0..shape.len()).map(|i| u8::from(i % 10 == 0)).collect(); // one weight in ten
+/// let weights: Vec<i8> = rings.iter().map(|ring| 9 * ring.cast_signed()).collect();
+/// let len = |profile| {
+///     NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &weights, &rings, profile).map(|file| file.as_bytes().len())
+/// };
+/// assert!(len(Profile::Size)? <= len(Profile::Balanced)?);
+/// assert!(len(Profile::Balanced)? <= len(Profile::Speed)?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// The fewest bytes.

@@ -24,6 +24,19 @@ impl fmt::Display for Part {
 }
 
 /// Where and what is wrong. Layers, rows, columns and nodes count from 0, levels from 1.
+///
+/// ```
+/// use nested_csr::{Block, FormatError, Level, NestedCsr, Part, Profile, Shape};
+///
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 1, columns: 2 };
+/// let file = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &[3, 4], &[1, 1], Profile::Size)?;
+/// let mut bytes = file.into_bytes();
+/// bytes.pop(); // a transfer that broke off
+/// let error = NestedCsr::parse(&bytes).map(|_| ());
+/// assert!(matches!(error, Err(FormatError::Truncated { part: Part::Section(1), .. })));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are named by the messages

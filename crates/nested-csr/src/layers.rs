@@ -23,6 +23,11 @@ const ENTRY_LEN: usize = LAYER_LEN + 4;
 ///
 /// let layers = Layers::parse(file.as_bytes())?;
 /// assert_eq!(layers.find("head").map(|layer| layer.shape().rows), Some(2));
+/// for index in 0..layers.len() {
+///     if let (Some(name), Some(layer)) = (layers.name(index), layers.layer(index)) {
+///         println!("{name}: {} weights", layer.stored(layers.levels())?);
+///     }
+/// }
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -214,7 +219,8 @@ mod writing {
     use crate::{Block, FormatError, Kind, Level, Profile, Shape};
     use alloc::vec::Vec;
 
-    /// Puts a set of layers together; each is compressed when it is pushed, so its weights need not be kept.
+    /// Puts a set of layers together; each is compressed when it is pushed, so its weights need not be kept. [`Layers`] has
+    /// the example.
     #[derive(Clone, Debug)]
     pub struct LayersBuilder {
         levels: Level,
@@ -276,6 +282,19 @@ mod writing {
 
     impl Layers<Vec<u8>> {
         /// Appends later sections (from [`Layers::sections_after`] of the whole file) and checks them.
+        ///
+        /// ```
+        /// # use nested_csr::{Block, Layers, LayersBuilder, Level, Profile, Shape};
+        /// # fn main() -> Result<(), nested_csr::FormatError> {
+        /// # let mut builder = LayersBuilder::new(Level::new(2)?, Profile::Size);
+        /// # builder.push("only", Shape { rows: 1, columns: 2 }, Block::OneByOne, &[3, 4], &[1, 2])?;
+        /// # let whole = builder.finish()?;
+        /// let mut device = Layers::parse(whole.prefix(Level::FIRST)?.to_vec())?; // shipped first
+        /// assert!(device.levels() < device.levels_stated());
+        /// device.upgrade(whole.sections_after(Level::FIRST)?)?; // sent later
+        /// assert_eq!(device.into_bytes(), whole.as_bytes());
+        /// # Ok(()) }
+        /// ```
         ///
         /// # Errors
         /// Whatever is wrong with the longer file; this one is then as it was.

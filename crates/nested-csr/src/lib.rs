@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // Wherever bytes are read, nothing may be indexed, added or narrowed unchecked. Modules that only write are exempt.
 #![deny(

@@ -12,6 +12,26 @@ pub(crate) const WIDE: u8 = 0x80;
 pub(crate) const CODE_LEN: usize = 2;
 
 /// A node's requantisation at one level.
+///
+/// ```
+/// use nested_csr::{ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization};
+/// use nested_csr::{TensorShape, Window};
+///
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// let rows = [100, -200].map(|bias| Requantization { multiplier: Multiplier::from_code(0xf000), bias });
+/// let level = NodeLevel { output: quantization, low: 0, high: 127, input_weights: [0; 2], rows: rows.to_vec() };
+/// # let image = TensorShape { channels: 1, height: 8, width: 8 };
+/// # let mut builder = ModelBuilder::new(Level::FIRST, image, quantization)?;
+/// # let (input, window) = (builder.input(), Window::square(1, 1, 0));
+/// # builder.convolution("only", input, window, 2, ConvolutionWeights::Dense(&[5, -7]), &[level])?;
+/// # let model = builder.finish(Profile::Size)?;
+/// // … and of a `model` that was built with it:
+/// let parameters = model.parameters(Level::FIRST, 0);
+/// assert!(parameters.is_some_and(|parameters| parameters.narrow && parameters.low == 0));
+/// assert!(parameters.is_some_and(|parameters| parameters.rows.iter().eq(rows)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NodeParameters<'a> {
     /// Quantisation of the tensor that the node makes.
@@ -28,7 +48,7 @@ pub struct NodeParameters<'a> {
     pub rows: Requantizations<'a>,
 }
 
-/// Each row's requantisation, in order.
+/// Each row's requantisation, in order; [`NodeParameters`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Requantizations<'a> {
     bytes: &'a [u8],

@@ -1,6 +1,12 @@
 //! The arithmetic that every reader of the format shares, to the bit.
 
 /// Real value = `scale · (q − zero_point)`.
+///
+/// ```
+/// let image = nested_csr::Quantization { scale: 0.5, zero_point: -10 };
+/// let real = |q: i8| image.scale * (f32::from(q) - f32::from(image.zero_point));
+/// assert_eq!([-10, 0, 2].map(real), [0.0, 5.0, 6.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantization {
     /// Real step of one count; positive and finite.
@@ -18,6 +24,13 @@ impl Quantization {
 
 /// A real multiplier in `[0, ½)`, held as `m / 2³²`, in the 16-bit form that the format stores:
 /// exponent `e` in the top 4 bits, fraction `f` in the low 12, `m = (4096 + f) << (e + 3)`; the code 0 means `m = 0`.
+///
+/// ```
+/// # use nested_csr::Multiplier;
+/// let quarter = Multiplier::from_code(0xf000);
+/// assert_eq!((quarter.m(), quarter.code()), (1 << 30, 0xf000));
+/// assert_eq!(quarter.apply(6), 2); // 1.5, rounded half up
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Multiplier(u16);
 
@@ -86,6 +99,14 @@ impl Multiplier {
 
 /// What turns a row's accumulator into its int8 output at one level:
 /// `q = clamp(zero_point + multiplier.apply(bias + Σ w·a), low, high)`.
+///
+/// ```
+/// # use nested_csr::{Multiplier, Requantization};
+/// let row = Requantization { multiplier: Multiplier::from_code(0xf000), bias: 6 }; // times ¼
+/// let (zero_point, low, high, dot_product) = (-128, -128, 127, 100);
+/// let q = (zero_point + row.multiplier.apply(row.bias + dot_product)).clamp(low, high);
+/// assert_eq!(q, -101); // 26.5 rounds up
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Requantization {
     /// Output scale over input scale.

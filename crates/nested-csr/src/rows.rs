@@ -189,6 +189,24 @@ impl<'a> Rows<'a> {
     /// Decodes the next row whole, calling `f(column, weight)` for each stored weight: ring 1 ascending by column,
     /// then ring 2, … (both weights of a 1×2 block, even when one is 0). `None` after the last row. This is the fast way;
     /// the code's kind is matched once a ring.
+    ///
+    /// ```
+    /// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+    /// # fn main() -> Result<(), nested_csr::FormatError> {
+    /// # let shape = Shape { rows: 2, columns: 3 };
+    /// # let (weights, rings) = ([4, 0, -9, 0, 5, 0], [1, 0, 1, 0, 1, 0]);
+    /// # let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &weights, &rings, Profile::Size)?;
+    /// // The product of a matrix of three columns with a vector.
+    /// let vector = [1, 2, 3];
+    /// let mut rows = matrix.rows(Level::FIRST)?;
+    /// let mut product = Vec::with_capacity(rows.rows_left());
+    /// let mut sum = 0;
+    /// while rows.next_row(|column, weight| sum += i32::from(weight) * vector[column]).is_some() {
+    ///     product.push(std::mem::take(&mut sum));
+    /// }
+    /// assert_eq!(product, [-23, 10]);
+    /// # Ok(()) }
+    /// ```
     #[inline]
     pub fn next_row(&mut self, mut f: impl FnMut(usize, i8)) -> Option<()> {
         self.next_row_into(&mut f)
@@ -295,7 +313,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// One row as an external iterator of `(column, weight)`, in the order of [`Rows::next_row`].
+/// One row as an external iterator of `(column, weight)`, in the order of [`Rows::next_row`]; [`Rows`] has an example.
 #[derive(Debug)]
 pub struct Row<'r, 'a> {
     rows: &'r mut Rows<'a>,

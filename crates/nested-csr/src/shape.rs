@@ -52,6 +52,10 @@ impl Shape {
 }
 
 /// The positions that share one index.
+///
+/// ```
+/// assert_eq!(nested_csr::Block::OneByTwo.width(), 2);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Block {
     /// Each weight has an index of its own.

@@ -70,6 +70,21 @@ impl Stats {
 }
 
 /// One ring of one layer.
+///
+/// ```
+/// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let shape = Shape { rows: 8, columns: 128 };
+/// let rings: Vec<u8> = (0..shape.len()).map(|i| u8::from(i % 10 == 0)).collect(); // one weight in ten
+/// let weights: Vec<i8> = rings.iter().map(|ring| 9 * ring.cast_signed()).collect();
+/// let file = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &weights, &rings, Profile::Size)?;
+///
+/// let ring = file.view().ring_stats(Level::FIRST)?;
+/// assert_eq!((ring.blocks, ring.values, ring.free), (103, 103, 1024));
+/// let bits = 8 * (ring.values + ring.index + ring.counts);
+/// println!("{}: {bits} bits; random positions need {:.0}", ring.code, ring.bound_bits());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingStats {
     /// How its positions are written.

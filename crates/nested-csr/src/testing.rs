@@ -2,19 +2,18 @@
 //!
 //! ```
 //! use nested_csr::testing::{Nested, laws, nested};
-//! use nested_csr::{Level, Profile};
+//! use nested_csr::{FormatError, Level, NestedCsr, Profile};
 //! use proptest::prelude::*;
 //!
 //! /// The code under test: what a device would read.
-//! fn first_level_of(file: &[u8]) -> Vec<i8> {
-//!     let matrix = nested_csr::NestedCsr::parse(file).expect("a valid file");
-//!     matrix.to_dense(Level::FIRST).expect("every file has a first level")
+//! fn first_level_of(file: &[u8]) -> Result<Vec<i8>, FormatError> {
+//!     NestedCsr::parse(file)?.to_dense(Level::FIRST)
 //! }
 //!
 //! proptest!(ProptestConfig::with_cases(16), |(matrix in nested())| {
 //!     let file = matrix.compress(Profile::Size)?;
 //!     laws::file_holds_matrix(&matrix, &file)?;
-//!     prop_assert_eq!(first_level_of(file.as_bytes()), matrix.at(Level::FIRST));
+//!     prop_assert_eq!(first_level_of(file.as_bytes())?, matrix.at(Level::FIRST));
 //! });
 //! ```
 use crate::{

@@ -19,9 +19,9 @@ use alloc::vec::Vec;
 /// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &weights, &rings, Profile::Size)?;
 ///
 /// let read = NestedCsr::parse(matrix.as_bytes())?;
-/// assert_eq!(read.view().stored(Level::FIRST)?, 2);
+/// assert_eq!((read.shape(), read.levels().number()), (shape, 2));
 /// let small = NestedCsr::parse(read.prefix(Level::FIRST)?)?; // the smaller network is a file too
-/// assert_eq!(small.levels(), Level::FIRST);
+/// assert_eq!((small.levels(), small.levels_stated().number()), (Level::FIRST, 2));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -157,6 +157,23 @@ pub(crate) fn append(
 }
 
 /// One nested sparse matrix inside a checked file. Cheap to copy.
+///
+/// ```
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+/// # fn main() -> Result<(), nested_csr::FormatError> {
+/// let (weights, rings) = ([5, 0, -1, 0, 9, 0], [1, 0, 2, 0, 1, 0]);
+/// let shape = Shape { rows: 2, columns: 3 };
+/// let file = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &weights, &rings, Profile::Size)?;
+///
+/// let view = file.view(); // or `Layers::layer`, or from a node of a `Model`
+/// assert_eq!((view.shape(), view.block()), (shape, Block::OneByOne));
+/// for level in view.levels().up_to() {
+///     println!("level {}: {} weights, its ring as {}", level.number(), view.stored(level)?, view.index_code(level)?);
+/// }
+/// assert_eq!(view.to_dense(Level::FIRST)?, [5, 0, 0, 0, 9, 0]);
+/// assert_eq!(view.to_dense(Level::new(2)?)?, weights);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MatrixView<'a> {
     pub(crate) bytes: &'a [u8],

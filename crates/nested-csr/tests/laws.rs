@@ -10,9 +10,11 @@ fn matrix_and_codes() -> impl Strategy<Value = (Nested, Vec<IndexCode>)> {
     nested().prop_flat_map(|matrix| (Just(matrix.clone()), index_codes(matrix.levels)))
 }
 
-/// That many cases; failures print their smallest input and are kept in no file.
+/// That many cases, or as `PROPTEST_CASES` says (an emulated processor is slow); failures print their smallest input and
+/// are kept in no file.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+    let said = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(said.unwrap_or(cases)) }
 }
 
 proptest! {

@@ -14,6 +14,24 @@ impl<B: AsRef<[u8]> + Sync> Network<B> {
     /// # Errors
     /// Before the first image runs: [`KernelError::NoSuchLevel`]; [`KernelError::InputLength`] when the images are not
     /// whole, [`KernelError::OutputLength`] when there are not as many outputs; [`KernelError::ArenaTooShort`].
+    ///
+    /// ```
+    /// use nested_csr::{Level, ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// use nested_kernels::Network;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let image = TensorShape { channels: 1, height: 1, width: 2 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # let (input, window) = (builder.input(), Window { kernel: [1, 2], ..Window::square(1, 1, 0) });
+    /// # builder.max_pool("", input, window)?;
+    /// # let model = builder.finish(Profile::Size)?;
+    /// let network = Network::new(model)?; // the greater of two pixels
+    /// let mut arena = vec![0; 2 * network.preferred_arena_len()]; // for two threads
+    /// let mut outputs = [0; 3];
+    /// network.run_batch(Level::FIRST, &[1, 2, 4, 3, 5, 6], &mut arena, &mut outputs)?;
+    /// assert_eq!(outputs, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
     pub fn run_batch(
         &self,
         level: Level,

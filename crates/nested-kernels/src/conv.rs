@@ -2,7 +2,7 @@
 use crate::{Geometry, KernelError, arch::backend, geometry::check_length};
 use nested_csr::{Level, NodeParameters, Weights};
 
-/// Words of scratch that a kernel wants.
+/// Words of scratch that a kernel wants; [`convolution`]'s example lends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scratch {
     /// The least that it runs with: it then works in bands of a single output row.
@@ -18,6 +18,37 @@ pub struct Scratch {
 ///
 /// # Errors
 /// A length that does not fit the geometry, a level that the weights do not hold, a scratch that is too short.
+///
+/// ```
+/// use nested_csr::{Block, ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Operation, Profile};
+/// use nested_csr::{Quantization, Requantization, TensorShape, Window};
+/// use nested_kernels::{Geometry, convolution, convolution_scratch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// # let quarter = Multiplier::nearest(0.25).ok_or("a half or more")?;
+/// # let rows = vec![Requantization { multiplier: quarter, bias: 0 }];
+/// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows };
+/// # let image = TensorShape { channels: 2, height: 1, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::new(2)?, image, quantization)?;
+/// # let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[4, 8], rings: &[1, 2] };
+/// # let input = builder.input();
+/// # builder.convolution("", input, Window::square(1, 1, 0), 1, weights, &[level.clone(), level])?;
+/// # let model = builder.finish(Profile::Size)?;
+/// // A model of one layer: a 1×1 convolution of two channels into one. Its weights are 4 and, from level 2 on, 8; all times ¼.
+/// let node = model.node(0).ok_or("no node")?;
+/// let Operation::Convolution { window, weights, .. } = node.operation else { return Err("another operation".into()) };
+/// let zero_point = model.input_quantization().zero_point;
+/// let geometry = Geometry::new(model.input_shape(), window, node.output.channels, zero_point)?;
+/// let mut scratch = vec![0; convolution_scratch(&weights, &geometry)?.preferred]; // for all levels
+/// let mut output = [0; 2];
+/// for (level, expected) in [(Level::FIRST, [10, 20]), (Level::new(2)?, [12, 24])] {
+///     let parameters = model.parameters(level, 0).ok_or("no level")?;
+///     convolution(&weights, level, &parameters, &geometry, &[10, 20, 1, 2], &mut output, &mut scratch)?;
+///     assert_eq!(output, expected);
+/// }
+/// # Ok(()) }
+/// ```
 pub fn convolution(
     weights: &Weights<'_>,
     level: Level,
@@ -38,6 +69,35 @@ pub fn convolution(
 ///
 /// # Errors
 /// [`convolution`]'s.
+///
+/// ```
+/// use nested_csr::{Block, ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Operation, Profile};
+/// use nested_csr::{Quantization, Requantization, TensorShape, Window};
+/// use nested_kernels::{Geometry, convolution, convolution_parallel, convolution_scratch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// # let quarter = Multiplier::nearest(0.25).ok_or("a half or more")?;
+/// # let rows = vec![Requantization { multiplier: quarter, bias: 0 }];
+/// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows };
+/// # let image = TensorShape { channels: 2, height: 1, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::new(2)?, image, quantization)?;
+/// # let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[4, 8], rings: &[1, 2] };
+/// # let input = builder.input();
+/// # builder.convolution("", input, Window::square(1, 1, 0), 1, weights, &[level.clone(), level])?;
+/// # let model = builder.finish(Profile::Size)?;
+/// # let node = model.node(0).ok_or("no node")?;
+/// # let Operation::Convolution { window, weights, .. } = node.operation else { return Err("another operation".into()) };
+/// # let geometry = Geometry::new(model.input_shape(), window, node.output.channels, 0)?;
+/// # let (level, input) = (Level::new(2)?, [10, 20, 1, 2]);
+/// # let parameters = model.parameters(level, 0).ok_or("no level")?;
+/// let mut scratch = vec![0; convolution_scratch(&weights, &geometry)?.preferred];
+/// let (mut one, mut many) = ([0; 2], [0; 2]);
+/// convolution(&weights, level, &parameters, &geometry, &input, &mut one, &mut scratch)?;
+/// convolution_parallel(&weights, level, &parameters, &geometry, &input, &mut many, &mut scratch)?;
+/// assert_eq!(one, many);
+/// # Ok(()) }
+/// ```
 #[cfg(feature = "rayon")]
 pub fn convolution_parallel(
     weights: &Weights<'_>,

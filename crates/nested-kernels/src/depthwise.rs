@@ -9,6 +9,33 @@ use nested_csr::NodeParameters;
 ///
 /// # Errors
 /// A length that does not fit the geometry, a scratch that is too short.
+///
+/// ```
+/// use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Operation, Profile, Quantization, Requantization};
+/// use nested_csr::{TensorShape, Window};
+/// use nested_kernels::{Geometry, depthwise, depthwise_scratch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// # let quarter = Multiplier::nearest(0.25).ok_or("a half or more")?;
+/// # let rows = vec![Requantization { multiplier: quarter, bias: 0 }; 2];
+/// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows };
+/// # let image = TensorShape { channels: 2, height: 2, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::FIRST, image, quantization)?;
+/// # let input = builder.input();
+/// # builder.depthwise("", input, Window::square(2, 1, 0), &[1, 1, 1, 1, 0, 0, 0, 4], &[level])?;
+/// # let model = builder.finish(Profile::Size)?;
+/// // A model of one layer: 2×2 filters on two channels, of weights 1 1 1 1 and 0 0 0 4; all times ¼.
+/// let node = model.node(0).ok_or("no node")?;
+/// let Operation::Depthwise { window, weights, .. } = node.operation else { return Err("another operation".into()) };
+/// let geometry = Geometry::new(model.input_shape(), window, 2, model.input_quantization().zero_point)?;
+/// let parameters = model.parameters(Level::FIRST, 0).ok_or("no level")?;
+/// let mut scratch = vec![0; depthwise_scratch(&geometry)?.preferred];
+/// let mut output = [0; 2];
+/// depthwise(weights, &parameters, &geometry, &[1, 2, 3, 4, 5, 6, 7, 8], &mut output, &mut scratch)?;
+/// assert_eq!(output, [3, 8]); // the mean 2.5, rounded up, and the last
+/// # Ok(()) }
+/// ```
 pub fn depthwise(
     weights: &[i8],
     parameters: &NodeParameters<'_>,

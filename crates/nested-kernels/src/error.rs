@@ -2,6 +2,13 @@
 use nested_csr::FormatError;
 
 /// Why nothing was run. No kernel has touched its output when one of these is returned.
+///
+/// ```
+/// use nested_kernels::{KernelError, Softmax};
+///
+/// let error = Softmax::new(0.1).apply(&[1, 2, 3], &mut [0; 2]);
+/// assert_eq!(error, Err(KernelError::OutputLength { needed: 3, given: 2 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {

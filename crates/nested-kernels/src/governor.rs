@@ -11,6 +11,10 @@ use nested_csr::{Level, MAX_LEVELS, Model};
 /// let governor = Governor::new(&[120_000, 200_000, 310_000]);
 /// assert_eq!(governor.densest_within(250_000).map(|level| level.number()), Some(2));
 /// assert_eq!(governor.densest_within(100_000), None);
+///
+/// // Level 3 is never chosen, as if the device had no flash for it.
+/// let fewer = Governor::from_levels(|level| governor.cost(level).filter(|_| level.number() < 3));
+/// assert_eq!(fewer.densest_within(1_000_000).map(|level| level.number()), Some(2));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Governor {
@@ -24,6 +28,15 @@ impl Governor {
     }
 
     /// From the costs that the model's file states, in instructions.
+    ///
+    /// ```no_run
+    /// use nested_csr::Model;
+    /// use nested_kernels::Governor;
+    ///
+    /// let model = Model::parse(std::fs::read("model.ncsr")?)?;
+    /// let level = Governor::of(&model).densest_within(2_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of<B: AsRef<[u8]>>(model: &Model<B>) -> Self {
         Self::from_levels(|level| model.cost(level).map(u64::from))
     }

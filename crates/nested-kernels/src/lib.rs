@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 
 #[cfg(any(feature = "std", test))]
@@ -44,6 +45,10 @@ pub use pool::{average_pool, max_pool};
 pub use softmax::Softmax;
 
 /// What the kernels run on: the instructions that were chosen, for people to read.
+///
+/// ```
+/// println!("{}", nested_kernels::backend());
+/// ```
 pub fn backend() -> &'static str {
     arch::name()
 }

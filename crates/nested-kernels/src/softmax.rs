@@ -29,6 +29,12 @@ impl Softmax {
     }
 
     /// From `round(2¹⁶ · scale · log₂ e)`.
+    ///
+    /// ```
+    /// # use nested_kernels::Softmax;
+    /// const SOFTMAX: Softmax = Softmax::from_step(9455); // of scale 0.1
+    /// assert_eq!(SOFTMAX, Softmax::new(0.1));
+    /// ```
     pub const fn from_step(step: u32) -> Self {
         Softmax { step }
     }

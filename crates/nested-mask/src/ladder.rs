@@ -7,7 +7,9 @@ use nested_csr::{Level, MAX_LEVELS};
 /// use nested_mask::Ladder;
 /// let ladder = Ladder::new([0.9, 0.8, 0.7])?;
 /// assert_eq!(ladder.levels().number(), 3);
-/// assert!(Ladder::new([0.7, 0.9]).is_err());
+/// assert_eq!(ladder.sparsity(ladder.levels()), Some(0.7));
+/// assert_eq!(ladder.sparsities(), [0.9, 0.8, 0.7]);
+/// assert!(!ladder.is_dense() && Ladder::dense().is_dense());
 /// # Ok::<(), nested_mask::LadderError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,12 @@ pub struct Ladder {
 }
 
 /// What can be wrong with a ladder.
+///
+/// ```
+/// use nested_mask::{Ladder, LadderError};
+/// let error = Ladder::new([0.7, 0.9]);
+/// assert_eq!(error, Err(LadderError::NotFalling { level: 2, sparsity: 0.9, previous: 0.7 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LadderError {

@@ -8,6 +8,20 @@ use num_traits::Float;
 ///
 /// The support of level k is where the ring is in `1..=k`, so `Support(1) ⊂ … ⊂ Support(N)` whatever the rings are.
 /// Axis 0 is the rows (output channels); the rest, flattened in logical order, are the columns.
+///
+/// ```
+/// use nested_mask::{Block, Level, NestedMask};
+/// use ndarray::array;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mask = NestedMask::from_rings(array![[1, 0, 2, 0]], Level::new(2)?, Block::OneByOne)?;
+/// assert_eq!(mask.support(Level::FIRST), array![[true, false, false, false]]);
+/// assert_eq!((mask.count(mask.levels()), mask.sparsity(mask.levels())), (2, 0.5));
+/// let weights = array![[0.5, -0.1, 2.0, 0.3]];
+/// assert_eq!(mask.apply(Level::FIRST, weights.view())?, array![[0.5, 0.0, 0.0, 0.0]]);
+/// assert_eq!(mask.apply(mask.levels(), weights.view())?, array![[0.5, 0.0, 2.0, 0.0]]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NestedMask<D: Dimension> {
     rings: Array<u8, D>,
@@ -16,6 +30,12 @@ pub struct NestedMask<D: Dimension> {
 }
 
 /// What can be wrong with a mask.
+///
+/// ```
+/// use nested_mask::{Block, Level, MaskError, NestedMask};
+/// let error = NestedMask::from_rings(ndarray::array![[1, 2]], Level::FIRST, Block::OneByOne);
+/// assert_eq!(error, Err(MaskError::Ring { index: 1, ring: 2, levels: 1 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaskError {
@@ -107,6 +127,16 @@ impl<D: Dimension> NestedMask<D> {
     ///
     /// # Errors
     /// [`MaskError::NotANumber`], [`MaskError::Empty`].
+    ///
+    /// ```
+    /// use nested_mask::{Block, Ladder, NestedMask, saliency::first_order};
+    /// use ndarray::array;
+    /// let (weights, gradient) = (array![[3.0, 0.5, 1.0]], array![[0.0, -4.0, 1.0]]);
+    /// let scores = first_order(weights.view(), gradient.view())?; // 0, 4, 1
+    /// let mask = NestedMask::by_score(scores.view(), &Ladder::new([0.6, 0.3])?, Block::OneByOne)?;
+    /// assert_eq!(mask.rings(), &array![[0, 1, 2]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn by_score<T: Float>(scores: ArrayView<T, D>, ladder: &Ladder, block: Block) -> Result<Self, MaskError> {
         Self::by_score_at(scores, ladder.sparsities(), ladder.levels(), block)
     }

@@ -8,6 +8,18 @@ use num_traits::Float;
 use rand::{Rng, RngExt};
 
 /// How the gradients of the levels are routed to the rings.
+///
+/// ```
+/// use nested_mask::Routing;
+/// use rand::SeedableRng;
+/// use rand_xoshiro::Xoshiro256PlusPlus;
+///
+/// let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+/// let step = Routing::default().draw(3, 0.0, &mut random)?; // one of three levels
+/// let passes: Vec<usize> = (1..=3).filter(|&level| step.uses(level)).collect();
+/// assert_eq!(passes.len(), 1);
+/// # Ok::<(), nested_mask::RoutingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Routing {
@@ -71,6 +83,20 @@ pub enum RoutingError {
 }
 
 /// The coefficient of each level's gradient in each ring's: what one step does.
+///
+/// ```
+/// use nested_mask::{Block, Level, NestedMask, RoutingMatrix};
+/// use ndarray::array;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mask = NestedMask::from_rings(array![[1, 2, 0]], Level::new(2)?, Block::OneByOne)?;
+/// // Ring 1 learns from both levels alike, ring 2 from level 2.
+/// let matrix = RoutingMatrix::new(2, vec![0.5, 0.5, 0.0, 1.0])?;
+/// assert!(matrix.coefficient(1, 2) == 0.5 && matrix.uses(1) && matrix.trains(2));
+/// let (g1, g2) = (array![[2.0, 2.0, 2.0]], array![[4.0, 4.0, 4.0]]);
+/// assert_eq!(matrix.route(&[g1.view(), g2.view()], &mask)?, array![[3.0, 4.0, 0.0]]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutingMatrix {
     levels: usize,

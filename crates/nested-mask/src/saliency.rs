@@ -5,6 +5,12 @@ use num_traits::Float;
 use std::collections::HashSet;
 
 /// What a weight is worth.
+///
+/// ```
+/// use nested_mask::{Saliency, train::Config};
+/// let config = Config { saliency: Saliency::FirstOrder, ..Config::default() };
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Saliency {

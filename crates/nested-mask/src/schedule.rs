@@ -20,6 +20,12 @@ pub fn cosine(progress: f64, warm_up: f64) -> f64 {
 }
 
 /// When sparsity grows: masks are re-ranked between `start` and `end`, then frozen. Shares of the whole training.
+///
+/// ```
+/// use nested_mask::schedule::Ramp;
+/// let ramp = Ramp { start: 0.25, end: 0.75 };
+/// assert_eq!([0.1, 0.5, 0.75].map(|progress| ramp.factor(progress)), [0.0, 0.875, 1.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
     /// Up to here the network is dense.

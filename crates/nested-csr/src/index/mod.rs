@@ -18,6 +18,13 @@ pub(crate) use map::{MAP_BLOCKS, Map};
 use core::fmt;
 
 /// How the positions of one ring of one layer are written; the encoder chooses.
+///
+/// ```
+/// use nested_csr::IndexCode;
+///
+/// assert_eq!(IndexCode::Gaps { modulus: 5 }.to_string(), "golomb 5");
+/// assert_eq!(IndexCode::FreeGaps { modulus: 1 }.to_string(), "nested bitmap");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IndexCode {

@@ -81,7 +81,7 @@ pub(crate) fn convolution(
             Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
         };
     }
-    if let Some(layer) = Pointwise::new(weights, level, geometry) {
+    if let Some(layer) = streamed(weights, level, geometry) {
         return layer.convolve(parameters, input, output, scratch);
     }
     let lines = lines(weights, level, geometry);
@@ -127,13 +127,22 @@ pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) ->
     let mut most = Scratch::default();
     // A level chooses for itself how it is run.
     for level in levels.up_to() {
-        let Scratch { minimum, preferred } = match Pointwise::new(weights, level, geometry) {
+        let Scratch { minimum, preferred } = match streamed(weights, level, geometry) {
             Some(layer) => layer.scratch(),
             None => scratch_words(lines(weights, level, geometry), geometry)?,
         };
         most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
     }
     Ok(most)
+}
+
+/// Whether this is compiled for a core whose compiler makes the most of a table walked for pairs of pixels: it knows no dual
+/// product, and has no registers for what a stream of gaps and weights needs beside the sums.
+const PLAIN: bool = cfg!(all(nested_kernels_backend = "portable", target_arch = "arm"));
+
+/// A layer whose rows are better streamed than walked from a table.
+fn streamed<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<Pointwise<'a>> {
+    if PLAIN { None } else { Pointwise::new(weights, level, geometry) }
 }
 
 /// Pairs of channels suit weights that come in pairs, and wide lines; pairs of pixels suit all others.
@@ -149,7 +158,11 @@ fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
         }
     };
     let by_channels = Lines::new(geometry, Pairing::Channels);
-    if in_pairs && by_channels.are_wide(geometry) { by_channels } else { Lines::new(geometry, Pairing::Pixels) }
+    if in_pairs && !PLAIN && by_channels.are_wide(geometry) {
+        by_channels
+    } else {
+        Lines::new(geometry, Pairing::Pixels)
+    }
 }
 
 /// Words of scratch for a band of one line, and for all.

@@ -30,6 +30,13 @@ impl<T: Scalar> Norm<T> {
     }
 
     /// The normalisation as one product and one sum a row: `x · a + b`.
+    ///
+    /// ```
+    /// use nested_mask::nn::{EPSILON, Norm};
+    /// let norm = Norm { scale: vec![2.0], shift: vec![1.0], mean: vec![3.0], variance: vec![4.0 - EPSILON] };
+    /// let (a, b) = norm.affine();
+    /// assert!((a[0] - 1.0_f64).abs() < 1e-12 && (b[0] + 2.0).abs() < 1e-12);
+    /// ```
     pub fn affine(&self) -> (Vec<T>, Vec<T>) {
         let epsilon = T::from_f64(EPSILON);
         let a: Vec<T> = self.scale.iter().zip(&self.variance).map(|(&s, &v)| s / (v + epsilon).sqrt()).collect();
@@ -59,7 +66,7 @@ impl<T> Layer<T> {
     }
 }
 
-/// The parameters of a network: one layer for each node with weights.
+/// The parameters of a network: one layer for each node with weights. [The module](super) has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {
     /// One a node; `None` for nodes without weights.
@@ -102,7 +109,7 @@ pub struct LayerGradient<T> {
     pub shift: Vec<T>,
 }
 
-/// The gradient of one pass.
+/// The gradient of one pass. [The module](super) has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient<T> {
     /// One a node; `None` for nodes without weights.

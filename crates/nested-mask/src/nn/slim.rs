@@ -82,6 +82,16 @@ impl Network {
 }
 
 /// The masks of a slimmable network, one a node with weights: level k uses the leading `1 − sparsity` of the channels.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::{Ladder, Level, nn::{channel_masks, resnet8}};
+/// let network = resnet8(TensorShape { channels: 1, height: 28, width: 28 }, 1.0, 10)?;
+/// let masks = channel_masks(&network, &Ladder::new([0.5, 0.0])?);
+/// // The first layer reads the image's one channel: half its rows are half its weights.
+/// assert_eq!(masks[0].as_ref().map(|mask| mask.sparsity(Level::FIRST)), Some(0.5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn channel_masks(network: &Network, ladder: &Ladder) -> Vec<Option<NestedMask<Ix2>>> {
     let widths: Vec<Vec<usize>> = ladder.sparsities().iter().map(|left_out| network.channels(1.0 - left_out)).collect();
     let full = network.channels(1.0);

@@ -1,24 +1,58 @@
 //! One output pixel: too little to amortise a table over, so rows are streamed past the input.
-use super::ops;
-use crate::{Geometry, KernelError, Scratch};
-use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization};
+#[cfg(nested_kernels_backend = "dsp")]
+use super::{Bounds, clamp};
+use super::{byte_rows::ByteRows, ops};
+use crate::{Geometry, KernelError, Scratch, rows::RowSource};
+use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization, Sink, TensorShape};
 
-/// Whether the kernel is the whole map: one output pixel, no padding.
+/// Whether there is but one output pixel: the columns are then the window's pixels, and padding.
 pub(super) fn is_it(geometry: &Geometry) -> bool {
-    let [height, width] = geometry.window.kernel.map(usize::from);
-    let whole = geometry.input.height == height && geometry.input.width == width;
-    whole && geometry.window.padding == Padding::default()
+    geometry.output.height * geometry.output.width == 1
 }
 
-/// Words for the input in the order of columns, for four activations in two words, and for each row's sum.
+/// Words for the window in the order of columns, where the input is not, for four activations in two words, and for each
+/// row's sum.
 pub(super) fn scratch(geometry: &Geometry) -> Scratch {
-    let words = 3 * geometry.input.len().div_ceil(4) + geometry.output.channels;
+    let fours = columns(geometry).div_ceil(4);
+    let ordered = if is_ordered(geometry) { 0 } else { fours };
+    let words = ordered + 2 * fours + geometry.output.channels;
     Scratch { minimum: words, preferred: words }
+}
+
+/// Whether the window is a single pixel of the only one there is.
+fn is_ordered(geometry: &Geometry) -> bool {
+    columns(geometry) == geometry.input.len() && geometry.taps() == 1 && geometry.window.padding == Padding::default()
+}
+
+fn columns(geometry: &Geometry) -> usize {
+    geometry.taps() * geometry.input.channels
+}
+
+/// Writes the window in the order of columns: by taps, then by channels.
+fn order(geometry: &Geometry, input: &[i8], ordered: &mut [i8]) {
+    let TensorShape { channels, height, width } = geometry.input;
+    let [_, kernel_width] = geometry.window.kernel.map(usize::from);
+    let [top, left] = [geometry.window.padding.top, geometry.window.padding.left].map(usize::from);
+    let (mut y, mut x) = (0usize, 0usize);
+    for cells in ordered.chunks_exact_mut(channels.max(1)) {
+        let pixel = y.checked_sub(top).zip(x.checked_sub(left)).filter(|(y, x)| *y < height && *x < width);
+        match pixel {
+            Some((y, x)) => {
+                let values = input.iter().skip(y * width + x).step_by((height * width).max(1));
+                cells.iter_mut().zip(values).for_each(|(cell, value)| *cell = *value);
+            }
+            None => cells.fill(geometry.zero_point),
+        }
+        x += 1;
+        if x == kernel_width {
+            (y, x) = (y + 1, 0);
+        }
+    }
 }
 
 /// The scratch, cut up.
 struct Parts<'s> {
-    /// The input in the order of columns.
+    /// The window in the order of columns.
     ordered: &'s [i8],
     /// Activations 0 and 2, and 1 and 3, of each four.
     halves: &'s mut [[u32; 2]],
@@ -26,23 +60,20 @@ struct Parts<'s> {
 }
 
 impl<'s> Parts<'s> {
-    fn new(geometry: &Geometry, input: &[i8], scratch: &'s mut [u32]) -> Option<Self> {
-        let chunks = geometry.input.len().div_ceil(4);
-        let (ordered, rest) = scratch.split_at_mut_checked(chunks)?;
-        let (halves, rest) = rest.split_at_mut_checked(2 * chunks)?;
-        let sums = bytemuck::cast_slice_mut(rest.get_mut(..geometry.output.channels)?);
-        let ordered: &mut [i8] = bytemuck::cast_slice_mut(ordered);
-        let pixels = geometry.taps();
-        if pixels == 1 {
-            ordered.get_mut(..input.len())?.copy_from_slice(input);
+    fn new(geometry: &Geometry, input: &'s [i8], scratch: &'s mut [u32]) -> Option<Self> {
+        let columns = columns(geometry);
+        let fours = columns.div_ceil(4);
+        let (halves, rest) = scratch.split_at_mut_checked(2 * fours)?;
+        let (sums, rest) = rest.split_at_mut_checked(geometry.output.channels)?;
+        let ordered = if is_ordered(geometry) {
+            input
         } else {
-            for (channel, plane) in input.chunks_exact(pixels.max(1)).enumerate() {
-                let cells = ordered.iter_mut().skip(channel).step_by(geometry.input.channels.max(1));
-                cells.zip(plane).for_each(|(cell, value)| *cell = *value);
-            }
-        }
-        sums.iter_mut().for_each(|sum| *sum = 0);
-        Some(Parts { ordered: ordered.get(..input.len())?, halves: halves.as_chunks_mut::<2>().0, sums })
+            let ordered: &mut [i8] = bytemuck::cast_slice_mut(rest.get_mut(..fours)?);
+            let ordered = ordered.get_mut(..columns)?;
+            order(geometry, input, ordered);
+            ordered
+        };
+        Some(Parts { ordered, halves: halves.as_chunks_mut::<2>().0, sums: bytemuck::cast_slice_mut(sums) })
     }
 
     /// What dense rows read.
@@ -77,18 +108,56 @@ pub(super) fn sparse(
     let given = scratch.len();
     let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
     let parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
-    if !dot::rings(matrix, level, parts.ordered, parts.sums)? {
-        parts.sums.iter_mut().for_each(|sum| *sum = 0);
-        let mut rows = matrix.rows(level)?;
-        for sum in parts.sums.iter_mut() {
-            rows.next_row(|column, weight| {
-                let value = parts.ordered.get(column).copied().unwrap_or(0);
-                *sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
-            });
-        }
+    #[cfg(nested_kernels_backend = "dsp")]
+    if rings::outputs(matrix, level, parameters, parts.ordered, parts.sums, output)? {
+        clamp::clamp(output, Bounds::new(parameters));
+        return Ok(());
+    }
+    match ByteRows::new(matrix, level)? {
+        Some(rows) => add_up(rows, parts.ordered, parts.sums),
+        None => add_up(matrix.rows(level)?, parts.ordered, parts.sums),
     }
     finish(parts.sums, parameters, output);
     Ok(())
+}
+
+/// Each row's sum.
+fn add_up(mut rows: impl RowSource, ordered: &[i8], sums: &mut [i32]) {
+    for slot in sums {
+        let mut product = Product { ordered, sum: 0 };
+        rows.next_row_into(&mut product);
+        *slot = product.sum;
+    }
+}
+
+/// A row's sum as its weights come.
+struct Product<'a> {
+    ordered: &'a [i8],
+    sum: i32,
+}
+
+impl Sink for Product<'_> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        let value = self.ordered.get(column).copied().unwrap_or(0);
+        self.sum = self.sum.wrapping_add(i32::from(weight) * i32::from(value));
+    }
+
+    #[inline(never)]
+    fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
+        let (mut left, mut sum, mut done) = (self.ordered, self.sum, 0);
+        for (gap, weights) in gaps.iter().zip(weights) {
+            let behind = left.get(usize::from(*gap) * WIDTH..).and_then(|rest| rest.split_first_chunk::<WIDTH>());
+            let Some((values, rest)) = behind.filter(|_| *gap != u8::MAX) else { break };
+            for (weight, value) in weights.iter().zip(values) {
+                sum = sum.wrapping_add(i32::from(weight.cast_signed()) * i32::from(*value));
+            }
+            left = rest;
+            done += 1;
+        }
+        self.sum = sum;
+        (done, ((self.ordered.len() - left.len()) / WIDTH) as u32)
+    }
 }
 
 /// Every output of dense rows.
@@ -105,7 +174,7 @@ pub(super) fn dense(
     let mut parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
     parts.write_halves();
     let rest = parts.ordered.as_chunks::<4>().1;
-    for (sum, row) in parts.sums.iter_mut().zip(weights.chunks_exact(input.len().max(1))) {
+    for (sum, row) in parts.sums.iter_mut().zip(weights.chunks_exact(columns(geometry).max(1))) {
         let (fours, last) = row.as_chunks::<4>();
         let tail = last.iter().zip(rest).map(|(weight, value)| i32::from(*weight) * i32::from(*value)).sum();
         *sum = dot::dense(fours, parts.halves, tail);
@@ -130,18 +199,12 @@ fn finish(sums: &[i32], parameters: &NodeParameters<'_>, output: &mut [i8]) {
 
 #[cfg(nested_kernels_backend = "dsp")]
 mod dot;
+#[cfg(nested_kernels_backend = "dsp")]
+mod rings;
 
 /// What the assembly does, in Rust.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod dot {
-    use crate::KernelError;
-    use nested_csr::{Level, MatrixView};
-
-    /// Takes nothing: rows then come one by one.
-    pub(super) fn rings(_: &MatrixView<'_>, _: Level, _: &[i8], _: &mut [i32]) -> Result<bool, KernelError> {
-        Ok(false)
-    }
-
     /// Adds the products of whole chunks of four to `sum`.
     pub(super) fn dense(weights: &[[i8; 4]], halves: &[[u32; 2]], sum: i32) -> i32 {
         let product = |weight: i8, half: u32| i32::from(weight) * i32::from(half as i16);

@@ -50,6 +50,12 @@ instruction!(
     #[cfg(any(test, nested_kernels_backend = "dsp"))]
     saturated(a) "ssat {out}, #8, {a}", (a as i32).clamp(-128, 127) as u32);
 instruction!(
+/// The distances of the bytes, added to `sum`.
+#[cfg(nested_kernels_backend = "dsp")]
+byte_distances(a, b, sum) "usada8 {out}, {a}, {b}, {sum}", {
+    a.to_le_bytes().iter().zip(b.to_le_bytes()).fold(sum, |sum, (a, b)| sum + u32::from(a.abs_diff(b)))
+});
+instruction!(
     /// Bytes 0 and 2, extended to 16 bits each.
     extended(a) "sxtb16 {out}, {a}", (i32::from(a as i8) as u32 & 0xffff) | (i32::from((a >> 16) as i8) as u32) << 16);
 instruction!(

@@ -43,14 +43,13 @@ macro_rules! requantization {
              str r1, [r0, #",
             $next,
             "]
-             ubfx r6, r4, #0, #12
+             mov r6, #0x8000
+             bfi r6, r4, #3, #12
              lsr r7, r4, #12
-             lsl r6, r6, #3
-             orr r6, r6, #0x8000
-             lsl r6, r6, r7
-             cmp r4, #0
-             it eq
-             moveq r6, #0
+             lsl r6, r7
+             cbnz r4, 77f
+             mov r6, #0
+             77:
              lsr r7, r6, #8\n"
         )
     };

@@ -44,8 +44,13 @@ impl<'t> Writer<'t> {
     /// A whole run, as far as it can be taken.
     #[inline(always)]
     fn run<const WIDTH: usize, const CHANNELS: bool>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let room = self.table.len() - self.entries();
-        self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
+        #[cfg(nested_kernels_backend = "dsp")]
+        {
+            let room = self.table.len() - self.entries();
+            self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
+        }
+        #[cfg(not(nested_kernels_backend = "dsp"))]
+        if CHANNELS { (0, 0) } else { self.state.run(self.places, self.table, gaps, weights) }
     }
 
     /// Writes the next entry.
@@ -89,7 +94,11 @@ impl Sink for Pixels<'_> {
 
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        if WIDTH == 1 { self.0.run::<WIDTH, false>(gaps, weights) } else { each_weight(self, gaps, weights) }
+        if WIDTH == 1 || cfg!(not(nested_kernels_backend = "dsp")) {
+            self.0.run::<WIDTH, false>(gaps, weights)
+        } else {
+            each_weight(self, gaps, weights)
+        }
     }
 }
 
@@ -276,14 +285,34 @@ mod portable {
             self.entries += 1;
         }
 
-        /// Takes nothing: weights then come one by one.
-        pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
+        /// Entries for pairs of pixels of a run's blocks, as far as they can be taken: how many, and the number of the block
+        /// behind them.
+        #[inline(never)]
+        pub(super) fn run<const WIDTH: usize>(
             &mut self,
-            _: &[u8],
-            _: &[[u8; WIDTH]],
-            _: usize,
+            mut places: &[u32],
+            table: &mut [[u32; 2]],
+            gaps: &[u8],
+            weights: &[[u8; WIDTH]],
         ) -> (usize, u32) {
-            (0, 0)
+            let columns = places.len();
+            let slots = table.get_mut(self.entries..).unwrap_or_default().as_chunks_mut::<WIDTH>().0;
+            let (mut before, mut sum, mut done) = (self.place, self.sum, 0);
+            for ((gap, weights), slots) in gaps.iter().zip(weights).zip(slots) {
+                let behind = places.get(usize::from(*gap) * WIDTH..).and_then(|rest| rest.split_first_chunk::<WIDTH>());
+                let Some((block, rest)) = behind.filter(|_| *gap != u8::MAX) else { break };
+                for ((slot, place), weight) in slots.iter_mut().zip(block).zip(weights) {
+                    let weight = i32::from(weight.cast_signed());
+                    *slot = [place.wrapping_sub(before), (weight << 8) as u32];
+                    before = *place;
+                    sum += weight;
+                }
+                places = rest;
+                done += 1;
+            }
+            (self.place, self.sum) = (before, sum);
+            self.entries += done * WIDTH;
+            (done, ((columns - places.len()) / WIDTH) as u32)
         }
     }
 }

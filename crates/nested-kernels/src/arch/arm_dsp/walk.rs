@@ -33,23 +33,7 @@ impl Walk<'_> {
         #[cfg(nested_kernels_backend = "dsp")]
         assembly::pixels(self, output);
         #[cfg(not(nested_kernels_backend = "dsp"))]
-        self.each_block(4, |walk, p, outputs| {
-            let mut sums: [u64; 4] =
-                core::array::from_fn(|i| u64::from(walk.table[2 * i]) | u64::from(walk.table[2 * i + 1]) << 32);
-            for [weight, step] in walk.entries() {
-                if let Some(words) = walk.words::<4>(*p) {
-                    for (sum, word) in sums.iter_mut().zip(words) {
-                        *sum = sum.wrapping_add((i64::from(weight) * i64::from(*word as i32)) as u64);
-                    }
-                }
-                *p += step;
-            }
-            *p -= LAST;
-            for (i, sum) in sums.into_iter().enumerate() {
-                output[outputs[0] + i] = walk.requantise((sum as u32 ^ 1 << 31) as i32, walk.multiplier >> 8);
-                output[outputs[1] + i] = walk.requantise((sum >> 32) as i32, walk.multiplier);
-            }
-        });
+        portable::pixels(self, output);
     }
 
     /// Pairs of pixels whose sums may need more than 24 bits, with their biases apart: lanes are taken out after at most
@@ -146,3 +130,5 @@ impl Walk<'_> {
 
 #[cfg(nested_kernels_backend = "dsp")]
 pub(super) mod assembly;
+#[cfg(not(nested_kernels_backend = "dsp"))]
+mod portable;

@@ -1,8 +1,9 @@
 //! The walk of rows over tiles, in assembly. Accumulators live in r0–r7 (r0–r3 for tiles of two words), the place in the
 //! tile in r8, gaps in r9, weights in r10; r11, r12 and lr pass a weight and activations. On the stack: `sp[0..12]` as in
 //! [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left before they are added
-//! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132) and
-//! a 0 (136).
+//! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132),
+//! a 0 (136), the state (140), the bytes of a block's code (144) and where the last one's begins (148), where a run's end leads to (152)
+//! and where a long run's does (156).
 use super::super::stored_rows::{StoredRows, requantization};
 use super::{Pointwise, Rows, Target};
 use nested_csr::{MAX_LEVELS, NodeParameters};
@@ -18,12 +19,13 @@ const TURNS_PAIRS: usize = 8;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Ring {
+    /// 1 when a count has two bytes, else 0.
+    long_counts: usize,
+    /// Blocks.
+    left: usize,
     gaps: *const u8,
     weights: *const u8,
     counts: *const u8,
-    count_width: usize,
-    /// Blocks.
-    left: usize,
 }
 
 /// A row's blocks in one ring, and where the walk goes before and after them: the assembly's own.
@@ -98,7 +100,7 @@ pub(super) fn walk(
     }
     // One more than there are: where the assembly leaves a row without weights.
     let none = core::ptr::null();
-    let mut rings = [Ring { gaps: none, weights: none, counts: none, count_width: 1, left: 0 }; MAX_LEVELS + 1];
+    let mut rings = [Ring { long_counts: 0, left: 0, gaps: none, weights: none, counts: none }; MAX_LEVELS + 1];
     let (mut runs, mut strip) = ([Run([0; 6]); MAX_LEVELS], [0; 8]);
     let count = layer.rows.to_rings(&mut rings);
     let outputs = if narrow {
@@ -159,11 +161,11 @@ impl Rows<'_> {
                 let mut count = 0;
                 for (slot, ring) in rings.iter_mut().zip(source.iter().flatten()) {
                     *slot = Ring {
+                        long_counts: (ring.count_width > 1).into(),
+                        left: ring.gaps.len(),
                         gaps: ring.gaps.as_ptr(),
                         weights: ring.weights.as_ptr(),
                         counts: ring.counts.as_ptr(),
-                        count_width: ring.count_width.into(),
-                        left: ring.gaps.len(),
                     };
                     count += 1;
                 }
@@ -188,8 +190,21 @@ macro_rules! tiles {
             ".thumb_func",
             concat!($name, ":"),
             "push {{r4-r11, lr}}",
-            "sub sp, #148",
+            "sub sp, #164",
             "str r0, [sp, #140]",
+            // What each ring's runs are entered by.
+            "mov r1, #0",
+            "str r1, [sp, #136]",
+            "mov r1, #{size}",
+            "adr.w r2, 2f",
+            "subs r2, r2, r1",
+            "orr r2, r2, #1",
+            "strd r1, r2, [sp, #144]",
+            "adr.w r1, 5f",
+            "adr.w r2, 4f",
+            "orr r1, r1, #1",
+            "orr r2, r2, #1",
+            "strd r1, r2, [sp, #152]",
             "89:",
             requantization!("76", "80"),
             "strd r6, r7, [r0, #4]",
@@ -216,42 +231,32 @@ macro_rules! tiles {
             "mov r5, #0",
             "mov r6, #0",
             "mov r11, #0",
-            "str r11, [sp, #136]",
             "10:",
             $take,
             "26:",
             "stm r12, {{r7, r8}}",
             $sums,
             "18:",
-            "stm r2, {{r7, r8}}",
+            "strd r7, r8, [r2, #8]",
             // The loop is entered so that the last block is the last before its end.
             "subs r0, r9, #1",
             "and r0, r0, #{unroll} - 1",
-            "adds r0, #1",
-            "mov lr, #{size}",
-            "mul r0, r0, lr",
-            "adr.w lr, 2f",
-            "sub r0, lr, r0",
-            "orr r10, r0, #1",
-            "adr.w r0, 5f",
-            "orr r1, r0, #1",
+            "ldrd lr, r10, [sp, #144]",
+            "mls r10, r0, lr, r10",
+            "ldrd r1, r0, [sp, #152]",
             "cmp r9, #{unroll}",
-            "bls 21f",
-            "adr.w r0, 4f",
+            "it ls",
+            "movls r0, r1",
+            "cbnz r4, 22f",
             "21:",
-            "cbz r4, 22f",
-            "adr.w r0, 7f",
-            "22:",
-            "orr r9, r0, #1",
-            concat!("strd r10, ", $first_end, ", [r12, #12]"),
-            "str r1, [r12, #20]",
-            "str r9, [r12, #8]",
+            "strd r0, r10, [r12, #8]",
+            concat!("strd ", $first_end, ", r1, [r12, #16]"),
             "add r12, #24",
             "25:",
             "ldr lr, [sp, #128]",
             "add r2, #20",
             "cmp r2, lr",
-            "blo 10b",
+            "blo.w 10b",
             // Without a run, a weight of 0 in the first column.
             "ldr lr, [sp, #44]",
             "cmp r12, lr",
@@ -261,6 +266,11 @@ macro_rules! tiles {
             "mov r9, #1",
             "ldr r2, [sp, #128]",
             "b 26b",
+            // The same of a wide row.
+            "22:",
+            "adr.w r0, 7f",
+            "orr r0, r0, #1",
+            "b 21b",
             // After the last run.
             "27:",
             "adr.w r0, 6f",
@@ -269,8 +279,7 @@ macro_rules! tiles {
             "28:",
             "orr r0, r0, #1",
             "str r0, [r12, #-4]",
-            "adr.w lr, 5f",
-            "orr lr, lr, #1",
+            "ldr lr, [sp, #152]",
             "ldr r7, [r12, #-16]",
             "cmp r7, lr",
             "it eq",
@@ -308,16 +317,16 @@ macro_rules! tiles {
             "add r12, sp, #48",
             $accumulators,
             "ldr r12, [sp, #44]",
-            "9:",
-            "ldm r12!, {{r9-r11, lr}}",
-            "strd r11, r12, [sp, #36]",
-            "bx lr",
+            "b 9f",
             // The next run.
             "5:",
             "ldr r12, [sp, #40]",
             "ldr r8, [sp, #24]",
             "adds r12, #8",
-            "b 9b",
+            "9:",
+            "ldm r12!, {{r9-r11, lr}}",
+            "strd r11, r12, [sp, #36]",
+            "bx lr",
             ".p2align 3",
             "3:",
             ".rept {unroll}",
@@ -405,7 +414,7 @@ macro_rules! tiles {
             "str r1, [r0, #88]",
             "bne.w 89b",
             "99:",
-            "add sp, #148",
+            "add sp, #164",
             "pop {{r4-r11, pc}}",
             concat!(".size ", $name, ", . - ", $name),
             ".popsection",
@@ -526,24 +535,34 @@ macro_rules! twos {
     };
 }
 
-/// Adds up bytes, `$fours` at a time and then the rest, r0 in all: turns of two, the first of which may be a half one.
+/// Adds up the bytes of the r9 blocks of a run, `$four` blocks' and then the rest one by one: turns of four fours, the first of
+/// which may be shorter. r1 is the number of fours when `$begin` begins; `$island` is code that is jumped to.
 macro_rules! add_up {
-    ($count:literal, $four:literal, $one:literal) => {
+    ($begin:literal, $island:expr, $four:literal, $one:literal) => {
         concat!(
-            $count,
-            "lsr r1, r0, #2
-             and r0, r0, #3
-             cbz r1, 13f
-             adds r1, #1
-             lsrs r1, r1, #1
-             bcc 12f
-             11:\n",
+            "lsrs r1, r9, #2
+             and r0, r9, #3\n",
+            $begin,
+            "beq.w 13f
+             rsb lr, r1, #0
+             and lr, lr, #3
+             adds r1, #3
+             lsr r1, r1, #2
+             tbb [pc, lr]
+             11:
+             .byte (12f - 11b) / 2, (16f - 11b) / 2, (17f - 11b) / 2, (19f - 11b) / 2\n",
+            $island,
+            "12:\n",
             $four,
-            "\n12:\n",
+            "\n16:\n",
+            $four,
+            "\n17:\n",
+            $four,
+            "\n19:\n",
             $four,
             "
              subs r1, #1
-             bne 11b
+             bne 12b
              13:
              cbz r0, 15f
              14:\n",
@@ -566,13 +585,12 @@ macro_rules! all {
             [
                 "r10",
                 "r8",
-                "ldr r8, [r2, #4]
+                "ldr r8, [r2, #12]
                  mov r9, r3"
             ],
             add_up!(
-                "mov r0, r9
-                 bic r1, r9, #3
-                 sub r6, r6, r1\n",
+                "sub r6, r6, r1, lsl #2\n",
+                "",
                 "ldr lr, [r8], #4
                  eor lr, lr, #0x80808080
                  usada8 r5, lr, r11, r5",
@@ -581,6 +599,15 @@ macro_rules! all {
             ),
             $body
         );
+    };
+}
+
+/// Takes a count of two bytes.
+macro_rules! long_count {
+    () => {
+        "31:
+         ldrh r0, [r9], #2
+         b 30b\n"
     };
 }
 
@@ -594,16 +621,15 @@ macro_rules! some {
             [
                 "r9",
                 "r7",
-                "ldm r2, {{r7-r10, lr}}
-                 cmp r10, #1
-                 ite eq
-                 ldrbeq r0, [r9], #1
-                 ldrhne r0, [r9], #2
-                 str r9, [r2, #8]
+                "ldm r2, {{r0, r1, r7, r8, r9}}
+                 cbnz r0, 31f
+                 ldrb r0, [r9], #1
+                 30:
+                 str r9, [r2, #16]
                  mov r9, r0
-                 subs lr, r0
+                 subs r1, r0
                  blo.w 99f
-                 str lr, [r2, #16]
+                 str r1, [r2, #4]
                  cmp r0, #0
                  beq.w 25f"
             ],
@@ -622,9 +648,8 @@ macro_rules! some {
 macro_rules! sums_of_ones {
     () => {
         add_up!(
-            "mov r0, r9
-             bic r1, r9, #3
-             sub r6, r6, r1\n",
+            "sub r6, r6, r1, lsl #2\n",
+            long_count!(),
             "ldr lr, [r7], #4
              usada8 r10, lr, r11, r10
              ldr lr, [r8], #4
@@ -642,9 +667,8 @@ macro_rules! sums_of_ones {
 macro_rules! sums_of_twos {
     () => {
         add_up!(
-            "mov r0, r9
-             bic r1, r9, #3
-             sub r6, r6, r1, lsl #1\n",
+            "sub r6, r6, r1, lsl #3\n",
+            long_count!(),
             "ldr lr, [r7], #4
              usada8 r10, lr, r11, r10
              ldr lr, [r8], #4

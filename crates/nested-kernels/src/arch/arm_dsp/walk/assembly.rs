@@ -64,8 +64,9 @@ pub(super) fn pixels_wide(walk: &Walk<'_>, biases: [i32; 2], output: &mut [i8]) 
 }
 
 /// The prologue leaves in r1–r9 what the fields of [`Start`] are; the frame has 36 bytes for the walk at its bottom.
+/// `$lanes` sets the stack up and goes on to the next segment: [`both_lanes`] or [`one_lane`].
 macro_rules! walk {
-    ($name:expr, $frame:literal, $prologue:expr, $after:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
+    ($name:expr, $frame:literal, $lanes:ident, $prologue:expr, $after:expr, $body:expr, $size:literal, $loop_end:expr, $epilogue:expr) => {
         dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
             ".syntax unified",
@@ -88,7 +89,7 @@ macro_rules! walk {
             "orr r8, r8, #1",
             "ldr r10, [r6], #4",
             "add r10, r10, r4",
-            "stm sp, {{r1-r5, r10}}",
+            $lanes!(start),
             "add r10, sp, #24",
             "stm r10, {{r6-r8}}",
             "mov r8, r9",
@@ -111,11 +112,7 @@ macro_rules! walk {
             "ldm r1!, {{r2-r4}}",
             "str r1, [sp, #24]",
             "add r8, r2",
-            "add r12, r3",
-            "add lr, r3",
-            "strd r12, lr, [sp, #12]",
-            "add r1, r4, r12",
-            "str r1, [sp, #20]",
+            $lanes!(next),
             "cmp r4, #0",
             "bne 4b",
             $after,
@@ -130,11 +127,40 @@ macro_rules! walk {
     };
 }
 
+/// Outputs in two places.
+macro_rules! both_lanes {
+    (start) => {
+        "stm sp, {{r1-r5, r10}}"
+    };
+    (next) => {
+        "add r12, r3
+         add lr, r3
+         strd r12, lr, [sp, #12]
+         add r1, r4, r12
+         str r1, [sp, #20]"
+    };
+}
+
+/// Outputs in one place: where the second is elsewhere, the end of the segment is here, and behind it where the inner loop's
+/// end leads to.
+macro_rules! one_lane {
+    (start) => {
+        "stm sp, {{r1-r4, r10}}
+         str r5, [sp, #20]"
+    };
+    (next) => {
+        "add r12, r3
+         add lr, r4, r12
+         strd r12, lr, [sp, #12]"
+    };
+}
+
 macro_rules! walk_pixels {
     ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
         walk!(
             $name,
             $frame,
+            both_lanes,
             $prologue,
             $after,
             pixels_body!(),
@@ -206,7 +232,17 @@ macro_rules! walk_channels {
         walk!(
             $name,
             $frame,
-            $prologue,
+            one_lane,
+            concat!(
+                $prologue,
+                "
+                 adr.w r5, 6f
+                 adr.w r0, 7f
+                 cmp r8, #{unroll}
+                 it hi
+                 movhi r5, r0
+                 orr r5, r5, #1"
+            ),
             $after,
             "ldrd r10, r11, [r9], #8
              add.w r8, r8, r11
@@ -222,20 +258,22 @@ macro_rules! walk_channels {
              smlad r6, r10, r11, r6
              smlad r7, r10, r12, r7",
             52,
-            "ldr r11, [r9, #4]
+            // A row of few entries has no second turn.
+            "ldr pc, [sp, #20]
+             7:
+             ldr r11, [r9, #4]
              tst r11, #1
-             beq 3b",
-            "ldr r9, [sp]
-             ldrd r10, r12, [sp, #8]
-             ldr r11, [sp, #20]
-             smmlar r0, r0, r9, r10
-             smmlar r1, r1, r9, r10
-             smmlar r2, r2, r9, r10
-             smmlar r3, r3, r9, r10
-             smmlar r4, r4, r9, r10
-             smmlar r5, r5, r9, r10
-             smmlar r6, r6, r9, r10
-             smmlar r7, r7, r9, r10
+             beq 3b
+             6:",
+            "ldm sp, {{r9-r12, lr}}
+             smmlar r0, r0, r9, r11
+             smmlar r1, r1, r9, r11
+             smmlar r2, r2, r9, r11
+             smmlar r3, r3, r9, r11
+             smmlar r4, r4, r9, r11
+             smmlar r5, r5, r9, r11
+             smmlar r6, r6, r9, r11
+             smmlar r7, r7, r9, r11
              ssat r0, #8, r0
              ssat r1, #8, r1
              ssat r2, #8, r2
@@ -253,12 +291,12 @@ macro_rules! walk_channels {
              strb r7, [r12, #7]
              strb r0, [r12], #8
              str r12, [sp, #12]
-             cmp r12, r11
+             cmp r12, lr
              bne 4b"
         );
     };
 }
-pub(in super::super) use {pixels_body, pixels_store, walk, walk_channels, walk_pixels};
+pub(in super::super) use {both_lanes, one_lane, pixels_body, pixels_store, walk, walk_channels, walk_pixels};
 
 walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}", "");
 walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
@@ -268,6 +306,7 @@ walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
 walk!(
     "nested_kernels_walk_pixels_wide",
     "84",
+    both_lanes,
     "strd r1, r2, [sp, #36]
      strd r1, r2, [sp, #44]
      strd r1, r2, [sp, #52]
