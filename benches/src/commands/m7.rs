@@ -38,7 +38,7 @@ pub struct Options {
     /// Model the cycles of networks as well, with llvm-mca
     #[arg(long)]
     cycles: bool,
-    /// Measure this model alone, layer by layer beside the goals
+    /// Measure this model alone, layer by layer; a detector's beside their goals
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only", "network", "costs"])]
     model: Option<PathBuf>,
     /// Measure this model and write the cost of each of its levels into it
@@ -110,8 +110,12 @@ fn measure_model(firmware: &Firmware, path: &Path, images: usize) -> Result<(), 
     let mut rows = trained_network(firmware, None, &trained, images)?.rows;
     m7::add_goals(&m7::Anchors::read()?, &trained.model, &mut rows);
     m7::print_networks(&rows, firmware.code_len()?);
-    m7::print_goals(&rows);
-    m7::print_span(&rows);
+    if nested_kernels::Detector::new(&trained.model).is_ok() {
+        m7::print_goals(&rows);
+        m7::print_span(&rows);
+    } else {
+        m7::print_nodes(&rows, |_| true);
+    }
     Ok(())
 }
 
