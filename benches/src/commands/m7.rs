@@ -38,6 +38,9 @@ pub struct Options {
     /// Model the cycles of networks as well, with llvm-mca
     #[arg(long)]
     cycles: bool,
+    /// Measure this model alone, layer by layer; a detector's beside their goals
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only", "network", "costs"])]
+    model: Option<PathBuf>,
     /// Measure this model and write the cost of each of its levels into it
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only"])]
     costs: Option<PathBuf>,
@@ -94,10 +97,26 @@ struct Deadline {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
     let firmware = Firmware::build(M7, Kernels::Dsp)?;
-    match &options.costs {
-        Some(path) => write_costs(&firmware, path),
-        None => measure(options, &firmware),
+    match (&options.costs, &options.model) {
+        (Some(path), _) => write_costs(&firmware, path),
+        (None, Some(path)) => measure_model(&firmware, path, options.images as usize),
+        (None, None) => measure(options, &firmware),
     }
+}
+
+/// One model of the user's.
+fn measure_model(firmware: &Firmware, path: &Path, images: usize) -> Result<(), Error> {
+    let trained = trained_model(path)?;
+    let mut rows = trained_network(firmware, None, &trained, images)?.rows;
+    m7::add_goals(&m7::Anchors::read()?, &trained.model, &mut rows);
+    m7::print_networks(&rows, firmware.code_len()?);
+    if nested_kernels::Detector::new(&trained.model).is_ok() {
+        m7::print_goals(&rows);
+        m7::print_span(&rows);
+    } else {
+        m7::print_nodes(&rows, |_| true);
+    }
+    Ok(())
 }
 
 /// All parts that are wanted.

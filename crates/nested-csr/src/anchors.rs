@@ -158,6 +158,7 @@ pub(crate) fn write(classes: u16, maps: &[HeadAnchors<'_>]) -> Option<alloc::vec
 }
 
 #[cfg(all(test, feature = "alloc"))]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)] // nothing is read but what the tests make
 mod tests {
     use super::*;
     use alloc::{vec, vec::Vec};

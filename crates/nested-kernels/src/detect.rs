@@ -206,7 +206,7 @@ impl Search {
                     continue;
                 }
                 let mut edges = None;
-                for (class, logit) in (0..).zip(logits()) {
+                for (class, logit) in (0..=u16::MAX).zip(logits()) {
                     let exponential = self.exponential(greatest, logit);
                     if u64::from(exponential) < least {
                         continue;

@@ -14,8 +14,8 @@ use nested_m7::board::JOB;
 #[entry]
 fn main() -> ! {
     static mut ARENA: [u8; 256 << 10] = [0; 256 << 10];
-    static mut IMAGE: [i8; 32 * 32 * 3] = [0; 32 * 32 * 3];
-    static mut LOGITS: [i8; 10] = [0; 10];
+    static mut IMAGE: [i8; 96 * 96 * 3] = [0; 96 * 96 * 3];
+    static mut LOGITS: [i8; 12 << 10] = [0; 12 << 10];
     static mut FOUND: [Detection; 16] = [Detection { class: 0, score: 0, top: 0, left: 0, bottom: 0, right: 0 }; 16];
     // SAFETY: flash that nothing writes while the firmware runs.
     let flash = unsafe { slice::from_raw_parts(JOB.start as *const u8, JOB.len()) };
@@ -44,6 +44,9 @@ fn frames(
 ) -> Result<(), KernelError> {
     let network = Network::new(Model::parse(model)?)?;
     let governor = Governor::of(network.model());
+    let (input, output) = (network.model().input_shape().len(), network.model().output_shape().len());
+    // Larger than this program's memory: nothing is run.
+    let (Some(image), Some(logits)) = (image.get(..input), logits.get_mut(..output)) else { return Ok(()) };
     loop {
         let budget = black_box(5_000_000);
         if let Some(level) = governor.densest_within(budget) {

@@ -211,6 +211,24 @@ fn nothing_above_the_threshold_and_no_room_are_no_errors() {
 }
 
 #[test]
+fn the_most_classes_that_the_format_counts_are_searched() {
+    // More values than a side counts, so in a plane.
+    let image = TensorShape { channels: 1, height: 4, width: 16_385 };
+    let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.2, zero_point: 0 }).unwrap();
+    let anchors = [Anchor { height: 2048, width: 2048 }];
+    let map = HeadAnchors { height: 1, width: 1, anchors: &anchors };
+    builder.detection("", builder.input(), u16::MAX, &[map]).unwrap();
+    let model = builder.finish(Profile::Size).unwrap();
+    let mut values = vec![-128; image.len()];
+    values[..4].fill(0);
+    values[image.len() - 1] = 127;
+    let mut found = [Detection::default(); 2];
+    let count =
+        Detector::new(&model).unwrap().detect(Level::FIRST, &values, Thresholds::default(), &mut found).unwrap();
+    assert_eq!((count, found[0].class), (1, u16::MAX - 1));
+}
+
+#[test]
 fn a_class_does_not_suppress_another_and_equals_keep_their_order() {
     let anchors = vec![Anchor { height: 2048, width: 2048 }; 2];
     // Both anchors alike: both classes at equal scores, then once more.

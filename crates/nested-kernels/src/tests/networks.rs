@@ -60,7 +60,7 @@ impl Graph {
     /// Ends the graph in a detection, if a recent tensor has as many values as one of a class needs.
     fn push_detection(&mut self, random: &mut Random) {
         let recent = (1..self.shapes.len()).rev().take(3);
-        let fitting: Vec<_> = recent.filter(|tensor| self.shapes[*tensor].len() % DETECTED == 0).collect();
+        let fitting: Vec<_> = recent.filter(|tensor| self.shapes[*tensor].len().is_multiple_of(DETECTED)).collect();
         if let Some(&input) = fitting.choose(random) {
             self.shapes.push(self.shapes[input]);
             self.nodes.push(Node { operation: Operation::Detection(input), outputs: Vec::new() });
