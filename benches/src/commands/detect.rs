@@ -270,7 +270,8 @@ impl Options {
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
 
-    /// How all networks are trained; what the options leave open was chosen with `--validation`.
+    /// How all networks are trained. The learning rate and the allocation were chosen with `--validation`; the ramp, the
+    /// augmentation and the weight decay were set once and not compared, and the epochs are what the time allows.
     fn config(&self, ladder: Ladder) -> Config {
         Config {
             // A dense network learns faster, so sparsity comes when there is something to choose from.
