@@ -33,7 +33,6 @@ instruction!(
     tops(a, b) "pkhtb {out}, {a}, {b}, asr #16", (a & 0xffff_0000) | (b >> 16));
 instruction!(
 /// The products of both halves, added to `sum` modulo 2³².
-#[cfg(any(test, nested_kernels_backend = "dsp"))]
 smlad(a, b, sum) "smlad {out}, {a}, {b}, {sum}", {
     let product = |shift: u32| (i32::from((a >> shift) as i16) * i32::from((b >> shift) as i16)) as u32;
     sum.wrapping_add(product(0)).wrapping_add(product(16))
