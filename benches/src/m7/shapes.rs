@@ -33,7 +33,7 @@ const LINE: Window = Window { kernel: [1, 5], stride: 1, padding: Padding { top:
 
 const SHORT_ROWS: &str = "27 weights a row at most: packing, decoding and requantisation are spread over few";
 const FEW_PIXELS: &str = "few outputs to spread packing and decoding over";
-const REST: &str = "no multiple of 4 pixels wide: the rest of each line is packed one pixel at a time";
+const REST: &str = "no multiple of 4 pixels wide: a line's last four pixels are packed over some of the four before";
 
 /// Height, width and channels of the input.
 const SHAPES: [Shape; 18] = [
