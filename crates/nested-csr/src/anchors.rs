@@ -17,6 +17,7 @@ pub const ANCHOR_ONE: u16 = 4096;
 const VALUES: u64 = 5;
 
 /// Size of one anchor (a default box), as fractions of the image's height and width, in units of 1/[`ANCHOR_ONE`].
+/// [`AnchorTable`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Anchor {
     /// Height over the image's height; not 0.
@@ -25,7 +26,7 @@ pub struct Anchor {
     pub width: u16,
 }
 
-/// One head map, as [`crate::ModelBuilder::detection`] takes it.
+/// One head map, as [`crate::ModelBuilder::detection`] takes it; [`AnchorTable`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadAnchors<'a> {
     /// Rows of cells.
@@ -36,7 +37,7 @@ pub struct HeadAnchors<'a> {
     pub anchors: &'a [Anchor],
 }
 
-/// One head map, as it is read.
+/// One head map, as it is read; [`AnchorTable`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadMap<'a> {
     /// Rows of cells.
@@ -57,6 +58,24 @@ impl<'a> HeadMap<'a> {
 ///
 /// Channel `a · (5 + classes) + j` of a map belongs to its anchor `a`: j = 0..4 are the box's code `(t_cy, t_cx, t_h, t_w)`,
 /// 4 the background's logit, from 5 on those of the classes.
+///
+/// ```
+/// use nested_csr::{ANCHOR_ONE, Anchor, HeadAnchors, Level, ModelBuilder, Operation, Profile, Quantization, TensorShape};
+/// # let image = TensorShape { channels: 7 * 2 * 6, height: 1, width: 1 };
+/// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+/// // Two classes; a head map of 2 × 3 cells, each with a square and an upright anchor.
+/// let sizes = [Anchor { height: 1024, width: 1024 }, Anchor { height: 2048, width: 1024 }];
+/// builder.detection("boxes", builder.input(), 2, &[HeadAnchors { height: 2, width: 3, anchors: &sizes }])?;
+/// let model = builder.finish(Profile::Size)?;
+///
+/// if let Some(Operation::Detection { anchors, .. }) = model.node(0).map(|node| node.operation) {
+///     assert_eq!((anchors.classes(), anchors.boxes()), (2, 12));
+///     let upright = anchors.maps().flat_map(|map| map.anchors()).filter(|anchor| anchor.height > anchor.width);
+///     let heights: Vec<f32> = upright.map(|anchor| f32::from(anchor.height) / f32::from(ANCHOR_ONE)).collect();
+///     assert_eq!(heights, [0.5]);
+/// }
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AnchorTable<'a> {
     bytes: &'a [u8],

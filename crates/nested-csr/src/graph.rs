@@ -1,6 +1,13 @@
 //! The operations of a model and the shapes of its tensors.
 
 /// Shape of one image's activations, stored channel-major: index `(c · height + y) · width + x`.
+///
+/// ```
+/// let image = nested_csr::TensorShape { channels: 3, height: 4, width: 5 };
+/// let pixels: Vec<u8> = (0..60).collect();
+/// let index = |c, y, x| (c * image.height + y) * image.width + x;
+/// assert_eq!((image.len(), pixels[index(2, 0, 1)]), (60, 41));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorShape {
     /// Channels.
@@ -37,6 +44,15 @@ pub struct Padding {
 }
 
 /// The geometry of a sliding window.
+///
+/// ```
+/// use nested_csr::{Padding, Window};
+/// // 3×3 at every second pixel, one pixel of padding around: a map of 32 × 32 becomes one of 16 × 16.
+/// assert_eq!(Window::square(3, 2, 1).output(32, 32), Some((16, 16)));
+/// // A kernel as large as the map, as a fully connected layer has it.
+/// let whole = Window { kernel: [4, 8], stride: 1, padding: Padding::default() };
+/// assert_eq!((whole.output(4, 8), whole.output(3, 8)), (Some((1, 1)), None));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Height and width of the kernel, in taps.
@@ -85,6 +101,26 @@ pub enum Weights<'a> {
 }
 
 /// What a node computes. In all, `acc` is exact in 32 bits (checked when the model is built and when it is parsed).
+///
+/// ```
+/// use nested_csr::{Level, ModelBuilder, Operation, Profile, Quantization, TensorShape, Window};
+/// # let image = TensorShape { channels: 2, height: 4, width: 4 };
+/// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+/// # let pooled = builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
+/// # builder.concatenation("join", pooled, pooled)?;
+/// # let model = builder.finish(Profile::Size)?;
+/// // A `model` that pools a map of 2 × 4 × 4 and puts the result behind itself, walked node by node:
+/// let mut nodes = Vec::new();
+/// for node in (0..model.node_count()).filter_map(|index| model.node(index)) {
+///     match node.operation {
+///         Operation::MaxPool { input, window } => nodes.push(format!("{:?} of {}", window.kernel, input.0)),
+///         Operation::Concatenation { left, right } => nodes.push(format!("{} and {}", left.0, right.0)),
+///         _ => (),
+///     }
+/// }
+/// assert_eq!(nodes, ["[2, 2] of 0", "1 and 1"]);
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Operation<'a> {
     /// `acc[r] = bias[r] + Σ_columns w[r, column] · a[tap]`, column `(kh · KW + kw) · Cin + cin`.

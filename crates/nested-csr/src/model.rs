@@ -12,7 +12,24 @@ use crate::{
 /// Bytes of a section before the ring records: the level's cost.
 pub(crate) const COST_LEN: usize = 4;
 
-/// A checked model over any bytes: a `Vec`, a memory map or a `static`. [`crate::ModelBuilder`] makes one and has the example.
+/// A checked model over any bytes: a `Vec`, a memory map or a `static`. [`crate::ModelBuilder`] makes one.
+///
+/// ```
+/// use nested_csr::{Level, Model};
+/// # use nested_csr::{ModelBuilder, Profile, Quantization, TensorShape, Window};
+/// # let image = TensorShape { channels: 1, height: 2, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.5, zero_point: -3 })?;
+/// # builder.max_pool("pool", builder.input(), Window::square(2, 1, 0))?;
+/// # let file = builder.finish(Profile::Size)?.into_bytes();
+/// let model = Model::parse(&file)?; // a `file` of two levels
+/// assert_eq!((model.levels().number(), model.name(0), model.output_shape().len()), (2, Some("pool"), 1));
+///
+/// // What a device gets first is a file of its own, which knows how much is to come.
+/// let first = Model::parse(model.prefix(Level::FIRST)?)?;
+/// assert_eq!((first.levels().number(), first.levels_stated().number()), (1, 2));
+/// assert_eq!([first.as_bytes(), model.sections_after(Level::FIRST)?].concat(), file);
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Model<B> {
     bytes: B,

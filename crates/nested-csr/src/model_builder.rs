@@ -13,7 +13,7 @@ use crate::{
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The weights of a convolution that is added to a model.
+/// The weights of a convolution that is added to a model; [`ModelBuilder`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub enum ConvolutionWeights<'a> {
     /// Nested sparse: row-major weights and the ring of each (see [`crate::NestedCsr::compress`]).
@@ -29,7 +29,7 @@ pub enum ConvolutionWeights<'a> {
     Dense(&'a [i8]),
 }
 
-/// What one level says of one node.
+/// What one level says of one node; [`ModelBuilder`] has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeLevel {
     /// Quantisation of the node's output.
@@ -180,6 +180,19 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// As [`ModelBuilder::convolution`].
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
+    /// # let output = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, TensorShape { channels: 2, height: 8, width: 8 }, output)?;
+    /// // On a map of two channels: 2×2 filters that take the mean and the last pixel.
+    /// let quarter = Requantization { multiplier: Multiplier::from_code(0xf000), bias: 0 };
+    /// let level = NodeLevel { output, low: -128, high: 127, input_weights: [0; 2], rows: vec![quarter; 2] };
+    /// let weights = [1, 1, 1, 1, 0, 0, 0, 4];
+    /// let made = builder.depthwise("mean and last", builder.input(), Window::square(2, 2, 0), &weights, &[level])?;
+    /// assert_eq!(builder.shape(made), Some(TensorShape { channels: 2, height: 4, width: 4 }));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn depthwise(
         &mut self,
         name: &str,
@@ -196,6 +209,19 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// As [`ModelBuilder::convolution`].
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
+    /// # let output = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, TensorShape { channels: 2, height: 8, width: 8 }, output)?;
+    /// // `¼ · (4 · left + 2 · right)`: integer weights, then one requantisation for all elements.
+    /// let quarter = Requantization { multiplier: Multiplier::from_code(0xf000), bias: 0 };
+    /// let level = NodeLevel { output, low: -128, high: 127, input_weights: [4, 2], rows: vec![quarter] };
+    /// let input = builder.input();
+    /// let sum = builder.add("sum", input, input, &[level])?;
+    /// assert_eq!(builder.shape(sum), builder.shape(input));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn add(
         &mut self,
         name: &str,
@@ -215,6 +241,18 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// As [`ModelBuilder::convolution`]; padding.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
+    /// # let output = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, TensorShape { channels: 2, height: 8, width: 8 }, output)?;
+    /// // The mean of 2×2 pixels is their sum, times 1 (the integer weight), times ¼.
+    /// let quarter = Requantization { multiplier: Multiplier::from_code(0xf000), bias: 0 };
+    /// let level = NodeLevel { output, low: -128, high: 127, input_weights: [1, 0], rows: vec![quarter] };
+    /// let pooled = builder.average_pool("pool", builder.input(), Window::square(2, 2, 0), &[level])?;
+    /// assert_eq!(builder.shape(pooled), Some(TensorShape { channels: 2, height: 4, width: 4 }));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn average_pool(
         &mut self,
         name: &str,
@@ -234,6 +272,15 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// A tensor that is not there, a window that does not fit, padding as large as the kernel.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// let pooled = builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?; // on 2 × 8 × 8
+    /// assert_eq!(builder.shape(pooled), Some(TensorShape { channels: 2, height: 4, width: 4 }));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn max_pool(&mut self, name: &str, input: TensorId, window: Window) -> Result<TensorId, FormatError> {
         let record = self.record(body::MAX_POOL, [input, NONE], window, self.tensor(input)?)?;
         self.push_kept(name, record)
@@ -243,6 +290,17 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// A tensor that is not there, tensors that differ in quantisation at some level, more than 65,535 elements.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// let input = builder.input(); // 2 × 8 × 8
+    /// let pooled = builder.max_pool("pool", input, Window::square(8, 1, 0))?; // 2 × 1 × 1
+    /// let joined = builder.concatenation("heads", pooled, input)?;
+    /// assert_eq!(builder.shape(joined), Some(TensorShape { channels: 2 + 128, height: 1, width: 1 }));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn concatenation(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, FormatError> {
         let shape = self.tensor(left)?;
         let record = self.record(body::CONCATENATION, [left, right], body::NO_WINDOW, shape)?;
@@ -295,6 +353,23 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// A tensor that no nested convolution makes.
+    ///
+    /// ```
+    /// # use nested_csr::{Block, ConvolutionWeights, IndexCode, Level, ModelBuilder, Multiplier, NodeLevel, Profile};
+    /// # use nested_csr::{Quantization, Requantization, TensorShape, Window};
+    /// # let output = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, TensorShape { channels: 4, height: 1, width: 1 }, output)?;
+    /// # let row = Requantization { multiplier: Multiplier::from_code(0xa000), bias: 0 };
+    /// # let level = NodeLevel { output, low: -128, high: 127, input_weights: [0; 2], rows: vec![row] };
+    /// let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[5, 0, 0, -7], rings: &[1, 0, 0, 1] };
+    /// let made = builder.convolution("logits", builder.input(), Window::square(1, 1, 0), 1, weights, &[level])?;
+    /// builder.prefer(made, Profile::Speed)?; // its map is one pixel
+    /// let model = builder.finish(Profile::Size)?; // the profile of all others
+    ///
+    /// let codes = model.sparse_layers().map(|(_, layer)| layer.index_code(Level::FIRST)).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(codes, [IndexCode::Bytes { count_width: 1 }]);
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn prefer(&mut self, tensor: TensorId, profile: Profile) -> Result<(), FormatError> {
         let node = usize::from(tensor.0).wrapping_sub(1);
         let record = self.nodes.get(node).map(|node| node.record).filter(|record| record.weights == body::SPARSE);
@@ -307,6 +382,17 @@ impl ModelBuilder {
     ///
     /// # Errors
     /// Another number of costs than levels.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
+    /// builder.costs(&[310_000, 0])?; // level 2 has not been measured
+    /// let model = builder.finish(Profile::Size)?;
+    /// assert_eq!((model.cost(Level::FIRST), model.cost(Level::new(2)?)), (Some(310_000), None));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
         check_len("costs", self.levels.number(), costs.len())?;
         self.costs = costs.to_vec();
@@ -519,6 +605,17 @@ impl Model<Vec<u8>> {
     ///
     /// # Errors
     /// Another number of costs than levels held.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, Model, ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
+    /// # let mut model = builder.finish(Profile::Size)?;
+    /// model.set_costs(&[310_000, 480_000])?; // measured on the device, with the file
+    /// assert_eq!(Model::parse(model.as_bytes())?.cost(Level::new(2)?), Some(480_000));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn set_costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
         check_len("costs", self.levels().number(), costs.len())?;
         let starts: Vec<usize> = self.levels().up_to().map(|level| self.layout().section_start(level)).collect();
@@ -536,6 +633,20 @@ impl Model<Vec<u8>> {
     ///
     /// # Errors
     /// Whatever is wrong with the longer file; this one is then as it was.
+    ///
+    /// ```
+    /// use nested_csr::{Level, Model};
+    /// # use nested_csr::{ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
+    /// # let whole = builder.finish(Profile::Size)?;
+    /// // A device that got the first level of a `whole` model, and later the rest:
+    /// let mut model = Model::parse(whole.prefix(Level::FIRST)?.to_vec())?;
+    /// model.upgrade(whole.sections_after(Level::FIRST)?)?;
+    /// assert_eq!((model.levels().number(), model.as_bytes()), (2, whole.as_bytes()));
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn upgrade(&mut self, sections: &[u8]) -> Result<(), FormatError> {
         let layout = append(self.bytes_mut(), sections, |bytes| Model::parse(bytes).map(|longer| *longer.layout()))?;
         self.set_layout(layout);

@@ -61,6 +61,24 @@ pub struct Requantizations<'a> {
 impl<'a> Requantizations<'a> {
     /// The rows as they are stored, for readers with loops of their own, and the bytes of a bias (1 to 4): each row is the
     /// code of its multiplier in 2 bytes, then its bias, two's complement; all little-endian.
+    ///
+    /// ```
+    /// # use nested_csr::{ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization};
+    /// # use nested_csr::{TensorShape, Window};
+    /// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let rows = [100, -200].map(|bias| Requantization { multiplier: Multiplier::from_code(0xf000), bias }).to_vec();
+    /// # let level = NodeLevel { output: quantization, low: 0, high: 127, input_weights: [0; 2], rows };
+    /// # let image = TensorShape { channels: 1, height: 8, width: 8 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, quantization)?;
+    /// # let (input, window) = (builder.input(), Window::square(1, 1, 0));
+    /// # builder.convolution("only", input, window, 2, ConvolutionWeights::Dense(&[5, -7]), &[level])?;
+    /// # let model = builder.finish(Profile::Size)?;
+    /// // Two rows with multiplier 0xf000 and biases 100 and −200, which needs two bytes:
+    /// if let Some(parameters) = model.parameters(Level::FIRST, 0) {
+    ///     assert_eq!(parameters.rows.stored(), (&[0x00, 0xf0, 100, 0, 0x00, 0xf0, 0x38, 0xff][..], 2));
+    /// }
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn stored(&self) -> (&'a [u8], usize) {
         (self.bytes, self.width)
     }

@@ -113,6 +113,16 @@ pub fn index_code() -> impl Strategy<Value = IndexCode> {
 }
 
 /// As many index codes as the matrix has levels.
+///
+/// ```
+/// use nested_csr::testing::{index_codes, laws, nested};
+/// use proptest::prelude::*;
+///
+/// let coded = nested().prop_flat_map(|matrix| (index_codes(matrix.levels), Just(matrix)));
+/// proptest!(ProptestConfig::with_cases(16), |((codes, matrix) in coded)| {
+///     laws::file_holds_matrix(&matrix, &matrix.compress_as(&codes)?)?;
+/// });
+/// ```
 pub fn index_codes(levels: Level) -> impl Strategy<Value = Vec<IndexCode>> {
     prop::collection::vec(index_code(), levels.number())
 }
@@ -150,6 +160,15 @@ pub fn nested_of(shape: Shape, block: Block, levels: Level) -> impl Strategy<Val
 }
 
 /// A whole model: a random graph of all operations on a small image, with random weights, rings and requantisation.
+///
+/// ```
+/// use nested_csr::testing::{laws, model};
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(file in model())| {
+///     laws::model_prefixes_are_files(&file)?; // or: what your code makes of the model
+/// });
+/// ```
 pub fn model() -> impl Strategy<Value = Model<Vec<u8>>> {
     let image = (1usize..4, 1usize..7, 1usize..7);
     let image = image.prop_map(|(channels, height, width)| TensorShape { channels, height, width });

@@ -32,7 +32,7 @@ mod tests;
 /// Edges of a box are counted in parts of the image's side, so many of which make it whole.
 pub const BOX_ONE: u16 = 1 << 14;
 
-/// One object that was found.
+/// One object that was found; [`Detector`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Detection {
     /// Its class, from 0; the background is none.
@@ -49,7 +49,7 @@ pub struct Detection {
     pub right: u16,
 }
 
-/// What counts as found.
+/// What counts as found; [`Detector`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// The least probability, in units of 2⁻¹⁶.

@@ -29,13 +29,18 @@ impl Governor {
 
     /// From the costs that the model's file states, in instructions.
     ///
-    /// ```no_run
-    /// use nested_csr::Model;
+    /// ```
+    /// use nested_csr::{Level, Model};
     /// use nested_kernels::Governor;
-    ///
-    /// let model = Model::parse(std::fs::read("model.ncsr")?)?;
-    /// let level = Governor::of(&model).densest_within(2_000_000);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # use nested_csr::{ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # let image = TensorShape { channels: 1, height: 2, width: 2 };
+    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # builder.max_pool("", builder.input(), Window::square(2, 1, 0))?;
+    /// # builder.costs(&[310_000, 480_000])?;
+    /// # let bytes = builder.finish(Profile::Size)?.into_bytes();
+    /// let model = Model::parse(bytes)?; // whose file states 310,000 and 480,000
+    /// assert_eq!(Governor::of(&model).densest_within(400_000), Some(Level::FIRST));
+    /// # Ok::<(), nested_csr::FormatError>(())
     /// ```
     pub fn of<B: AsRef<[u8]>>(model: &Model<B>) -> Self {
         Self::from_levels(|level| model.cost(level).map(u64::from))

@@ -20,6 +20,35 @@ const ALIGNMENT: usize = 3;
 ///
 /// Making one checks the whole graph, so that a run cannot fail half-way; it holds no weights, only the model (a `Vec`,
 /// a memory map or a `static`) and a plan of about 1 kB. Choosing another level on the next call costs nothing.
+///
+/// ```
+/// use nested_kernels::Network;
+/// use nested_kernels::nested_csr::{Level, Model};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use nested_csr::{Block, ConvolutionWeights, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization};
+/// # use nested_csr::{TensorShape, Window};
+/// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+/// # let quarter = Multiplier::nearest(0.25).ok_or("a half or more")?;
+/// # let rows = vec![Requantization { multiplier: quarter, bias: 0 }];
+/// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows };
+/// # let image = TensorShape { channels: 2, height: 1, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::new(2)?, image, quantization)?;
+/// # let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[4, 8], rings: &[1, 2] };
+/// # builder.convolution("", builder.input(), Window::square(1, 1, 0), 1, weights, &[level.clone(), level])?;
+/// # let bytes = builder.finish(Profile::Size)?.into_bytes();
+/// // The `bytes` of a model that makes one channel of two: `¼ · (4 · a + 8 · b)`, whose second weight joins at level 2.
+/// let network = Network::new(Model::parse(bytes)?)?;
+/// let mut arena = vec![0; network.arena_len()]; // or up to `preferred_arena_len`, to go faster
+/// let mut output = [0; 2];
+/// for (level, expected) in [(Level::FIRST, [10, 20]), (Level::new(2)?, [12, 24])] {
+///     network.run(level, &[10, 20, 1, 2], &mut arena, &mut output)?;
+///     assert_eq!(output, expected);
+/// }
+/// // A device that never runs level 2 need not hold it.
+/// assert!(network.flash_len(Level::FIRST)? < network.flash_len(Level::new(2)?)?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Network<B> {
     model: Model<B>,
@@ -101,6 +130,29 @@ impl<B: AsRef<[u8]>> Network<B> {
     ///
     /// # Errors
     /// Those of [`Network::run`].
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// # use nested_csr::{Level, ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # use nested_kernels::Network;
+    /// # let image = TensorShape { channels: 1, height: 2, width: 4 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # let half = builder.max_pool("first", builder.input(), Window::square(2, 2, 0))?;
+    /// # builder.concatenation("second", half, half)?;
+    /// # let network = Network::new(builder.finish(Profile::Size)?)?;
+    /// # let (image, mut arena, mut output) = ([1, 2, 3, 4, 5, 6, 7, 8], [0; 64], [0; 4]);
+    /// let mut times = Vec::new();
+    /// let mut start = Instant::now();
+    /// network.run_observed(Level::FIRST, &image, &mut arena, &mut output, |node| {
+    ///     times.push((node, start.elapsed()));
+    ///     start = Instant::now();
+    /// })?;
+    /// for (node, time) in times {
+    ///     println!("{}: {time:?}", network.model().name(node).unwrap_or(""));
+    /// }
+    /// # assert_eq!(output, [6, 8, 6, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_observed(
         &self,
         level: Level,

@@ -208,6 +208,14 @@ impl Routing {
     ///
     /// # Errors
     /// Those of [`Self::check`].
+    ///
+    /// ```
+    /// use nested_mask::Routing;
+    /// let matrix = Routing::Normalised.matrix(2)?;
+    /// // Ring 1 is in both levels, ring 2 in level 2 alone.
+    /// assert_eq!([(1, 1), (1, 2), (2, 2)].map(|(ring, level)| matrix.coefficient(ring, level)), [0.5, 0.5, 1.0]);
+    /// # Ok::<(), nested_mask::RoutingError>(())
+    /// ```
     pub fn matrix(&self, levels: usize) -> Result<RoutingMatrix, RoutingError> {
         self.check(levels)?;
         Ok(match self {
@@ -291,104 +299,4 @@ fn anchored(levels: usize, level: usize, share: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::{Array3, array};
-    use nested_csr::{Block, Level};
-    use rand::SeedableRng;
-    use rand_xoshiro::Xoshiro256PlusPlus;
-
-    fn mask() -> NestedMask<ndarray::Ix3> {
-        NestedMask::from_rings(array![[[1, 2], [3, 0]]], Level::new(3).unwrap(), Block::OneByOne).unwrap()
-    }
-
-    /// `Σ_k (mask of k by `keep`) ⊙ g_k` straight from the definition, with g_k = 10^k everywhere.
-    fn by_definition(keep: impl Fn(usize, usize) -> f64) -> Array3<f64> {
-        mask().rings().mapv(|ring| {
-            let ring = usize::from(ring);
-            (1..=3).map(|k| if ring != 0 && ring <= k { keep(ring, k) * 10f64.powi(k as i32) } else { 0.0 }).sum()
-        })
-    }
-
-    fn routed(routing: &Routing) -> Array3<f64> {
-        let gradients: Vec<Array3<f64>> = (1..=3).map(|k| Array3::from_elem((1, 2, 2), 10f64.powi(k))).collect();
-        routing.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap()
-    }
-
-    #[test]
-    fn each_variant_is_its_formula() {
-        assert_eq!(routed(&Routing::Joint), by_definition(|_, _| 1.0));
-        assert_eq!(routed(&Routing::Normalised), by_definition(|ring, _| 1.0 / (4 - ring) as f64));
-        assert_eq!(routed(&Routing::Ring), by_definition(|ring, k| f64::from(ring == k)));
-        let weights = vec![1.0, 1.0, 2.0];
-        assert_eq!(routed(&Routing::Sampled { weights: weights.clone() }), by_definition(|_, k| weights[k - 1] / 4.0));
-        let anchored = Routing::Anchored { weights };
-        assert_eq!(routed(&anchored), by_definition(|_, k| [0.125, 0.125, 0.75][k - 1]));
-        let matrix = RoutingMatrix::new(3, (0..9).map(f64::from).collect()).unwrap();
-        assert_eq!(routed(&Routing::Weighted(matrix)), by_definition(|ring, k| ((ring - 1) * 3 + k - 1) as f64));
-    }
-
-    #[test]
-    fn a_sampled_step_is_one_level_and_follows_its_weights() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-        let routing = Routing::Sampled { weights: vec![1.0, 0.0, 3.0] };
-        let mut drawn = [0; 3];
-        for _ in 0..4000 {
-            let matrix = routing.draw(3, 0.0, &mut random).unwrap();
-            let used: Vec<usize> = (1..=3).filter(|&level| matrix.uses(level)).collect();
-            assert_eq!(used.len(), 1);
-            assert!((1..=used[0]).all(|ring| matrix.coefficient(ring, used[0]) == 1.0));
-            drawn[used[0] - 1] += 1;
-        }
-        assert_eq!(drawn[1], 0);
-        assert!((900..1100).contains(&drawn[0]), "{drawn:?}");
-    }
-
-    #[test]
-    fn an_anchored_step_is_the_densest_level_and_one_more() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-        let routing = Routing::Anchored { weights: vec![1.0, 1.0, 0.0] };
-        for _ in 0..50 {
-            let matrix = routing.draw(3, 0.0, &mut random).unwrap();
-            assert!(matrix.uses(3) && matrix.uses(1) != matrix.uses(2));
-            assert_eq!((1..=3).map(|level| matrix.coefficient(1, level)).sum::<f64>(), 1.0);
-        }
-        let same = Routing::Anchored { weights: vec![0.0, 0.0, 1.0] }.draw(3, 0.0, &mut random).unwrap();
-        assert_eq!(same.coefficient(1, 3), 1.0);
-    }
-
-    #[test]
-    fn frozen_trains_one_ring_at_a_time() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-        for (progress, turn) in [(0.0, 1), (0.32, 1), (0.34, 2), (0.99, 3)] {
-            let matrix = Routing::Frozen.draw(3, progress, &mut random).unwrap();
-            assert_eq!((1..=3).filter(|&ring| matrix.trains(ring)).collect::<Vec<_>>(), [turn]);
-            assert_eq!((1..=3).filter(|&level| matrix.uses(level)).collect::<Vec<_>>(), [turn]);
-        }
-    }
-
-    #[test]
-    fn infinities_outside_a_levels_support_stay_outside() {
-        let gradients: Vec<Array3<f32>> = vec![
-            array![[[1.0, f32::INFINITY], [f32::NAN, f32::NAN]]],
-            array![[[1.0, 1.0], [f32::INFINITY, 0.0]]],
-            Array3::ones((1, 2, 2)),
-        ];
-        let routed = Routing::Joint.route(&gradients.iter().map(|g| g.view()).collect::<Vec<_>>(), &mask()).unwrap();
-        assert_eq!(routed, array![[[3.0, 2.0], [1.0, 0.0]]]);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        let gradient = Array3::<f32>::zeros((1, 2, 2));
-        let error = Routing::Joint.route(&[gradient.view()], &mask()).unwrap_err();
-        assert_eq!(error, RoutingError::Count { what: "gradients", given: 1, levels: 3 });
-        let error = Routing::Sampled { weights: vec![1.0, f64::NAN, 0.0] }.check(3).unwrap_err();
-        assert!(matches!(error, RoutingError::Value { what: "sampling weight", index: 1, .. }));
-        assert!(Routing::Sampled { weights: vec![0.0; 3] }.check(3).is_err());
-        assert!(RoutingMatrix::new(2, vec![1.0; 3]).is_err());
-        let wrong = Array3::<f32>::zeros((2, 2, 1));
-        let error = Routing::Joint.route(&[wrong.view(), wrong.view(), wrong.view()], &mask()).unwrap_err();
-        assert!(matches!(error, RoutingError::Mask(MaskError::Shape { .. })));
-    }
-}
+mod tests;

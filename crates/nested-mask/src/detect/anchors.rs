@@ -14,7 +14,7 @@ const SCALE: f32 = 0.2;
 /// Numbers of an anchor besides those of the classes: the box and the background.
 const BESIDES: usize = 5;
 
-/// The anchors of one head map: each cell has one of each size, about the cell's centre.
+/// The anchors of one head map: each cell has one of each size, about the cell's centre. [`Anchors`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchorMap {
     /// Rows of cells.
@@ -26,6 +26,23 @@ pub struct AnchorMap {
 }
 
 /// All anchors of a detector.
+///
+/// ```
+/// use nested_csr::Anchor;
+/// use nested_mask::detect::{AnchorMap, Anchors, Frame};
+///
+/// // A map of 2 × 2 cells with a square anchor each, half the image's sides; 3 classes.
+/// let map = AnchorMap { height: 2, width: 2, sizes: vec![Anchor { height: 2048, width: 2048 }] };
+/// let anchors = Anchors::new(3, vec![map])?;
+/// assert_eq!((anchors.values(), anchors.outputs()), (8, 32));
+///
+/// let right = Frame { top: 0.0, left: 0.5, bottom: 0.5, right: 1.0 };
+/// let places: Vec<usize> = anchors.iter().filter(|anchor| anchor.frame == right).map(|anchor| anchor.start).collect();
+/// assert_eq!(places, [1]); // its box is value 1, 1 + 4, 1 + 8 and 1 + 12 of the network's output
+/// let codes = anchors.iter().map(|anchor| anchor.encode(&right));
+/// assert_eq!(codes.collect::<Vec<_>>()[1], [0.0; 4]);
+/// # Ok::<(), nested_mask::detect::AnchorsError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchors {
     classes: usize,
@@ -52,7 +69,7 @@ pub enum AnchorsError {
     },
 }
 
-/// One anchor of one cell.
+/// One anchor of one cell; [`Anchors`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Anchor {
     /// Where its first value stands in a network's output.
@@ -106,6 +123,21 @@ impl Anchors {
     ///
     /// # Errors
     /// [`FormatError`] when there are more classes or cells than the format counts, or another number of values.
+    ///
+    /// ```
+    /// use nested_csr::{Anchor, Level, ModelBuilder, Profile, Quantization, TensorShape};
+    /// use nested_mask::detect::{AnchorMap, Anchors};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let map = AnchorMap { height: 2, width: 2, sizes: vec![Anchor { height: 2048, width: 2048 }] };
+    /// let anchors = Anchors::new(3, vec![map])?;
+    /// let heads = TensorShape { channels: anchors.values(), height: 2, width: 2 };
+    /// let mut builder = ModelBuilder::new(Level::FIRST, heads, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// let input = builder.input();
+    /// anchors.detection(&mut builder, input)?;
+    /// assert_eq!(builder.finish(Profile::Size)?.output_shape().len(), anchors.outputs());
+    /// # Ok(()) }
+    /// ```
     pub fn detection(&self, builder: &mut ModelBuilder, input: TensorId) -> Result<TensorId, FormatError> {
         let narrow = |count: usize| {
             u16::try_from(count).map_err(|_| FormatError::TooLarge { what: "a number in the anchor table" })

@@ -1,7 +1,7 @@
 //! From a network's values to boxes, in floating point.
 use super::{Anchors, Frame};
 
-/// An object that was found.
+/// An object that was found; [`detections`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
     /// Its class, from 0.
@@ -12,7 +12,7 @@ pub struct Detection {
     pub frame: Frame,
 }
 
-/// What counts as found.
+/// What counts as found; [`detections`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DetectionSettings {
     /// Least score.
@@ -27,6 +27,21 @@ pub struct DetectionSettings {
 /// find nothing.
 ///
 /// Each anchor may find an object of each class. Greedy suppression class by class.
+///
+/// ```
+/// use nested_csr::Anchor;
+/// use nested_mask::detect::{AnchorMap, Anchors, DetectionSettings, Frame, detections};
+///
+/// // One cell, one anchor of half the image's sides, one class.
+/// let map = AnchorMap { height: 1, width: 1, sizes: vec![Anchor { height: 2048, width: 2048 }] };
+/// let anchors = Anchors::new(1, vec![map])?;
+/// // The box is the anchor's; the class is likelier than the background.
+/// let values = [0.0, 0.0, 0.0, 0.0, -2.0, 2.0];
+/// let found = detections(&anchors, &values, DetectionSettings { score: 0.5, iou: 0.45, most: 10 });
+/// assert_eq!((found.len(), found[0].class, found[0].score > 0.98), (1, 0, true));
+/// assert_eq!(found[0].frame, Frame { top: 0.25, left: 0.25, bottom: 0.75, right: 0.75 });
+/// # Ok::<(), nested_mask::detect::AnchorsError>(())
+/// ```
 pub fn detections(anchors: &Anchors, values: &[f32], settings: DetectionSettings) -> Vec<Detection> {
     let mut candidates = Vec::new();
     for (index, anchor) in anchors.iter().enumerate() {

@@ -1,6 +1,14 @@
 //! Boxes.
 
 /// An upright rectangle, in fractions of the image's sides.
+///
+/// ```
+/// use nested_mask::detect::Frame;
+/// let frame = Frame::around([0.5, 0.25], [0.5, 0.5]);
+/// assert_eq!(frame, Frame { top: 0.25, left: 0.0, bottom: 0.75, right: 0.5 });
+/// assert_eq!((frame.centre(), frame.size(), frame.area()), ([0.5, 0.25], [0.5, 0.5], 0.25));
+/// assert_eq!(frame.intersection(&Frame { left: 0.25, ..Frame::WHOLE }).area(), 0.125);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct Frame {
@@ -10,7 +18,7 @@ pub struct Frame {
     pub right: f32,
 }
 
-/// An object in an image.
+/// An object in an image; [`crate::train::Scenes`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Object {
     /// Its class, from 0.

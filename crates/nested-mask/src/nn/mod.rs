@@ -34,18 +34,23 @@
 //! }
 //! # Ok(()) }
 //! ```
+mod builder;
+mod error;
 mod kernels;
 mod map;
 mod network;
 mod parameters;
 mod passes;
 mod pointwise;
+mod pool;
 mod slim;
 mod ssd;
 mod vector;
 mod zoo;
 
-pub use network::{Activation, Affine, Finish, Network, NetworkBuilder, NetworkError, Node, Operation};
+pub use builder::NetworkBuilder;
+pub use error::NetworkError;
+pub use network::{Activation, Affine, Finish, Network, Node, Operation};
 pub use parameters::{EPSILON, Gradient, Layer, LayerGradient, Norm, Parameters};
 pub use passes::{Learning, Loss, Passes, Statistics};
 pub use slim::channel_masks;

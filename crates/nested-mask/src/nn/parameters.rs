@@ -45,7 +45,7 @@ impl<T: Scalar> Norm<T> {
     }
 }
 
-/// The parameters of one convolution or depthwise node.
+/// The parameters of one convolution or depthwise node; [`Parameters::random`] has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer<T> {
     /// Row-major; columns are `(kh · KW + kw) · Cin + cin` (depthwise: `kh · KW + kw`). All levels share them.
@@ -75,6 +75,19 @@ pub struct Parameters<T> {
 
 impl<T: Scalar> Parameters<T> {
     /// Random weights (normal, variance 2 / taps; source: He et al. 2015), no masks, for `levels` levels.
+    ///
+    /// ```
+    /// use nested_csr::{Level, TensorShape};
+    /// use nested_mask::nn::{Parameters, resnet8};
+    ///
+    /// let network = resnet8(TensorShape { channels: 1, height: 28, width: 28 }, 0.5, 10)?;
+    /// let parameters = Parameters::<f32>::random(&network, Level::new(3)?, 1);
+    /// let with_weights: Vec<_> = parameters.layers.iter().flatten().collect();
+    /// let (first, last) = (with_weights[0], with_weights[with_weights.len() - 1]);
+    /// assert_eq!((first.weights.dim(), first.norms.len(), first.bias.len()), ((8, 9), 3, 0)); // a normalisation a level
+    /// assert_eq!((last.weights.dim(), last.norms.len(), last.bias.len()), ((10, 32), 0, 10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn random(network: &Network, levels: Level, seed: u64) -> Parameters<T> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let layers = (0..network.nodes().len()).map(|node| {

@@ -3,17 +3,25 @@
 //! All memory is planned when the passes are made; a pass allocates nothing. A batch is cut into groups of images (one a
 //! vector lane), groups into chunks; chunks run in parallel, and their sums are added in the order of the chunks, so that
 //! results are the same to the bit for any number of threads.
+mod loss;
+mod plain;
+mod plan;
+mod weighted;
+
 use super::{
-    Activation, Affine, Network, Operation,
-    kernels::{NOWHERE, Sweep, Table, sweep, weight_gradient},
-    map::{Map, Margin, Phase, backward_phases, forward_sweep, input_margin, output_margin},
-    parameters::{EPSILON, Gradient, Layer, LayerGradient, Parameters},
-    pointwise::{Add, AddGradient, Finish, Gate, Moments, Pool, PoolGradient, Unfinish, give},
+    Affine, Network, Operation,
+    map::Map,
+    parameters::{Gradient, Parameters},
+    pointwise::give,
     vector::{Buffer, Scalar, lanes},
 };
-use nested_csr::{Level, TensorId, TensorShape, Window};
+pub use loss::Loss;
+use nested_csr::{Level, TensorId, TensorShape};
+use plain::{add, add_gradient, concatenate, part_gradient, pool, pool_gradient};
+use plan::{Plan, later_readers, maps};
 use pulp::Arch;
 use rayon::prelude::*;
+use weighted::Weighted;
 
 /// Where normalisations take their statistics from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +32,7 @@ pub enum Statistics {
     Running,
 }
 
-/// Which weights a backward pass gives a gradient.
+/// Which weights a backward pass gives a gradient; [`Passes::prepare_for`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learning {
     /// Those that the level uses.
@@ -33,22 +41,31 @@ pub enum Learning {
     All,
 }
 
-/// The most chunks of a batch, so the most threads that one pass uses.
-const CHUNKS: usize = 8;
-
-/// From this share of weights on, a table visits them all, four rows at a time.
-const TALL_FROM: f64 = 0.5;
-
-/// The loss of a batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Loss {
-    /// Mean cross-entropy.
-    pub mean: f64,
-    /// Images whose greatest value is at their label.
-    pub right: usize,
-}
-
 /// The planned memory of passes over batches of up to a number of images.
+///
+/// ```
+/// use ndarray::array;
+/// use nested_csr::{Level, TensorShape};
+/// use nested_mask::nn::{NetworkBuilder, Parameters, Passes, Statistics};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut builder = NetworkBuilder::new(TensorShape { channels: 2, height: 1, width: 1 });
+/// builder.fully_connected("logits", builder.input(), 2)?;
+/// let network = builder.finish()?;
+/// let mut parameters = Parameters::<f64>::random(&network, Level::FIRST, 1);
+/// for layer in parameters.layers.iter_mut().flatten() {
+///     layer.weights = array![[1.0, 2.0], [3.0, 4.0]];
+///     layer.bias = vec![0.5, 0.0];
+/// }
+/// let images = [[1.0, 1.0], [0.0, -1.0]];
+/// let mut passes = Passes::new(&network, images.len());
+/// passes.load(images.len(), |image, pixels| pixels.copy_from_slice(&images[image]));
+/// passes.prepare(&parameters, Level::FIRST);
+/// passes.forward(&parameters, Level::FIRST, Statistics::Running);
+/// assert_eq!(passes.all_logits(), [3.5, 7.0, -1.5, -4.0]);
+/// assert_eq!(passes.logits(1).collect::<Vec<_>>(), [-1.5, -4.0]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Passes<T> {
     network: Network,
@@ -64,69 +81,14 @@ pub struct Passes<T> {
     images: usize,
 }
 
-/// How a batch is cut.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    arch: Arch,
-    lanes: usize,
-    batch: usize,
-    groups: usize,
-    groups_a_chunk: usize,
-}
-
-impl Plan {
-    fn chunks(&self) -> usize {
-        self.groups.div_ceil(self.groups_a_chunk)
-    }
-
-    /// Elements of a chunk, for a group of `length` vectors.
-    fn chunk(&self, length: usize) -> usize {
-        self.groups_a_chunk * self.group(length)
-    }
-
-    /// Elements of a group of `length` vectors.
-    fn group(&self, length: usize) -> usize {
-        (length * self.lanes).max(1)
-    }
-}
-
-/// The memory and tables of a node with weights.
-#[derive(Debug)]
-struct Weighted<T> {
-    window: Window,
-    depthwise: bool,
-    affine: Affine,
-    activation: Activation,
-    /// The sums before normalisation; in the backward pass their gradient takes their place.
-    pre: Buffer<T>,
-    map: Map,
-    from: Map,
-    forward: Sweep,
-    phases: Vec<Phase>,
-    table: Table<T>,
-    phase_tables: Vec<Table<T>>,
-    /// All weights, when those that do not count are to have a gradient too.
-    all: Option<Table<T>>,
-    /// A chunk each: one value a weight that has a gradient.
-    weight_sums: Vec<T>,
-    /// A chunk each: two a row.
-    row_sums: Vec<f64>,
-    mean: Vec<T>,
-    variance: Vec<T>,
-    scale: Vec<T>,
-    shift: Vec<T>,
-    factors: Vec<[T; 3]>,
-}
-
 impl<T: Scalar> Passes<T> {
     /// Plans the memory for batches of up to `batch` images (at least 1).
     pub fn new(network: &Network, batch: usize) -> Passes<T> {
         let arch = Arch::new();
         let lanes = lanes::<T>(arch);
-        let groups = batch.max(1).div_ceil(lanes);
-        let plan = Plan { arch, lanes, batch: batch.max(1), groups, groups_a_chunk: groups.div_ceil(CHUNKS) };
+        let plan = Plan::new(arch, lanes, batch);
         let maps = maps(network);
-        let zeros = |length: usize| Buffer::zeros(groups * lanes * length);
+        let zeros = |length: usize| Buffer::zeros(plan.groups * lanes * length);
         let tensors = maps.iter().map(|map| zeros(map.len())).collect();
         let gradients =
             maps.iter().enumerate().map(|(t, map)| zeros(if t == 0 { 0 } else { map.shape.len() })).collect();
@@ -141,7 +103,8 @@ impl<T: Scalar> Passes<T> {
         self.plan.batch
     }
 
-    /// Puts images into the input. `write(image, pixels)` fills the channel-major pixels of one image.
+    /// Puts images into the input, at most [`Self::batch`] of them. `write(image, pixels)` fills the channel-major pixels of one
+    /// image, from any thread.
     pub fn load(&mut self, images: usize, write: impl Fn(usize, &mut [T]) + Sync) {
         let Plan { lanes, batch, .. } = self.plan;
         self.images = images.min(batch);
@@ -172,6 +135,37 @@ impl<T: Scalar> Passes<T> {
     }
 
     /// [`Self::prepare`], for a backward pass that gives these weights a gradient.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use nested_csr::{Block, Level, TensorShape, Window};
+    /// use nested_mask::NestedMask;
+    /// use nested_mask::nn::{Finish, Gradient, Learning, NetworkBuilder, Parameters, Passes, Statistics};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // One row of two weights, of which the level uses the first.
+    /// let mut builder = NetworkBuilder::new(TensorShape { channels: 2, height: 1, width: 1 });
+    /// builder.convolution("row", builder.input(), Window::square(1, 1, 0), 1, Finish::BIAS.sparse())?;
+    /// let network = builder.finish()?;
+    /// let mut parameters = Parameters::<f64>::random(&network, Level::FIRST, 1);
+    /// for layer in parameters.layers.iter_mut().flatten() {
+    ///     layer.mask = Some(NestedMask::from_rings(array![[1, 0]], Level::FIRST, Block::OneByOne)?);
+    /// }
+    /// let mut passes = Passes::new(&network, 1);
+    /// passes.load(1, |_image, pixels| pixels.copy_from_slice(&[3.0, 5.0]));
+    /// let mut gradient = Gradient::zeros(&parameters);
+    /// for (learning, expected) in [(Learning::Support, [3.0, 0.0]), (Learning::All, [3.0, 5.0])] {
+    ///     passes.prepare_for(&parameters, Level::FIRST, learning);
+    ///     passes.forward(&parameters, Level::FIRST, Statistics::Batch);
+    ///     passes.seed(|_image, values, gradient| {
+    ///         gradient[0] = 1.0; // of a loss that is the output itself
+    ///         values[0]
+    ///     });
+    ///     passes.backward(&parameters, Level::FIRST, &mut gradient);
+    ///     assert_eq!(gradient.layers[0].as_ref().map(|layer| &layer.weights[..]), Some(&expected[..]));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
@@ -212,15 +206,12 @@ impl<T: Scalar> Passes<T> {
         }
     }
 
-    /// What the last node made for one image.
-    pub fn logits(&self, image: usize) -> impl Iterator<Item = T> + '_ {
-        self.output().1.iter().skip(self.logit(image, 0)).step_by(self.plan.lanes).copied().take(self.network.outputs())
-    }
-
-    /// Calls `see` with each value of a tensor that the last forward pass made (0: the images), margins left out.
+    /// Calls `see` with each value of a tensor that the last forward pass made (0: the images), margins left out; with none for
+    /// a tensor that there is not.
     pub fn for_each_value(&self, tensor: TensorId, mut see: impl FnMut(T)) {
-        let (map, lanes) = (&self.maps[usize::from(tensor.0)], self.plan.lanes);
-        let groups = self.tensors[usize::from(tensor.0)].as_slice().chunks(self.plan.group(map.len()));
+        let (tensor, lanes) = (usize::from(tensor.0), self.plan.lanes);
+        let (Some(map), Some(values)) = (self.maps.get(tensor), self.tensors.get(tensor)) else { return };
+        let groups = values.as_slice().chunks(self.plan.group(map.len()));
         for (group, vectors) in groups.enumerate() {
             let used = self.images.saturating_sub(group * lanes).min(lanes);
             for row in 0..map.shape.channels * map.shape.height {
@@ -230,96 +221,6 @@ impl<T: Scalar> Passes<T> {
                 }
             }
         }
-    }
-
-    fn output(&self) -> (&Map, &[T]) {
-        let last = self.maps.len() - 1;
-        (&self.maps[last], self.tensors[last].as_slice())
-    }
-
-    /// Where a logit stands; the last map has no margin, because nothing reads it.
-    fn logit(&self, image: usize, class: usize) -> usize {
-        let lanes = self.plan.lanes;
-        (image / lanes * self.network.outputs() + class) * lanes + image % lanes
-    }
-
-    /// Cross-entropy of the last forward pass, and its gradient with respect to the logits (kept for [`Self::backward`]).
-    /// `targets(image, class)` is the probability that the loss asks for.
-    pub fn cross_entropy(&mut self, labels: &[u8], targets: impl Fn(usize, usize) -> T) -> Loss {
-        let classes = self.network.outputs();
-        let last = self.maps.len() - 1;
-        self.gradients[last].as_mut_slice().fill(T::zero());
-        let (mut sum, mut right) = (0.0, 0);
-        let each = T::one() / T::from_f64(self.images.max(1) as f64);
-        for (image, &label) in labels.iter().enumerate().take(self.images) {
-            let first = self.logit(image, 0);
-            let values = self.tensors[last].as_slice()[first..].iter().step_by(self.plan.lanes).take(classes);
-            let greatest = values.clone().copied().fold(T::neg_infinity(), T::max);
-            let total = values.clone().fold(T::zero(), |sum, &value| sum + (value - greatest).exp()).ln();
-            right += usize::from(values.clone().position(|&value| value == greatest) == Some(label.into()));
-            let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
-            for (class, (into, &value)) in into.zip(values).enumerate() {
-                let (log, target) = (value - greatest - total, targets(image, class));
-                sum -= (target * log).to_f64();
-                *into = (log.exp() - target) * each;
-            }
-        }
-        Loss { mean: sum / self.images.max(1) as f64, right }
-    }
-
-    /// A loss that is a sum over the images, and its gradient with respect to what the last node made (kept for
-    /// [`Self::backward`]). `each(image, values, gradient)` yields the image's part and writes its gradient; images run in
-    /// parallel. Returns the sum, in the order of the images.
-    pub fn seed(&mut self, each: impl Fn(usize, &[T], &mut [T]) -> f64 + Sync) -> f64 {
-        let (outputs, lanes, images) = (self.network.outputs(), self.plan.lanes, self.images);
-        let last = self.maps.len() - 1;
-        let length = self.plan.group(outputs);
-        let groups = self.gradients[last].as_mut_slice().par_chunks_mut(length);
-        let groups = groups.zip(self.tensors[last].as_slice().par_chunks(length)).enumerate();
-        let losses: Vec<Vec<f64>> = groups
-            .map(|(group, (gradients, tensors))| {
-                let (mut values, mut gradient) = (vec![T::zero(); outputs], vec![T::zero(); outputs]);
-                gradients.fill(T::zero());
-                let one = |lane: usize| {
-                    let lane_of = tensors.iter().skip(lane).step_by(lanes);
-                    values.iter_mut().zip(lane_of).for_each(|(to, &from)| *to = from);
-                    let loss = each(group * lanes + lane, &values, &mut gradient);
-                    let into = gradients.iter_mut().skip(lane).step_by(lanes);
-                    into.zip(&gradient).for_each(|(to, &from)| *to = from);
-                    loss
-                };
-                (0..images.saturating_sub(group * lanes).min(lanes)).map(one).collect()
-            })
-            .collect();
-        losses.iter().flatten().sum()
-    }
-
-    /// What the last node made for all images, image by image.
-    pub fn all_logits(&self) -> Vec<T> {
-        (0..self.images).flat_map(|image| self.logits(image)).collect()
-    }
-
-    /// After [`Self::cross_entropy`], blends a teacher into its loss and gradient: `(1 − mix) · loss + mix · T² · CE(softmax(
-    /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
-    /// blended mean loss.
-    pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
-        let classes = self.network.outputs();
-        let last = self.maps.len() - 1;
-        let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
-        let each = part * heat / T::from_f64(self.images.max(1) as f64);
-        let mut sum = 0.0;
-        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
-            let first = self.logit(image, 0);
-            let student: Vec<T> = self.logits(image).collect();
-            let (wanted, found) = (log_softmax(teacher, heat), log_softmax(&student, heat));
-            let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
-            for ((into, wanted), found) in into.zip(wanted).zip(found) {
-                sum -= (wanted.exp() * found).to_f64();
-                *into = (T::one() - part) * *into + each * (found.exp() - wanted.exp());
-            }
-        }
-        let distilled = temperature * temperature * sum / self.images.max(1) as f64;
-        Loss { mean: (1.0 - mix) * loss.mean + mix * distilled, ..loss }
     }
 
     /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
@@ -392,58 +293,35 @@ impl<T: Scalar> Passes<T> {
     }
 
     /// Mean and variance (biased) of each row that the last forward pass measured; `None` for nodes without normalisation.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use nested_csr::{Level, TensorId, TensorShape, Window};
+    /// use nested_mask::nn::{Finish, NetworkBuilder, Parameters, Passes, Statistics};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut builder = NetworkBuilder::new(TensorShape { channels: 1, height: 1, width: 1 });
+    /// builder.convolution("twice", builder.input(), Window::square(1, 1, 0), 1, Finish::NORM)?;
+    /// let network = builder.finish()?;
+    /// let mut parameters = Parameters::<f64>::random(&network, Level::FIRST, 1);
+    /// for layer in parameters.layers.iter_mut().flatten() {
+    ///     layer.weights = array![[2.0]];
+    /// }
+    /// let mut passes = Passes::new(&network, 2);
+    /// passes.load(2, |image, pixels| pixels[0] = [1.0, 3.0][image]);
+    /// passes.prepare(&parameters, Level::FIRST);
+    /// passes.forward(&parameters, Level::FIRST, Statistics::Batch);
+    /// assert_eq!(passes.batch_statistics(0), Some((&[4.0][..], &[4.0][..]))); // of 2 and 6
+    ///
+    /// let mut normalised = Vec::new();
+    /// passes.for_each_value(TensorId(1), |value| normalised.push(value.round()));
+    /// assert_eq!(normalised, [-1.0, 1.0]);
+    /// # Ok(()) }
+    /// ```
     pub fn batch_statistics(&self, node: usize) -> Option<(&[T], &[T])> {
         let weighted = self.weighted.get(node)?.as_ref().filter(|weighted| weighted.affine == Affine::Norm)?;
         Some((&weighted.mean, &weighted.variance))
     }
-}
-
-/// Logarithms of the probabilities of these logits at a temperature.
-fn log_softmax<T: Scalar>(logits: &[T], temperature: T) -> Vec<T> {
-    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
-    let scaled = logits.iter().map(|&logit| (logit - greatest) / temperature);
-    let total = scaled.clone().fold(T::zero(), |sum, value| sum + value.exp()).ln();
-    scaled.map(|value| value - total).collect()
-}
-
-/// Maps of all tensors, with the margins that their readers need.
-fn maps(network: &Network) -> Vec<Map> {
-    let shapes = std::iter::once(network.input()).chain(network.nodes().iter().map(|node| node.output));
-    let mut maps: Vec<Map> = shapes.map(|shape| Map { shape, margin: Margin::default() }).collect();
-    for node in network.nodes() {
-        if let Operation::Convolution { input, window, .. } | Operation::Depthwise { input, window, .. } =
-            node.operation
-        {
-            let map = &mut maps[usize::from(input.0)];
-            map.margin = map.margin.union(input_margin(window, map.shape, node.output));
-        }
-    }
-    maps
-}
-
-/// For each operand of each node, whether a later node gives its tensor a gradient first.
-fn later_readers(network: &Network) -> Vec<[bool; 2]> {
-    let mut given = vec![false; network.nodes().len() + 1];
-    let mut later: Vec<[bool; 2]> = network
-        .nodes()
-        .iter()
-        .rev()
-        .map(|node| {
-            let operands = match node.operation {
-                Operation::Convolution { input, .. }
-                | Operation::Depthwise { input, .. }
-                | Operation::AveragePool { input, .. }
-                | Operation::MaxPool { input, .. } => [Some(input), None],
-                Operation::Add { left, right, .. } | Operation::Concatenation { left, right } => {
-                    [Some(left), Some(right)]
-                }
-            };
-            operands
-                .map(|tensor| tensor.is_some_and(|tensor| std::mem::replace(&mut given[usize::from(tensor.0)], true)))
-        })
-        .collect();
-    later.reverse();
-    later
 }
 
 /// Puts one image's pixels into its lane.
@@ -455,337 +333,6 @@ fn scatter<T: Scalar>(map: &Map, pixels: &[T], vectors: &mut [T], lane: usize, l
             vectors[(start + x) * lanes + lane] = pixel;
         }
     }
-}
-
-impl<T: Scalar> Weighted<T> {
-    fn new(network: &Network, node: usize, maps: &[Map], plan: &Plan, accumulate: bool) -> Option<Weighted<T>> {
-        let (input, window, depthwise) = match network.nodes()[node].operation {
-            Operation::Convolution { input, window, .. } => (input, window, false),
-            Operation::Depthwise { input, window, .. } => (input, window, true),
-            _ => return None,
-        };
-        let (shape, finish) = (network.weights(node)?, network.finish(node)?);
-        let from = &maps[usize::from(input.0)];
-        let output = network.nodes()[node].output;
-        let map = Map { shape: output, margin: output_margin(window, from.shape, output) };
-        let phases = if input.0 == 0 { Vec::new() } else { backward_phases(window, from.shape, &map, accumulate) };
-        let rows = vec![T::zero(); shape.rows];
-        Some(Weighted {
-            window,
-            depthwise,
-            affine: finish.affine,
-            activation: finish.activation,
-            pre: Buffer::zeros(plan.groups * plan.group(map.len())),
-            map,
-            from: *from,
-            forward: forward_sweep(window, from, &map),
-            phase_tables: phases.iter().map(|_| Table::default()).collect(),
-            phases,
-            table: Table::default(),
-            all: None,
-            weight_sums: vec![T::zero(); plan.chunks() * shape.rows * shape.columns],
-            row_sums: vec![0.0; plan.chunks() * shape.rows * 2],
-            mean: rows.clone(),
-            variance: rows.clone(),
-            scale: rows.clone(),
-            shift: rows,
-            factors: vec![[T::zero(); 3]; shape.rows],
-        })
-    }
-
-    fn prepare(&mut self, layer: &Layer<T>, level: Level, learning: Learning) {
-        let counts = layer.counts(level);
-        let density = layer.mask.as_ref().map_or(1.0, |mask| 1.0 - mask.sparsity(level));
-        let tall = !self.depthwise && density >= TALL_FROM;
-        let (rows, columns) = layer.weights.dim();
-        let weights = layer.weights.as_slice().unwrap_or(&[]);
-        let at = |place: usize| (place, weights[place], counts(place));
-
-        let mut table = std::mem::take(&mut self.table);
-        self.fill_forward(&mut table, (rows, columns), tall, at);
-        self.table = table;
-        self.all = (learning == Learning::All && layer.mask.is_some()).then(|| {
-            let mut all = self.all.take().unwrap_or_default();
-            self.fill_forward(&mut all, (rows, columns), !self.depthwise, |place| (place, weights[place], true));
-            all
-        });
-
-        let from = self.from;
-        let plane = self.map.plane();
-        for (phase, table) in self.phases.iter().zip(&mut self.phase_tables) {
-            table.clear();
-            let taps = &phase.taps;
-            if self.depthwise {
-                table.fill(
-                    rows,
-                    taps.len(),
-                    false,
-                    |row, t| row * plane + taps[t].1,
-                    |row, t| at(row * columns + taps[t].0),
-                );
-            } else {
-                let inputs = from.shape.channels;
-                table.fill(
-                    inputs,
-                    taps.len() * rows,
-                    tall,
-                    |_, column| column / taps.len() * plane + taps[column % taps.len()].1,
-                    |channel, column| {
-                        let (row, tap) = (column / taps.len(), taps[column % taps.len()].0);
-                        at(row * columns + tap * inputs + channel)
-                    },
-                );
-            }
-        }
-    }
-
-    /// The table of the forward pass and of the weights' gradient: offsets are those of the input.
-    fn fill_forward(
-        &self,
-        table: &mut Table<T>,
-        (rows, columns): (usize, usize),
-        tall: bool,
-        at: impl Fn(usize) -> (usize, T, bool),
-    ) {
-        let (from, kernel_width) = (self.from, usize::from(self.window.kernel[1]));
-        table.clear();
-        if self.depthwise {
-            let offset = |row, tap| row * from.plane() + tap / kernel_width * from.row() + tap % kernel_width;
-            table.fill(rows, columns, false, offset, |row, tap| at(row * columns + tap));
-        } else {
-            let inputs = from.shape.channels;
-            let offset = |_, column: usize| {
-                let (tap, channel) = (column / inputs, column % inputs);
-                channel * from.plane() + tap / kernel_width * from.row() + tap % kernel_width
-            };
-            table.fill(rows, columns, tall, offset, |row, column| at(row * columns + column));
-        }
-    }
-
-    /// The sums of all pixels and, for batch statistics, their moments.
-    fn multiply(&mut self, plan: &Plan, (from, source): (&Map, &[T]), statistics: Statistics) {
-        let rows = self.mean.len();
-        let (forward, table, map) = (self.forward, &self.table, &self.map);
-        let measure = statistics == Statistics::Batch && self.affine == Affine::Norm;
-        let chunks = self.pre.as_mut_slice().par_chunks_mut(plan.chunk(map.len()));
-        let chunks = chunks.zip(source.par_chunks(plan.chunk(from.len()))).zip(self.row_sums.par_chunks_mut(2 * rows));
-        chunks.for_each(|((pre, source), sums)| {
-            sums.fill(0.0);
-            let groups = pre.chunks_mut(plan.group(map.len())).zip(source.chunks(plan.group(from.len())));
-            for (pre, source) in groups {
-                sweep(plan.arch, forward, table, source, pre);
-                if measure {
-                    Moments { map, source: pre, sums }.run(plan.arch);
-                }
-            }
-        });
-    }
-
-    /// Scale and shift of each row; from the batch's moments when they were measured.
-    fn normalise(&mut self, plan: &Plan, layer: &Layer<T>, level: Level, statistics: Statistics, images: usize) {
-        let Some(norm) = layer.norms.get(level.number() - 1) else {
-            self.scale.fill(T::one());
-            self.shift.copy_from_slice(&layer.bias);
-            self.mean.fill(T::zero());
-            return;
-        };
-        let elements = (images * self.map.shape.height * self.map.shape.width) as f64;
-        for row in 0..self.mean.len() {
-            if statistics == Statistics::Batch {
-                let [sum, squares] = self.row_total(plan, row);
-                let mean = sum / elements;
-                self.mean[row] = T::from_f64(mean);
-                self.variance[row] = T::from_f64((squares / elements - mean * mean).max(0.0));
-            } else {
-                self.mean[row] = norm.mean[row];
-                self.variance[row] = norm.variance[row];
-            }
-            self.scale[row] = norm.scale[row] / (self.variance[row] + T::from_f64(EPSILON)).sqrt();
-            self.shift[row] = norm.shift[row] - self.mean[row] * self.scale[row];
-        }
-    }
-
-    /// The two sums of a row over all chunks, in their order.
-    fn row_total(&self, plan: &Plan, row: usize) -> [f64; 2] {
-        let rows = self.mean.len();
-        let chunks = self.row_sums.chunks_exact(2 * rows).take(plan.chunks());
-        chunks.fold([0.0; 2], |[a, b], chunk| [a + chunk[2 * row], b + chunk[2 * row + 1]])
-    }
-
-    fn finish(&self, plan: &Plan, to: &Map, lanes: &[T], target: &mut [T]) {
-        let groups = target.par_chunks_mut(plan.group(to.len()));
-        let groups = groups.zip(self.pre.as_slice().par_chunks(plan.group(self.map.len())));
-        groups.zip(lanes.par_chunks(plan.lanes)).for_each(|((target, source), lanes)| {
-            let (scale, shift, activation) = (&self.scale, &self.shift, self.activation);
-            Finish { from: &self.map, to, scale, shift, activation, lanes, source, target }.run(plan.arch);
-        });
-    }
-
-    /// The gradient through the activation, and its two sums a row.
-    fn gate(&mut self, plan: &Plan, to: &Map, values: &[T], own: &mut [T]) {
-        let (rows, dense) = (self.mean.len(), to.shape.len());
-        let (map, mean, activation) = (&self.map, &self.mean, self.activation);
-        let chunks = own.par_chunks_mut(plan.chunk(dense)).zip(values.par_chunks(plan.chunk(to.len())));
-        let chunks = chunks.zip(self.pre.as_slice().par_chunks(plan.chunk(map.len())));
-        chunks.zip(self.row_sums.par_chunks_mut(2 * rows)).for_each(|(((own, values), pre), sums)| {
-            sums.fill(0.0);
-            let groups = own.chunks_mut(plan.group(dense)).zip(values.chunks(plan.group(to.len())));
-            for ((gradient, values), inputs) in groups.zip(pre.chunks(plan.group(map.len()))) {
-                Gate { output: to, values, pre: map, inputs, mean, activation, gradient, sums }.run(plan.arch);
-            }
-        });
-    }
-
-    /// Gradients of γ and β, or of the bias; and how the gradient goes on to the sums.
-    ///
-    /// Source: Ioffe & Szegedy, Batch Normalization (2015), section 3.
-    fn parameter_gradients(
-        &mut self,
-        plan: &Plan,
-        scale: Option<&[T]>,
-        images: usize,
-        gradient: &mut LayerGradient<T>,
-    ) {
-        let elements = (images * self.map.shape.height * self.map.shape.width) as f64;
-        for row in 0..self.mean.len() {
-            let [sum, product] = self.row_total(plan, row);
-            let Some(scale) = scale else {
-                gradient.bias[row] = T::from_f64(sum);
-                self.factors[row] = [T::one(), T::zero(), T::zero()];
-                continue;
-            };
-            let inverse = 1.0 / (self.variance[row].to_f64() + EPSILON).sqrt();
-            gradient.shift[row] = T::from_f64(sum);
-            gradient.scale[row] = T::from_f64(product * inverse);
-            let a = scale[row].to_f64() * inverse;
-            let b = -a * inverse * inverse * product / elements;
-            let c = -a * sum / elements - b * self.mean[row].to_f64();
-            self.factors[row] = [a, b, c].map(T::from_f64);
-        }
-    }
-
-    /// The gradients of the sums (in place of them), of the weights (a chunk each) and of the input.
-    fn back(&mut self, plan: &Plan, lanes: &[T], own: &[T], (from, source): (&Map, &[T]), input: &mut [T]) {
-        let (map, table, forward) = (self.map, self.all.as_ref().unwrap_or(&self.table), self.forward);
-        let (dense, shape) = (map.shape.len(), from.shape.len());
-        let (factors, phases, tables) = (&self.factors, &self.phases, &self.phase_tables);
-        let one_chunk = |pre: &mut [T], own: &[T], source: &[T], lanes: &[T], sums: &mut [T], input: &mut [T]| {
-            sums.fill(T::zero());
-            let mut inputs = input.chunks_mut(plan.group(shape));
-            let groups = pre.chunks_mut(plan.group(map.len())).zip(own.chunks(plan.group(dense)));
-            let groups = groups.zip(source.chunks(plan.group(from.len()))).zip(lanes.chunks(plan.lanes));
-            for (((pre, gradient), source), lanes) in groups {
-                Unfinish { pre: &map, factors, lanes, gradient, inputs: pre }.run(plan.arch);
-                weight_gradient(plan.arch, forward, table, source, pre, sums);
-                if let Some(input) = inputs.next() {
-                    for (phase, table) in phases.iter().zip(tables) {
-                        sweep(plan.arch, phase.sweep, table, pre, input);
-                    }
-                }
-            }
-        };
-        let used = table.weights.len().max(1);
-        let chunks = self.pre.as_mut_slice().par_chunks_mut(plan.chunk(map.len()));
-        let chunks = chunks.zip(own.par_chunks(plan.chunk(dense))).zip(source.par_chunks(plan.chunk(from.len())));
-        let chunks = chunks.zip(lanes.par_chunks(plan.chunk(1))).zip(self.weight_sums.par_chunks_mut(used));
-        if input.is_empty() {
-            chunks.for_each(|((((pre, own), source), lanes), sums)| one_chunk(pre, own, source, lanes, sums, &mut []));
-        } else {
-            let chunks = chunks.zip(input.par_chunks_mut(plan.chunk(shape)));
-            chunks.for_each(|(((((pre, own), source), lanes), sums), input)| {
-                one_chunk(pre, own, source, lanes, sums, input);
-            });
-        }
-    }
-
-    /// Adds the chunks' sums, in their order, and puts each where its weight stands.
-    fn collect(&mut self, chunks: usize, gradient: &mut [T]) {
-        gradient.fill(T::zero());
-        let table = self.all.as_ref().unwrap_or(&self.table);
-        let used = table.weights.len().max(1);
-        for sums in self.weight_sums.chunks_exact(used).take(chunks) {
-            for (&place, &sum) in table.places.iter().zip(sums).filter(|(place, _)| **place != NOWHERE) {
-                gradient[place as usize] += sum;
-            }
-        }
-    }
-}
-
-fn add<T: Scalar>(
-    plan: &Plan,
-    (left_map, left): (&Map, &[T]),
-    (right_map, right): (&Map, &[T]),
-    to: &Map,
-    activation: Activation,
-    target: &mut [T],
-) {
-    let groups = target.par_chunks_mut(plan.group(to.len())).zip(left.par_chunks(plan.group(left_map.len())));
-    groups.zip(right.par_chunks(plan.group(right_map.len()))).for_each(|((target, left), right)| {
-        Add { left: (left_map, left), right: (right_map, right), to, activation, target }.run(plan.arch);
-    });
-}
-
-/// One tensor's elements after the other's.
-fn concatenate<T: Scalar>(plan: &Plan, left: (&Map, &[T]), right: (&Map, &[T]), to: &Map, target: &mut [T]) {
-    let groups = target.par_chunks_mut(plan.group(to.len())).zip(left.1.par_chunks(plan.group(left.0.len())));
-    groups.zip(right.1.par_chunks(plan.group(right.0.len()))).for_each(|((target, of_left), of_right)| {
-        let mut channel = 0;
-        for (map, values) in [(left.0, of_left), (right.0, of_right)] {
-            let TensorShape { channels, height, width } = map.shape;
-            for row in 0..channels * height {
-                let start = map.at(row / height, row % height, 0) * plan.lanes;
-                for vector in values[start..start + width * plan.lanes].chunks_exact(plan.lanes) {
-                    target[to.at(channel, 0, 0) * plan.lanes..][..plan.lanes].copy_from_slice(vector);
-                    channel += 1;
-                }
-            }
-        }
-    });
-}
-
-/// Gives an operand of a concatenation its part of the gradient: `length` elements of `whole`, from `start` on.
-fn part_gradient<T: Scalar>(
-    plan: &Plan,
-    own: &[T],
-    whole: usize,
-    start: usize,
-    (length, target): (usize, &mut [T]),
-    accumulate: bool,
-) {
-    let groups = target.par_chunks_mut(plan.group(length)).zip(own.par_chunks(plan.group(whole)));
-    groups.for_each(|(target, own)| give(&own[start * plan.lanes..][..length * plan.lanes], target, accumulate));
-}
-
-fn add_gradient<T: Scalar>(plan: &Plan, to: &Map, values: &[T], activation: Activation, own: &mut [T]) {
-    let groups = own.par_chunks_mut(plan.group(to.shape.len())).zip(values.par_chunks(plan.group(to.len())));
-    groups.for_each(|(gradient, values)| AddGradient { output: to, values, activation, gradient }.run(plan.arch));
-}
-
-fn pool<T: Scalar>(
-    plan: &Plan,
-    (from, source): (&Map, &[T]),
-    to: &Map,
-    window: Window,
-    greatest: bool,
-    target: &mut [T],
-) {
-    let groups = target.par_chunks_mut(plan.group(to.len())).zip(source.par_chunks(plan.group(from.len())));
-    groups.for_each(|(target, source)| Pool { from, to, window, greatest, source, target }.run(plan.arch));
-}
-
-fn pool_gradient<T: Scalar>(
-    plan: &Plan,
-    (from, source): (&Map, &[T]),
-    to: &Map,
-    window: Window,
-    greatest: bool,
-    own: &[T],
-    target: &mut [T],
-) {
-    let groups = target.par_chunks_mut(plan.group(from.shape.len())).zip(own.par_chunks(plan.group(to.shape.len())));
-    groups.zip(source.par_chunks(plan.group(from.len()))).for_each(|((input_gradient, gradient), source)| {
-        PoolGradient { from, to, window, greatest, source, gradient, input_gradient, lanes: plan.lanes }.run();
-    });
 }
 
 #[cfg(test)]

@@ -66,6 +66,14 @@ fn sparse3x3(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -> Re
 ///
 /// # Errors
 /// [`NetworkError`] when the image is below 8×8 or there is no class.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// let network = nested_mask::nn::resnet9(TensorShape { channels: 3, height: 32, width: 32 }, 1.0, 10)?;
+/// let weights: usize = (0..network.nodes().len()).filter_map(|node| network.weights(node)).map(|shape| shape.len()).sum();
+/// assert_eq!(weights, 2_437_312);
+/// # Ok::<(), nested_mask::nn::NetworkError>(())
+/// ```
 pub fn resnet9(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     let [narrow, middle, wide] = [64, 128, 256].map(|channels| scaled(channels, width));
     let halve = Window::square(2, 2, 0);
@@ -97,6 +105,14 @@ fn residual_pair(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -
 ///
 /// # Errors
 /// [`NetworkError`] when there is no class.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// let network = nested_mask::nn::mobilenet_v1(TensorShape { channels: 3, height: 32, width: 32 }, 1.0, 10)?;
+/// let weights: usize = (0..network.nodes().len()).filter_map(|node| network.weights(node)).map(|shape| shape.len()).sum();
+/// assert_eq!(weights, 3_195_328);
+/// # Ok::<(), nested_mask::nn::NetworkError>(())
+/// ```
 pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     const BLOCKS: [(usize, u8); 13] = [
         (64, 1),
@@ -130,6 +146,15 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
 ///
 /// # Errors
 /// [`NetworkError`] when the input is too small or there is no class.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// // 49 windows of 10 features of a second of speech, 12 words.
+/// let network = nested_mask::nn::ds_cnn(TensorShape { channels: 1, height: 49, width: 10 }, 1.0, 12)?;
+/// let weights: usize = (0..network.nodes().len()).filter_map(|node| network.weights(node)).map(|shape| shape.len()).sum();
+/// assert_eq!(weights, 22_016);
+/// # Ok::<(), nested_mask::nn::NetworkError>(())
+/// ```
 pub fn ds_cnn(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     let padding = Padding { top: 4, left: 1, bottom: 5, right: 1 };
     let first = Window { kernel: [10, 4], stride: 2, padding };

@@ -65,6 +65,27 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// [`QuantError`].
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::nn::resnet8;
+/// use nested_mask::quant::quantize;
+/// use nested_mask::train::{Config, Dataset, Trainer};
+/// use nested_mask::{Allocation, Block, Ladder, Level};
+///
+/// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+/// let images = Dataset::new(shape, 2, (0..4 * 64).map(|pixel| pixel as u8).collect(), vec![0, 1, 0, 1])?;
+/// // A network that nobody has trained, pruned to two levels; usually it is `Trainer::trained` after the last epoch.
+/// let dense = Trainer::new(resnet8(shape, 0.25, 2)?, Config { ladder: Ladder::dense(), ..Config::default() })?;
+/// let ladder = Ladder::new([0.8, 0.5])?;
+/// let mut network = dense.trained().pruned(Level::FIRST, &ladder, Allocation::Uniform, Block::OneByOne)?;
+/// network.recalibrate(&images)?;
+///
+/// let model = quantize(&network, &images)?;
+/// assert_eq!((model.levels(), model.input_shape(), model.output_shape().len()), (network.levels(), shape, 2));
+/// assert!(model.prefix(Level::FIRST)?.len() < model.as_bytes().len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn quantize(trained: &Trained, calibration: &impl Images) -> Result<Model<Vec<u8>>, QuantError> {
     quantize_as(trained, calibration, Profile::Balanced)
 }
@@ -73,6 +94,25 @@ pub fn quantize(trained: &Trained, calibration: &impl Images) -> Result<Model<Ve
 ///
 /// # Errors
 /// [`QuantError`].
+///
+/// ```
+/// # use nested_csr::TensorShape;
+/// # use nested_mask::nn::resnet8;
+/// # use nested_mask::train::{Config, Dataset, Trainer};
+/// # use nested_mask::{Allocation, Block, Ladder, Level};
+/// use nested_csr::Profile;
+/// use nested_mask::quant::quantize_as;
+///
+/// # let shape = TensorShape { channels: 1, height: 8, width: 8 };
+/// # let images = Dataset::new(shape, 2, (0..4 * 64).map(|pixel| pixel as u8).collect(), vec![0, 1, 0, 1])?;
+/// # let dense = Trainer::new(resnet8(shape, 0.25, 2)?, Config { ladder: Ladder::dense(), ..Config::default() })?;
+/// # let ladder = Ladder::new([0.8, 0.5])?;
+/// # let network = dense.trained().pruned(Level::FIRST, &ladder, Allocation::Uniform, Block::OneByOne)?;
+/// let small = quantize_as(&network, &images, Profile::Size)?; // for flash
+/// let fast = quantize_as(&network, &images, Profile::Speed)?; // for small maps
+/// assert!(small.as_bytes().len() < fast.as_bytes().len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn quantize_as(
     trained: &Trained,
     calibration: &impl Images,

@@ -42,7 +42,7 @@ fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 impl Trainer {
     /// Writes a checkpoint: weights, rings, normalisations, velocities, and what the run is (network, configuration, seed,
-    /// epoch). Weights are named after their node, so other tools can read them.
+    /// epoch). Weights are named after their node, so other tools can read them. [`Self::resume`] has an example.
     ///
     /// # Errors
     /// [`TrainError::File`]; [`TrainError::Broken`] after an epoch that ended with an error.
@@ -65,6 +65,26 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::OtherCheckpoint`] when it is of another network, configuration or seed; [`TrainError::Checkpoint`] when
     /// it is damaged; [`TrainError::File`].
+    ///
+    /// ```
+    /// # use nested_csr::TensorShape;
+    /// # use nested_mask::nn::resnet8;
+    /// # use nested_mask::train::{Config, Dataset, Trainer};
+    /// # let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    /// # let images = Dataset::new(shape, 2, (0..64 * 64).map(|i| (i / 64 * 3) as u8).collect(), (0..64).map(|i| i / 32).collect())?;
+    /// # let (network, config) = (resnet8(shape, 0.25, 2)?, Config { epochs: 2, batch: 16, ..Config::default() });
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("checkpoint.safetensors");
+    /// let mut trainer = Trainer::new(network.clone(), config.clone())?;
+    /// trainer.train_epoch(&images, &mut |_progress| {})?;
+    /// trainer.save(&path)?;
+    /// let mut again = Trainer::resume(&path, network, config)?; // tomorrow
+    /// for trainer in [&mut trainer, &mut again] {
+    ///     trainer.train_epoch(&images, &mut |_progress| {})?;
+    /// }
+    /// assert_eq!(again.trained(), trainer.trained());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(path: &Path, network: Network, config: Config) -> Result<Trainer, TrainError> {
         let bytes = std::fs::read(path).map_err(|e| TrainError::File { path: path.into(), what: e.to_string() })?;
         let file = File::parse(path, &bytes)?;

@@ -3,7 +3,7 @@ use super::TrainError;
 use crate::{Allocation, Ladder, Routing, Saliency, schedule::Ramp};
 use nested_csr::Block;
 
-/// Light changes of the training images, drawn anew each epoch.
+/// Light changes of the training images, drawn anew each epoch; [`Config`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
     /// The image is moved by up to this many pixels each way; what comes in is black.
@@ -23,6 +23,7 @@ pub struct Augmentation {
 /// Their loss is `(1 − mix) · CE(labels) + mix · T² · CE(teacher at T)`, where at temperature T logits are divided by T. When
 /// the densest level is not itself in a step, it makes one forward pass more. Source: Hinton et al., Distilling the Knowledge
 /// in a Neural Network (2015), section 2; in place: Yu & Huang, Universally Slimmable Networks (2019).
+/// [`Config`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distillation {
     /// Share of the training after which it begins, in `[0, 1]`: an untrained teacher hurts.
@@ -34,6 +35,7 @@ pub struct Distillation {
 }
 
 /// What the levels are, and whether their gradients are masked: nested masks, or the methods they are compared with.
+/// [`super::Trained::narrowed`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Masking {
@@ -51,6 +53,15 @@ pub enum Masking {
 
 /// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest
 /// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0.
+///
+/// ```
+/// use nested_mask::schedule::Ramp;
+/// use nested_mask::train::{Config, Regrowth};
+/// // Sparsity grows over the first half; then up to a fifth of the weights is exchanged, until three quarters.
+/// let regrowth = Some(Regrowth { until: 0.75, share: 0.2 });
+/// Config { ramp: Ramp { start: 0.0, end: 0.5 }, regrowth, ..Config::default() }.check()?;
+/// # Ok::<(), nested_mask::train::TrainError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regrowth {
     /// Share of the training after which supports are frozen.
@@ -60,6 +71,26 @@ pub struct Regrowth {
 }
 
 /// All that determines a training run, besides the network and the data.
+///
+/// ```
+/// use nested_mask::train::{Augmentation, Config, Distillation};
+/// use nested_mask::{Allocation, Block, Ladder};
+///
+/// let config = Config {
+///     ladder: Ladder::new([0.9, 0.8])?,
+///     allocation: Allocation::ErdosRenyiKernel,
+///     block: Block::OneByTwo,
+///     epochs: 30,
+///     augmentation: Augmentation { shift: 2, flip: true, ..Augmentation::default() },
+///     distillation: Some(Distillation { start: 0.5, mix: 0.5, temperature: 2.0 }),
+///     ..Config::default()
+/// };
+/// config.check()?;
+/// let impossible = Config { momentum: 1.0, ..config };
+/// let error = impossible.check().map_err(|error| error.to_string());
+/// assert_eq!(error, Err("momentum is 1: it must be in [0, 1)".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Sparsity of each level; [`Ladder::dense`] trains without masks.

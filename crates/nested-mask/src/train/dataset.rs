@@ -4,6 +4,22 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Labelled images of one shape.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::train::{Dataset, DatasetError};
+///
+/// // Five images of 1 × 2 pixels.
+/// let shape = TensorShape { channels: 1, height: 1, width: 2 };
+/// let images = Dataset::new(shape, 2, vec![0, 1, 10, 11, 20, 21, 30, 31, 40, 41], vec![0, 1, 0, 1, 0])?;
+/// assert_eq!((images.len(), images.image(3)), (5, &[30, 31][..]));
+/// assert_eq!(images.subset(&[4, 0]).pixels, [40, 41, 0, 1]);
+/// let [train, validation] = images.split(1, [3, 2])?; // random, but the same for a seed
+/// assert_eq!((train.len(), validation.len()), (3, 2));
+/// let error = Dataset::new(shape, 2, vec![0, 1], vec![7]);
+/// assert_eq!(error, Err(DatasetError::Label { image: 0, label: 7, classes: 2 }));
+/// # Ok::<(), DatasetError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// Shape of an image.

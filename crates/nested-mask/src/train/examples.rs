@@ -5,6 +5,28 @@ use nested_csr::TensorShape;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Images of one shape, in memory.
+///
+/// [`Dataset`] and [`super::Scenes`] are such; others need no labels to calibrate [`crate::quant::quantize`]:
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::train::{Images, TrainError};
+///
+/// struct Frames(Vec<u8>); // of a camera
+/// impl Images for Frames {
+///     fn shape(&self) -> TensorShape {
+///         TensorShape { channels: 1, height: 2, width: 2 }
+///     }
+///     fn pixels(&self) -> &[u8] {
+///         &self.0
+///     }
+///     fn check(&self) -> Result<(), TrainError> {
+///         Ok(())
+///     }
+/// }
+/// let frames = Frames((0..12).collect());
+/// assert_eq!((frames.count(), frames.image(1)), (3, &[4, 5, 6, 7][..]));
+/// ```
 pub trait Images: Sync {
     /// Shape of an image.
     fn shape(&self) -> TensorShape;

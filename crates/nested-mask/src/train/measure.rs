@@ -48,7 +48,7 @@ impl Trained {
         right as f64 / dataset.len().max(1) as f64
     }
 
-    /// The objects that a level of a detector finds in each image, with its running statistics.
+    /// The objects that a level of a detector finds in each image, with its running statistics; [`Scenes`] has an example.
     ///
     /// # Errors
     /// Images that do not fit, [`TrainError::OtherKind`] for a classifier, a level beyond the ladder.
@@ -178,6 +178,20 @@ impl Trained {
     ///
     /// # Errors
     /// [`TrainError::NoSuchLevel`]; [`TrainError::NotSlimmable`].
+    ///
+    /// ```
+    /// use nested_csr::TensorShape;
+    /// use nested_mask::nn::resnet8;
+    /// use nested_mask::train::{Config, Masking, Trainer};
+    /// use nested_mask::{Ladder, Level};
+    ///
+    /// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    /// let config = Config { masking: Masking::Slimmable, ladder: Ladder::new([0.5, 0.0])?, ..Config::default() };
+    /// let slimmable = Trainer::new(resnet8(shape, 0.5, 2)?, config)?;
+    /// let narrow = slimmable.trained().narrowed(Level::FIRST)?;
+    /// assert_eq!(narrow.network, resnet8(shape, 0.25, 2)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn narrowed(&self, level: Level) -> Result<Trained, TrainError> {
         self.has(level)?;
         let masks = crate::nn::channel_masks(&self.network, &self.ladder);

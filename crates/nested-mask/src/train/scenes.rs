@@ -12,6 +12,30 @@ use nested_csr::TensorShape;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Images of one shape, and the objects in each.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::detect::{DetectionSettings, Frame, Object};
+/// use nested_mask::nn::ssd_mobilenet_v2;
+/// use nested_mask::train::{Config, Scenes, Trainer};
+/// use nested_mask::{Ladder, Level};
+///
+/// // Grey images; in each, a bright square that takes up a quarter.
+/// let shape = TensorShape { channels: 1, height: 32, width: 32 };
+/// let bright = |pixel: usize| (8..24).contains(&(pixel / 32)) && (8..24).contains(&(pixel % 32));
+/// let image = (0..shape.len()).map(|pixel| if bright(pixel) { 220 } else { 90 });
+/// let square = Object { class: 0, frame: Frame { top: 0.25, left: 0.25, bottom: 0.75, right: 0.75 }, difficult: false };
+/// let scenes = Scenes::new(shape, 1, image.collect::<Vec<u8>>().repeat(16), vec![vec![square]; 16])?;
+///
+/// let config = Config { ladder: Ladder::new([0.8, 0.5])?, epochs: 1, batch: 8, ..Config::default() };
+/// let mut trainer = Trainer::new(ssd_mobilenet_v2(shape, 0.125, 1)?, config)?;
+/// trainer.train_epoch(&scenes, &mut |_progress| {})?;
+/// trainer.recalibrate(&scenes)?;
+/// let settings = DetectionSettings { score: 0.5, iou: 0.45, most: 10 };
+/// let found = trainer.trained().detect(Level::FIRST, &scenes, settings)?;
+/// assert_eq!(found.len(), scenes.len()); // a list an image; one epoch does not find much
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenes {
     /// Shape of an image.

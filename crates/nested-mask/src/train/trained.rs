@@ -9,6 +9,13 @@ use nested_csr::{Block, Level};
 ///
 /// The mean is a whole number, so that an int8 input is `pixel − 128` exactly, with zero point `mean − 128` and scale
 /// `1 / deviation`.
+///
+/// ```
+/// use nested_mask::train::Normalization;
+/// let normalization = Normalization::of(&[100, 140, 100, 140]);
+/// assert_eq!(normalization, Normalization { mean: 120, deviation: 20.0 });
+/// assert_eq!([100, 120, 150].map(|pixel| normalization.apply(pixel)), [-1.0, 0.0, 1.5]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalization {
     /// Mean pixel, rounded.
@@ -38,6 +45,22 @@ impl Normalization {
 }
 
 /// A network with its weights, masks and the normalisation of each level.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::nn::resnet8;
+/// use nested_mask::train::{Config, Trainer};
+/// use nested_mask::{Allocation, Block, Ladder, Level};
+///
+/// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+/// let trainer = Trainer::new(resnet8(shape, 0.5, 2)?, Config { ladder: Ladder::dense(), ..Config::default() })?;
+/// let dense = trainer.trained();
+/// assert_eq!((dense.sparsity(Level::FIRST), dense.nonzero_macs(Level::FIRST)), (0.0, 193_088));
+/// let ladder = Ladder::new([0.9, 0.8])?;
+/// let pruned = dense.pruned(Level::FIRST, &ladder, Allocation::Uniform, Block::OneByOne)?;
+/// assert_eq!(pruned.levels().up_to().map(|level| pruned.nonzero_macs(level)).collect::<Vec<_>>(), [27_244, 45_604]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// What it computes.

@@ -15,7 +15,7 @@ use ndarray::Array2;
 use nested_csr::Level;
 use rand::seq::SliceRandom;
 
-/// Where a running epoch is.
+/// Where a running epoch is; [`Trainer::train_epoch`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// The epoch, from 1.
@@ -30,7 +30,7 @@ pub struct Progress {
     pub loss: f64,
 }
 
-/// What an epoch gave.
+/// What an epoch gave; [`Trainer::train_epoch`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochReport {
     /// The epoch, from 1.
@@ -142,6 +142,20 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::NotFinite`] names layer and step; after it, nothing can be trained or saved any more, so that the last
     /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit.
+    ///
+    /// ```
+    /// # use nested_csr::TensorShape;
+    /// # use nested_mask::nn::resnet8;
+    /// # use nested_mask::train::{Config, Dataset, Trainer};
+    /// # let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    /// # let images = Dataset::new(shape, 2, (0..64 * 64).map(|i| (i / 64 * 3) as u8).collect(), (0..64).map(|i| i / 32).collect())?;
+    /// let mut trainer = Trainer::new(resnet8(shape, 0.25, 2)?, Config { epochs: 2, batch: 16, ..Config::default() })?;
+    /// let mut steps = Vec::new();
+    /// let report = trainer.train_epoch(&images, &mut |progress| steps.push(progress.step))?; // 64 images
+    /// assert_eq!((report.epoch, report.passes, trainer.epoch()), (1, 64, 1)); // by default, one random level a step
+    /// assert_eq!(steps, [1, 2, 3, 4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn train_epoch(
         &mut self,
         dataset: &impl Examples,

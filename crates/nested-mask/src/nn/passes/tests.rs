@@ -1,8 +1,8 @@
 //! Every gradient against the slopes of the loss, in double precision.
 use super::*;
-use crate::nn::{Finish, NetworkBuilder};
+use crate::nn::{Activation, Finish, NetworkBuilder};
 use crate::{Block, Ladder, NestedMask, Routing, RoutingMatrix};
-use nested_csr::Padding;
+use nested_csr::{Padding, Window};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 

@@ -1,0 +1,79 @@
+//! What can be wrong with a network.
+use crate::detect::AnchorsError;
+use nested_csr::{TensorShape, Window};
+
+/// What can be wrong with a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// A tensor that is not made yet.
+    #[error("node `{node}` reads tensor {tensor}, which no earlier node makes")]
+    NoSuchTensor {
+        /// The node.
+        node: String,
+        /// The tensor.
+        tensor: u16,
+    },
+    /// A window that does not fit its input, or a padding not below its kernel.
+    #[error("node `{node}`: {window:?} does not fit an input of {height}×{width}")]
+    Window {
+        /// The node.
+        node: String,
+        /// Its window.
+        window: Window,
+        /// Height of the input.
+        height: usize,
+        /// Width of the input.
+        width: usize,
+    },
+    /// Operands of a sum that differ in shape.
+    #[error("node `{node}` adds {left:?} and {right:?}")]
+    Shapes {
+        /// The node.
+        node: String,
+        /// First operand.
+        left: TensorShape,
+        /// Second operand.
+        right: TensorShape,
+    },
+    /// A name that is taken.
+    #[error("two nodes are named `{node}`")]
+    Name {
+        /// The name.
+        node: String,
+    },
+    /// No channel, no pixel, no node or no class.
+    #[error("{what} is empty")]
+    Empty {
+        /// What is.
+        what: &'static str,
+    },
+    /// Anchors that do not fit the last node.
+    #[error(transparent)]
+    Anchors(#[from] AnchorsError),
+    /// The last node does not yield one value a class.
+    #[error("the last node yields {shape:?}; a classifier ends in classes × 1 × 1")]
+    Output {
+        /// Its shape.
+        shape: TensorShape,
+    },
+    /// A pool with padding, or a sparse depthwise convolution.
+    #[error("node `{node}`: {what} is not supported")]
+    Unsupported {
+        /// The node.
+        node: String,
+        /// What is not.
+        what: &'static str,
+    },
+    /// A concatenation longer than a model's shapes can say.
+    #[error("node `{node}` joins {values} values; a model holds at most 65535: take a smaller image or fewer classes")]
+    TooManyValues {
+        /// The node.
+        node: String,
+        /// Its elements.
+        values: usize,
+    },
+    /// More nodes than tensor numbers.
+    #[error("more than 65534 nodes")]
+    TooLong,
+}
