@@ -32,6 +32,42 @@ impl DataOptions {
     }
 }
 
+/// How the networks of one report are trained, and where it goes.
+#[derive(Args, Debug)]
+pub struct RunOptions {
+    /// Sparsities of the levels in per cent, falling
+    #[arg(long, default_value = "90,80,70", value_name = "PERCENTS")]
+    pub ladder: LadderOption,
+    /// Weights that share one index
+    #[arg(long, default_value_t = BlockOption::OneByOne)]
+    pub block: BlockOption,
+    /// Times that each training image is seen
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    epochs: Option<u32>,
+    /// Seed of all that is random in a training
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder to write into
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Go on from the checkpoints in the folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Measure on a part of the training data instead of the test data, to choose settings
+    #[arg(long)]
+    pub validation: bool,
+    /// A short training, to see that all works
+    #[arg(long)]
+    pub quick: bool,
+}
+
+impl RunOptions {
+    /// The epochs asked for; otherwise those of a whole or of a quick run.
+    pub fn epochs_or(&self, whole: u32, quick: u32) -> usize {
+        self.epochs.unwrap_or(if self.quick { quick } else { whole }) as usize
+    }
+}
+
 /// The positions that share one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 pub enum BlockOption {

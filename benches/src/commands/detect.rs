@@ -3,11 +3,11 @@ use crate::{
     data::Source,
     detection::{
         SceneSplit,
-        boxes::Boxes,
         compose::{self, Counts},
+        folder::Folder,
         measure::{Candidate, Measured},
+        outcome::Outcome,
         page,
-        picture::{self, Row},
         report::{DetectEntry, DetectReport},
         voc::Voc,
     },
@@ -15,8 +15,8 @@ use crate::{
     experiment::measure,
     files, interrupt,
     m7::Firmware,
-    options::{self, BlockOption, LadderOption},
-    training::{self, Run},
+    options::{self, RunOptions},
+    training::Run,
 };
 use clap::Args;
 use nested_csr::Level;
@@ -33,7 +33,10 @@ use std::{
 /// Train, compress, read back and run a nested object detector at each of its levels
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Folder in PASCAL VOC's layout, or with images beside their XML files [default: scenes composed of single images]
+    #[command(flatten)]
+    run: RunOptions,
+    /// Folder in PASCAL VOC's layout, or with images beside their XML files [default: scenes composed of
+    /// single images, the same for every seed]
     #[arg(long, value_name = "DIR")]
     voc: Option<PathBuf>,
     /// Classes to find [default: all that the annotations name]
@@ -48,56 +51,25 @@ pub struct Options {
     /// Pixels of the sides of what the network reads
     #[arg(long, default_value_t = 96, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..=512))]
     size: u32,
-    /// Sparsities of the levels in per cent, falling
-    #[arg(long, default_value = "90,80,70", value_name = "PERCENTS")]
-    ladder: LadderOption,
-    /// Weights that share one index
-    #[arg(long, default_value_t = BlockOption::OneByOne)]
-    block: BlockOption,
     /// Factor of the channels
     #[arg(long, default_value = "1", value_parser = options::width)]
     width: f64,
-    /// Times that each training scene is seen
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    epochs: Option<u32>,
     /// Scenes a training step
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     batch: u32,
     /// Peak learning rate
     #[arg(long, default_value_t = LEARNING_RATE)]
     learning_rate: f64,
-    /// Seed of all that is random, but for composed scenes, which are always the same
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
     /// Also train a network of its own for each level, and one whose levels are widths
     #[arg(long)]
     compare: bool,
     /// Do not count the instructions of a Cortex-M7
     #[arg(long)]
     no_m7: bool,
-    /// Folder to write into
-    #[arg(long, default_value = "out", value_name = "DIR")]
-    out: PathBuf,
     /// Also write the figures as a page
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// Go on from the checkpoints in the folder
-    #[arg(long)]
-    resume: bool,
-    /// Measure on a part of the training data instead of the test data, to choose settings
-    #[arg(long)]
-    validation: bool,
-    /// A short training, to see that all works
-    #[arg(long)]
-    quick: bool,
 }
-
-/// Files in the folder.
-const PICTURE: &str = "scenes.png";
-const BOXES: &str = "boxes.json";
-const REPORT: &str = "report.json";
-/// Says which scenes the checkpoints were trained on.
-const IMAGES: &str = "images.txt";
 
 /// Chosen with `--validation`.
 const LEARNING_RATE: f64 = 0.1;
@@ -105,8 +77,15 @@ const LEARNING_RATE: f64 = 0.1;
 /// Test scenes in which the emulated board must find what the host finds.
 const M7_SCENES: usize = 3;
 
-/// What the files of the nested network are called.
+/// What the networks and their files are called.
 const NESTED: &str = "nested";
+const DENSE: &str = "dense";
+const SLIMMABLE: &str = "slimmable";
+
+/// What the network that stands alone for a level is called.
+fn stand_alone(level: usize) -> String {
+    format!("stand-alone {level}")
+}
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
@@ -115,16 +94,24 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let images = scenes.train.scenes.len();
     if images < options.batch as usize {
         let problem = format!("{images} training scenes are fewer than a batch of {}", options.batch);
-        return Err(Error::Report { path: options.out.clone(), problem });
+        return Err(Error::Report { path: options.run.out.clone(), problem });
     }
-    files::prepare_folder(&options.out)?;
-    options.begin(&scenes)?;
-    interrupt::end_with(format!("go on with --resume; the epochs done are in {}", options.out.display()))?;
+    let out = options.run.out.display();
+    files::prepare_folder(&options.run.out)?;
+    options.folder().begin(&scenes.train.scenes, &options.networks(), options.run.resume)?;
+    interrupt::end_with(format!("go on with --resume; the epochs done are in {out}"))?;
     let firmware = if options.no_m7 { None } else { measure::firmware()? };
     let bench = Bench { options, scenes: &scenes, firmware };
-    let (measured, took) = bench.nested_and_dense()?;
-    let rivals = if options.compare { bench.rivals()? } else { Vec::new() };
-    options.publish(measured, rivals, &scenes, [took, start.elapsed()])
+    let (outcome, took) = bench.outcome()?;
+    outcome.show(&scenes, &options.folder())?;
+    let report = options.report(outcome, &scenes, [took, start.elapsed()]);
+    if let Some(page) = &options.page {
+        files::write(page, page::page(&report).as_bytes())?;
+    }
+    // It comes last, so that one that is there is complete.
+    report.write(&options.folder().report())?;
+    print!("{}", report.table());
+    Ok(())
 }
 
 /// What all networks of a run have in common.
@@ -135,34 +122,44 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The levels of the nested network, then the dense network; and how long the nested one's training took.
-    fn nested_and_dense(&self) -> Result<(Vec<Measured>, Duration), Error> {
-        let ladder = &self.options.ladder.0;
-        let (nested, took) = self.train(NESTED, self.options.config(ladder.clone()))?;
-        let (dense, _) = self.train("dense", self.options.config(Ladder::dense()))?;
-        let mut measured = self.levels(&nested, &self.options.file(NESTED))?;
-        measured.push(self.only("dense", &dense)?);
-        Ok((measured, took))
+    /// What all networks find; and how long the nested one's training took.
+    fn outcome(&self) -> Result<(Outcome, Duration), Error> {
+        let (nested, took) = self.train(NESTED, self.options.config(self.options.run.ladder.0.clone()))?;
+        let (dense, _) = self.train(DENSE, self.options.config(Ladder::dense()))?;
+        let levels = self.levels(&nested, &self.options.folder().model(NESTED))?;
+        let dense = self.only(DENSE, &dense)?;
+        let (mut stand_alone, mut slimmable) = (Vec::new(), Vec::new());
+        if self.options.compare {
+            stand_alone = self.stand_alone()?;
+            slimmable = self.slimmable()?;
+        }
+        Ok((Outcome { levels, dense, stand_alone, slimmable }, took))
     }
 
-    /// A network of its own for each level, and the levels of a slimmable one whose widths cost a Cortex-M7 (or, where that
-    /// cannot be emulated, in multiplications) what the nested levels cost.
-    fn rivals(&self) -> Result<Vec<Measured>, Error> {
+    /// A network of its own for each level.
+    fn stand_alone(&self) -> Result<Vec<Measured>, Error> {
         let mut measured = Vec::new();
-        let sparsities = self.options.ladder.0.sparsities();
-        for (index, &sparsity) in sparsities.iter().enumerate() {
-            let name = format!("stand-alone {}", index + 1);
+        for (index, &sparsity) in self.options.run.ladder.0.sparsities().iter().enumerate() {
+            let name = stand_alone(index + 1);
             let (alone, _) = self.train(&name, self.options.config(Ladder::new([sparsity])?))?;
             measured.push(self.only(&name, &alone)?);
         }
-        let per_cent: Vec<f64> = sparsities.iter().map(|sparsity| 100.0 * sparsity).collect();
-        let firmware = self.firmware.as_ref();
-        let widths = measure::widths(&self.options.file(NESTED), &per_cent, &self.network()?, firmware)?;
+        Ok(measured)
+    }
+
+    /// The levels of a slimmable network whose widths cost a Cortex-M7 (or, where that cannot be emulated, in
+    /// multiplications) what the nested levels cost.
+    fn slimmable(&self) -> Result<Vec<Measured>, Error> {
+        let per_cent: Vec<f64> =
+            self.options.run.ladder.0.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect();
+        let (nested, firmware) = (self.options.folder().model(NESTED), self.firmware.as_ref());
+        let widths = measure::widths(&nested, &per_cent, &self.network()?, firmware)?;
         let left_out: Vec<f64> = widths.iter().map(|width| width.left_out / 100.0).collect();
         let config = Config { masking: Masking::Slimmable, ..self.options.config(Ladder::new(left_out)?) };
-        let (slimmable, _) = self.train("slimmable", config)?;
+        let (slimmable, _) = self.train(SLIMMABLE, config)?;
+        let mut measured = Vec::new();
         for level in slimmable.levels().up_to() {
-            let name = format!("slimmable {}", level.number());
+            let name = format!("{SLIMMABLE} {}", level.number());
             measured.push(self.only(&name, &slimmable.narrowed(level)?)?);
         }
         Ok(measured)
@@ -175,9 +172,9 @@ impl Bench<'_> {
 
     /// Trains one network.
     fn train(&self, name: &str, config: Config) -> Result<(Trained, Duration), Error> {
-        let checkpoint = self.options.checkpoint(name);
+        let checkpoint = self.options.folder().checkpoint(name);
         // A later training may not have begun when an earlier one was interrupted.
-        let resume = self.options.resume && (name == NESTED || checkpoint.exists());
+        let resume = self.options.run.resume && (name == NESTED || checkpoint.exists());
         let scenes = &self.scenes.train.scenes;
         let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint };
         let (mut trainer, took) = run.train(resume, scenes)?;
@@ -206,7 +203,7 @@ impl Bench<'_> {
 
     /// [`Self::levels`] of a network that has one.
     fn only(&self, name: &str, trained: &Trained) -> Result<Measured, Error> {
-        let path = self.options.file(name);
+        let path = self.options.folder().model(name);
         let measured = self.levels(trained, &path)?.pop();
         let problem = || Error::Report { path, problem: "no level was measured".to_owned() };
         let mut measured = measured.ok_or_else(problem)?;
@@ -223,51 +220,30 @@ impl Options {
         let (side, tile) = (self.size as usize, self.tile.map(|tile| tile as usize));
         if let Some(folder) = &self.voc {
             let voc = Voc::open(folder)?;
-            let voc = if self.validation { voc.validation() } else { voc };
+            let voc = if self.run.validation { voc.validation() } else { voc };
             return Ok(voc.read(side, tile, &self.classes)?);
         }
         let mut items = self.data.clone().map_or(Source::Builtin, Source::Idx).load()?;
-        if self.validation {
+        if self.run.validation {
             items = items.validation();
         }
-        Ok(compose::compose(&items, side, tile, if self.quick { QUICK } else { COUNTS }))
+        Ok(compose::compose(&items, side, tile, if self.run.quick { QUICK } else { COUNTS }))
     }
 
-    /// Removes what an earlier run left, or checks that it was of the same scenes.
-    fn begin(&self, scenes: &SceneSplit) -> Result<(), Error> {
-        let scenes = &scenes.train.scenes;
-        let mut digest = flate2::Crc::new();
-        digest.update(&scenes.pixels);
-        let objects = scenes.objects.iter().map(|objects| format!("{objects:?}"));
-        objects.for_each(|objects| digest.update(objects.as_bytes()));
-        let now = format!("{} scenes, CRC-32 {:08x}\n", scenes.len(), digest.sum());
-        training::same_images(&self.out.join(IMAGES), &now, self.resume && self.checkpoint(NESTED).exists())?;
-        if !self.resume {
-            let alone = (1..=self.ladder.0.levels().number()).map(|level| format!("stand-alone {level}"));
-            for name in [NESTED, "dense", "slimmable"].map(str::to_owned).into_iter().chain(alone) {
-                files::remove(&self.checkpoint(&name))?;
-                files::remove(&self.file(&name))?;
-            }
-        }
-        for name in [PICTURE, BOXES, REPORT] {
-            files::remove(&self.out.join(name))?;
-        }
-        Ok(())
+    fn folder(&self) -> Folder<'_> {
+        Folder(&self.run.out)
     }
 
-    fn checkpoint(&self, name: &str) -> PathBuf {
-        self.out.join(format!("checkpoint-{}.safetensors", name.replace(' ', "-")))
-    }
-
-    /// The model file of a network.
-    fn file(&self, name: &str) -> PathBuf {
-        self.out.join(format!("{}.ncsr", name.replace(' ', "-")))
+    /// Names of all networks that a run may train, the nested one first.
+    fn networks(&self) -> Vec<String> {
+        let alone = self.run.ladder.0.levels().up_to().map(|level| stand_alone(level.number()));
+        [NESTED, DENSE, SLIMMABLE].map(str::to_owned).into_iter().chain(alone).collect()
     }
 
     fn epochs(&self) -> usize {
         const EPOCHS: u32 = 24;
         const QUICK_EPOCHS: u32 = 2;
-        self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
+        self.run.epochs_or(EPOCHS, QUICK_EPOCHS)
     }
 
     /// How all networks are trained. The learning rate and the allocation were chosen with `--validation`; the ramp, the
@@ -279,10 +255,10 @@ impl Options {
             ladder,
             // Heads and first layers are small; at a ladder's sparsity they would hold too little.
             allocation: Allocation::ErdosRenyiKernel,
-            block: self.block.into(),
+            block: self.run.block.into(),
             epochs: self.epochs(),
             batch: self.batch as usize,
-            seed: self.seed,
+            seed: self.run.seed,
             learning_rate: self.learning_rate,
             weight_decay: 1e-4,
             augmentation: Augmentation { shift: 4, flip: true, erase: 0, zoom: 15 },
@@ -290,56 +266,27 @@ impl Options {
         }
     }
 
-    /// Prints the table and writes boxes, picture and report; the report comes last, so that one that is there is complete.
-    fn publish(
-        &self,
-        measured: Vec<Measured>,
-        rivals: Vec<Measured>,
-        scenes: &SceneSplit,
-        [took, run]: [Duration; 2],
-    ) -> Result<(), Error> {
-        /// Scenes in the picture.
-        const DRAWN: usize = 6;
-        let mut boxes = Boxes::new(&scenes.classes, &scenes.test.truth);
-        for one in measured.iter().chain(&rivals) {
-            boxes.add(&one.entry.name, one.precision, &one.found);
-        }
-        boxes.write(&self.out.join(BOXES))?;
-        let row = |one: &Measured| Row {
-            name: one.entry.name.clone(),
-            found: one.in_scenes.iter().take(DRAWN).cloned().collect(),
-        };
-        let rows: Vec<Row> = measured.iter().map(row).collect();
-        picture::scenes(&self.out.join(PICTURE), &scenes.test.scenes, &scenes.classes, &rows)?;
-        let path = self.out.join(REPORT);
-        let mut levels: Vec<DetectEntry> = measured.into_iter().map(|one| one.entry).collect();
-        let problem = "the dense network was not measured";
-        let dense = levels.pop().ok_or_else(|| Error::Report { path: path.clone(), problem: problem.to_owned() })?;
-        let mut rivals = rivals.into_iter().map(|one| one.entry);
-        let report = DetectReport {
+    /// The figures of a run, with what it was a run of; how long the nested network's training took, and all.
+    fn report(&self, outcome: Outcome, scenes: &SceneSplit, [took, run]: [Duration; 2]) -> DetectReport {
+        let entries = |measured: Vec<Measured>| measured.into_iter().map(|one| one.entry).collect();
+        DetectReport {
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
-            validation: self.validation,
+            validation: self.run.validation,
             train_images: scenes.train.truth.len(),
             train_scenes: scenes.train.scenes.len(),
             test_images: scenes.test.truth.len(),
             test_scenes: scenes.test.scenes.len(),
             network: format!("ssd_mobilenet_v2, {0}×{0}, width {1}", self.size, self.width),
-            block: self.block.to_string(),
-            seed: self.seed,
+            block: self.run.block.to_string(),
+            seed: self.run.seed,
             epochs: self.epochs(),
             train_seconds: took.as_secs_f64(),
             run_seconds: run.as_secs_f64(),
-            stand_alone: rivals.by_ref().take(levels.len()).collect(),
-            slimmable: rivals.collect(),
-            levels,
-            dense,
-        };
-        if let Some(page) = &self.page {
-            files::write(page, page::page(&report).as_bytes())?;
+            levels: entries(outcome.levels),
+            dense: outcome.dense.entry,
+            stand_alone: entries(outcome.stand_alone),
+            slimmable: entries(outcome.slimmable),
         }
-        report.write(&path)?;
-        print!("{}", report.table());
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     deployed,
     error::Error,
     files, interrupt,
-    options::{self, BlockOption, DataOptions, LadderOption},
+    options::{self, DataOptions, RunOptions},
     plot,
     report::{Entry, Report},
     subject::Subject,
@@ -15,46 +15,21 @@ use nested_mask::{
     Ladder, nn,
     train::{Config, Dataset, Trainer},
 };
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// Train, compress, read back and run a nested network at each of its levels
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(flatten)]
     data: DataOptions,
-    /// Sparsities of the levels in per cent, falling
-    #[arg(long, default_value = "90,80,70", value_name = "PERCENTS")]
-    ladder: LadderOption,
-    /// Weights that share one index
-    #[arg(long, default_value_t = BlockOption::OneByOne)]
-    block: BlockOption,
+    #[command(flatten)]
+    run: RunOptions,
     /// Factor of the channels 16/32/64
     #[arg(long, default_value = "0.5", value_parser = options::width)]
     width: f64,
-    /// Times that each training image is seen
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    epochs: Option<u32>,
     /// Images a training step
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     batch: u32,
-    /// Seed of all that is random
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Folder to write into
-    #[arg(long, default_value = "out", value_name = "DIR")]
-    out: PathBuf,
-    /// Go on from the checkpoint in the folder
-    #[arg(long)]
-    resume: bool,
-    /// Measure on a fifth of the training images instead of the test images, to choose settings
-    #[arg(long)]
-    validation: bool,
-    /// A short training, to see that all works
-    #[arg(long)]
-    quick: bool,
 }
 
 /// Files in the folder.
@@ -70,29 +45,29 @@ const IMAGES: &str = "images.txt";
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
     let mut images = options.data.source().load()?;
-    if options.validation {
+    if options.run.validation {
         images = images.validation();
     }
     if images.train.len() < options.batch as usize {
-        let (path, images) = (options.out.clone(), images.train.len());
+        let (path, images) = (options.run.out.clone(), images.train.len());
         let problem = format!("{images} training images are fewer than a batch of {}", options.batch);
         return Err(Error::Report { path, problem });
     }
-    files::prepare_folder(&options.out)?;
-    let checkpoint = options.out.join(CHECKPOINT);
+    files::prepare_folder(&options.run.out)?;
+    let checkpoint = options.run.out.join(CHECKPOINT);
     options.same_images(&images.train)?;
-    if !options.resume {
+    if !options.run.resume {
         for name in [CHECKPOINT, DENSE_CHECKPOINT, MODEL, DENSE_MODEL, PICTURE] {
-            files::remove(&options.out.join(name))?;
+            files::remove(&options.run.out.join(name))?;
         }
     }
-    files::remove(&options.out.join(REPORT))?;
+    files::remove(&options.run.out.join(REPORT))?;
     interrupt::end_with(format!("go on with --resume; the epochs done are in {}", checkpoint.display()))?;
 
-    let (nested, train_seconds) = options.train("nested", options.ladder.0.clone(), CHECKPOINT, &images.train)?;
+    let (nested, train_seconds) = options.train("nested", options.run.ladder.0.clone(), CHECKPOINT, &images.train)?;
     let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
-    let nested = Subject::deploy(nested.trained().clone(), &images.train, &options.out.join(MODEL))?;
-    let dense = Subject::deploy(dense.trained().clone(), &images.train, &options.out.join(DENSE_MODEL))?;
+    let nested = Subject::deploy(nested.trained().clone(), &images.train, &options.run.out.join(MODEL))?;
+    let dense = Subject::deploy(dense.trained().clone(), &images.train, &options.run.out.join(DENSE_MODEL))?;
 
     let levels = nested.file.levels();
     let candidates: Vec<_> =
@@ -106,12 +81,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
         test_images: images.test.len(),
         dataset: images.name,
         network: format!("resnet8, width {}", options.width),
-        block: options.block.to_string(),
-        seed: options.seed,
+        block: options.run.block.to_string(),
+        seed: options.run.seed,
         epochs: options.epochs(),
         train_seconds: train_seconds.as_secs_f64(),
     };
-    publish(&report, &options.out)
+    publish(&report, &options.run.out)
 }
 
 /// Prints the table and writes picture and report; the report comes last, so that one that is there is complete.
@@ -126,31 +101,31 @@ impl Options {
     fn epochs(&self) -> usize {
         const EPOCHS: u32 = 100;
         const QUICK_EPOCHS: u32 = 3;
-        self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
+        self.run.epochs_or(EPOCHS, QUICK_EPOCHS)
     }
 
     /// Notes which images are trained on; when resuming, checks that they are those of the checkpoints.
     fn same_images(&self, images: &Dataset) -> Result<(), Error> {
-        let path = self.out.join(IMAGES);
+        let path = self.run.out.join(IMAGES);
         let mut digest = flate2::Crc::new();
         digest.update(&images.pixels);
         digest.update(&images.labels);
         let now = format!("{} images, CRC-32 {:08x}\n", images.len(), digest.sum());
         // A checkpoint that is missing is an error of its own, which names it.
-        if self.resume && !self.out.join(CHECKPOINT).exists() {
+        if self.run.resume && !self.run.out.join(CHECKPOINT).exists() {
             return Ok(());
         }
-        training::same_images(&path, &now, self.resume)
+        training::same_images(&path, &now, self.run.resume)
     }
 
     /// How both networks are trained; what the options leave open was chosen with `--validation`.
     fn config(&self, ladder: Ladder) -> Config {
         Config {
             ladder,
-            block: self.block.into(),
+            block: self.run.block.into(),
             epochs: self.epochs(),
             batch: self.batch as usize,
-            seed: self.seed,
+            seed: self.run.seed,
             ..Config::default()
         }
     }
@@ -163,7 +138,7 @@ impl Options {
         checkpoint: &str,
         images: &Dataset,
     ) -> Result<(Trainer, Duration), Error> {
-        let checkpoint = self.out.join(checkpoint);
+        let checkpoint = self.run.out.join(checkpoint);
         let run = Run {
             name: name.to_owned(),
             network: nn::resnet8(images.shape, self.width, images.classes)?,
@@ -171,7 +146,7 @@ impl Options {
             checkpoint,
         };
         // The second of the two trainings may not have begun when the first was interrupted.
-        let resume = self.resume && (name == "nested" || run.checkpoint.exists());
+        let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());
         let (mut trainer, took) = run.train(resume, images)?;
         trainer.recalibrate(images)?;
         Ok((trainer, took))

@@ -1,7 +1,9 @@
 //! Scenes with objects to find: where they come from, how well they are found, and what is reported of it.
 pub mod boxes;
 pub mod compose;
+pub mod folder;
 pub mod measure;
+pub mod outcome;
 pub mod page;
 pub mod paint;
 pub mod picture;
