@@ -167,6 +167,7 @@ mod tests {
     use super::*;
     use crate::data::Source;
     use nested_mask::train::Images;
+    use std::collections::HashSet;
 
     #[test]
     fn scenes_are_those_of_their_seed_and_hold_what_they_say() {
@@ -184,6 +185,23 @@ mod tests {
         let sides = objects.iter().map(|object| object.frame.size().into_iter().fold(0.0, f32::max));
         assert!(sides.clone().fold(1.0, f32::min) < 0.3 && sides.fold(0.0, f32::max) > 0.45);
         assert_eq!(split.classes.len(), 10);
+    }
+
+    #[test]
+    fn scenes_to_train_on_and_to_measure_on_share_no_item() {
+        let items = Source::Builtin.load().unwrap();
+        let images =
+            |items: &Dataset| (0..items.len()).map(|index| items.image(index).to_vec()).collect::<HashSet<_>>();
+        assert!(images(&items.train).is_disjoint(&images(&items.test)));
+        // What is composed of the one part does not depend on the other.
+        let black = |items: &Dataset| Dataset { pixels: vec![0; items.pixels.len()], ..items.clone() };
+        let compose = |items: &Split| compose(items, 32, None, Counts { train: 20, test: 20 });
+        let split = compose(&items);
+        let without_test = compose(&Split { test: black(&items.test), ..items.clone() });
+        let without_train = compose(&Split { train: black(&items.train), ..items });
+        assert_eq!(split.train, without_test.train);
+        assert_eq!(split.test, without_train.test);
+        assert!(split.test != without_test.test && split.train != without_train.train);
     }
 
     #[test]
