@@ -14,14 +14,14 @@ use crate::{
     error::Error,
     experiment::measure,
     files, interrupt,
-    m7::Firmware,
+    m7::{self, Firmware},
     options::{self, BlockOption, LadderOption},
     training::{self, Run},
 };
 use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
-    Allocation, Ladder, nn,
+    Allocation, Ladder, Routing, nn,
     schedule::Ramp,
     train::{Augmentation, Config, Images, Masking, Trained},
 };
@@ -69,7 +69,7 @@ pub struct Options {
     /// Seed of all that is random, but for composed scenes, which are always the same
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also train a network of its own for each level, and one whose levels are widths
+    /// Also train networks of their own for each level, with a share of the epochs and with all, and one whose levels are widths
     #[arg(long)]
     compare: bool,
     /// Do not count the instructions of a Cortex-M7
@@ -107,6 +107,12 @@ const M7_SCENES: usize = 3;
 
 /// What the files of the nested network are called.
 const NESTED: &str = "nested";
+const SLIMMABLE: &str = "slimmable";
+
+/// What a network of its own for one level is called.
+fn alone(level: usize, budget: &str) -> String {
+    format!("stand-alone {level} ({budget})")
+}
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
@@ -123,8 +129,22 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let firmware = if options.no_m7 { None } else { measure::firmware()? };
     let bench = Bench { options, scenes: &scenes, firmware };
     let (measured, took) = bench.nested_and_dense()?;
-    let rivals = if options.compare { bench.rivals()? } else { Vec::new() };
+    let rivals = if options.compare { bench.rivals()? } else { Rivals::default() };
     options.publish(measured, rivals, &scenes, [took, start.elapsed()])
+}
+
+fn file_name(name: &str) -> String {
+    name.replace(' ', "-").replace(['(', ')'], "")
+}
+
+/// What the nested network is compared with.
+#[derive(Default)]
+struct Rivals {
+    /// Trained together for as many epochs as the nested network.
+    alone_a: Vec<Measured>,
+    /// Each trained for as many.
+    alone_b: Vec<Measured>,
+    slimmable: Vec<Measured>,
 }
 
 /// What all networks of a run have in common.
@@ -145,27 +165,35 @@ impl Bench<'_> {
         Ok((measured, took))
     }
 
-    /// A network of its own for each level, and the levels of a slimmable one whose widths cost a Cortex-M7 (or, where that
-    /// cannot be emulated, in multiplications) what the nested levels cost.
-    fn rivals(&self) -> Result<Vec<Measured>, Error> {
-        let mut measured = Vec::new();
+    /// A network of its own for each level, at both budgets, and the levels of a slimmable one whose widths cost a Cortex-M7 (or,
+    /// where that cannot be emulated, in multiplications) what the nested levels cost.
+    fn rivals(&self) -> Result<Rivals, Error> {
         let sparsities = self.options.ladder.0.sparsities();
-        for (index, &sparsity) in sparsities.iter().enumerate() {
-            let name = format!("stand-alone {}", index + 1);
-            let (alone, _) = self.train(&name, self.options.config(Ladder::new([sparsity])?))?;
-            measured.push(self.only(&name, &alone)?);
-        }
+        let share = self.options.epochs().div_ceil(sparsities.len());
+        let alone = [share, self.options.epochs()].map(|epochs| -> Result<Vec<Measured>, Error> {
+            let of_level = |(index, &sparsity)| {
+                let name = alone(index + 1, if epochs == share { "a" } else { "b" });
+                let config = Config { epochs, ..self.options.config(Ladder::new([sparsity])?) };
+                self.only(&name, &self.train(&name, config)?.0)
+            };
+            sparsities.iter().enumerate().map(of_level).collect()
+        });
+        let [alone_a, alone_b] = alone;
+        Ok(Rivals { alone_a: alone_a?, alone_b: alone_b?, slimmable: self.slimmable(sparsities)? })
+    }
+
+    fn slimmable(&self, sparsities: &[f64]) -> Result<Vec<Measured>, Error> {
         let per_cent: Vec<f64> = sparsities.iter().map(|sparsity| 100.0 * sparsity).collect();
         let firmware = self.firmware.as_ref();
         let widths = measure::widths(&self.options.file(NESTED), &per_cent, &self.network()?, firmware)?;
         let left_out: Vec<f64> = widths.iter().map(|width| width.left_out / 100.0).collect();
         let config = Config { masking: Masking::Slimmable, ..self.options.config(Ladder::new(left_out)?) };
-        let (slimmable, _) = self.train("slimmable", config)?;
-        for level in slimmable.levels().up_to() {
-            let name = format!("slimmable {}", level.number());
-            measured.push(self.only(&name, &slimmable.narrowed(level)?)?);
-        }
-        Ok(measured)
+        let (slimmable, _) = self.train(SLIMMABLE, config)?;
+        let of_level = |level: Level| {
+            let name = format!("{SLIMMABLE} {}", level.number());
+            self.only(&name, &slimmable.narrowed(level)?)
+        };
+        slimmable.levels().up_to().map(of_level).collect()
     }
 
     fn network(&self) -> Result<nn::Network, Error> {
@@ -188,18 +216,18 @@ impl Bench<'_> {
     /// Makes a file of a network, reads it back, and measures each level.
     fn levels(&self, trained: &Trained, path: &Path) -> Result<Vec<Measured>, Error> {
         let candidate = Candidate::deploy(trained, &self.scenes.train.scenes, path)?;
-        let needs = match &self.firmware {
+        let board = match &self.firmware {
             Some(firmware) => {
                 let scenes = &self.scenes.test.scenes;
                 let integers = |index| scenes.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
                 let images: Vec<Vec<i8>> = (0..scenes.len().min(M7_SCENES)).map(integers).collect();
-                measure::m7_needs(firmware, measure::model(path)?, &images)?
+                measure::m7_rows(firmware, measure::model(path)?, &images)?
             }
             None => Vec::new(),
         };
         let of_level = |level: Level| {
             let name = format!("level {}", level.number());
-            candidate.measure(&name, level, &self.scenes.test, needs.get(level.number() - 1).copied())
+            candidate.measure(&name, level, &self.scenes.test, board.get(level.number() - 1).cloned())
         };
         trained.levels().up_to().map(of_level).collect()
     }
@@ -243,8 +271,9 @@ impl Options {
         let now = format!("{} scenes, CRC-32 {:08x}\n", scenes.len(), digest.sum());
         training::same_images(&self.out.join(IMAGES), &now, self.resume && self.checkpoint(NESTED).exists())?;
         if !self.resume {
-            let alone = (1..=self.ladder.0.levels().number()).map(|level| format!("stand-alone {level}"));
-            for name in [NESTED, "dense", "slimmable"].map(str::to_owned).into_iter().chain(alone) {
+            let levels = 1..=self.ladder.0.levels().number();
+            let alone = levels.flat_map(|level| ["a", "b"].map(|budget| alone(level, budget)));
+            for name in [NESTED, "dense", SLIMMABLE].map(str::to_owned).into_iter().chain(alone) {
                 files::remove(&self.checkpoint(&name))?;
                 files::remove(&self.file(&name))?;
             }
@@ -256,26 +285,30 @@ impl Options {
     }
 
     fn checkpoint(&self, name: &str) -> PathBuf {
-        self.out.join(format!("checkpoint-{}.safetensors", name.replace(' ', "-")))
+        self.out.join(format!("checkpoint-{}.safetensors", file_name(name)))
     }
 
     /// The model file of a network.
     fn file(&self, name: &str) -> PathBuf {
-        self.out.join(format!("{}.ncsr", name.replace(' ', "-")))
+        self.out.join(format!("{}.ncsr", file_name(name)))
     }
 
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 24;
+        const EPOCHS: u32 = 36;
         const QUICK_EPOCHS: u32 = 2;
         self.epochs.unwrap_or(if self.quick { QUICK_EPOCHS } else { EPOCHS }) as usize
     }
 
-    /// How all networks are trained. The learning rate and the allocation were chosen with `--validation`; the ramp, the
-    /// augmentation and the weight decay were set once and not compared, and the epochs are what the time allows.
+    /// How all networks are trained. The learning rate, the allocation, the ramp and the share of each level were chosen with
+    /// `--validation` (late distillation gained nothing there); the augmentation and the weight decay were set once and not
+    /// compared, and the epochs are what the time allows.
     fn config(&self, ladder: Ladder) -> Config {
+        // The sparsest level has the most to learn again.
+        let share = |level: Level| if level == Level::FIRST { 2.0 } else { 1.0 };
         Config {
             // A dense network learns faster, so sparsity comes when there is something to choose from.
-            ramp: Ramp { start: 0.25, end: 0.65 },
+            ramp: Ramp { start: 0.25, end: 0.8 },
+            routing: Routing::Sampled { weights: ladder.levels().up_to().map(share).collect() },
             ladder,
             // Heads and first layers are small; at a ladder's sparsity they would hold too little.
             allocation: Allocation::ErdosRenyiKernel,
@@ -294,14 +327,15 @@ impl Options {
     fn publish(
         &self,
         measured: Vec<Measured>,
-        rivals: Vec<Measured>,
+        rivals: Rivals,
         scenes: &SceneSplit,
         [took, run]: [Duration; 2],
     ) -> Result<(), Error> {
         /// Scenes in the picture.
         const DRAWN: usize = 6;
         let mut boxes = Boxes::new(&scenes.classes, &scenes.test.truth);
-        for one in measured.iter().chain(&rivals) {
+        let Rivals { alone_a, alone_b, slimmable } = rivals;
+        for one in measured.iter().chain(&alone_a).chain(&alone_b).chain(&slimmable) {
             boxes.add(&one.entry.name, one.precision, &one.found);
         }
         boxes.write(&self.out.join(BOXES))?;
@@ -312,10 +346,12 @@ impl Options {
         let rows: Vec<Row> = measured.iter().map(row).collect();
         picture::scenes(&self.out.join(PICTURE), &scenes.test.scenes, &scenes.classes, &rows)?;
         let path = self.out.join(REPORT);
+        let levels_of = self.ladder.0.levels().number();
+        let board: Vec<m7::Row> = measured.iter().take(levels_of).filter_map(|one| one.board.clone()).collect();
         let mut levels: Vec<DetectEntry> = measured.into_iter().map(|one| one.entry).collect();
         let problem = "the dense network was not measured";
         let dense = levels.pop().ok_or_else(|| Error::Report { path: path.clone(), problem: problem.to_owned() })?;
-        let mut rivals = rivals.into_iter().map(|one| one.entry);
+        let entries = |measured: Vec<Measured>| measured.into_iter().map(|one| one.entry).collect();
         let report = DetectReport {
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
@@ -330,13 +366,14 @@ impl Options {
             epochs: self.epochs(),
             train_seconds: took.as_secs_f64(),
             run_seconds: run.as_secs_f64(),
-            stand_alone: rivals.by_ref().take(levels.len()).collect(),
-            slimmable: rivals.collect(),
+            stand_alone_a: entries(alone_a),
+            stand_alone_b: entries(alone_b),
+            slimmable: entries(slimmable),
             levels,
             dense,
         };
         if let Some(page) = &self.page {
-            files::write(page, page::page(&report).as_bytes())?;
+            files::write(page, page::page(&report, &board).as_bytes())?;
         }
         report.write(&path)?;
         print!("{}", report.table());
