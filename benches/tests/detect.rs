@@ -47,7 +47,7 @@ fn composed_scenes_become_files_that_are_measured() {
         }
     }
     assert!(first["dense"]["level"].is_null());
-    for name in ["nested.ncsr", "dense.ncsr", "stand-alone-3.ncsr", "slimmable-1.ncsr", "boxes.json"] {
+    for name in ["nested.ncsr", "dense.ncsr", "stand-alone-3-b.ncsr", "slimmable-1.ncsr", "boxes.json"] {
         assert!(folder.path().join("out").join(name).exists(), "{name}");
     }
     assert!(fs::read(folder.path().join("out/scenes.png")).unwrap().starts_with(b"\x89PNG"));

@@ -9,7 +9,7 @@ use crate::{
         options::ExperimentOptions,
         plan::{self, Scale},
         record::{self, Record, Store},
-        settings::{Method, Suite},
+        settings::{Method, Settings, Suite},
     },
     interrupt, results,
 };
@@ -24,6 +24,9 @@ pub struct Options {
     /// Raw figures of all runs; a run that is there is not repeated
     #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
     json: PathBuf,
+    /// Train these only, of the network named; the nested one always is, for others are matched to it [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "METHODS")]
+    methods: Vec<Method>,
     /// Count instructions and measure host times of all models anew; with --report, of those that are there already
     #[arg(long)]
     recount: bool,
@@ -55,8 +58,13 @@ impl Options {
         let scale = self.common.scale();
         experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
         self.choose_widths(&scale, images, store, folder)?;
-        let plan = plan::compare(&scale, images, &store.record.widths);
+        let mut plan = plan::compare(&scale, images, &store.record.widths);
+        plan.retain(|planned| self.wants(&planned.settings));
         experiment::run_all(&plan, store, images, folder)
+    }
+
+    fn wants(&self, settings: &Settings) -> bool {
+        self.methods.is_empty() || (self.methods.contains(&settings.method) && settings.suite != Suite::Networks)
     }
 
     /// Of the nested and the dense training with seed 1; `None` before both are done.

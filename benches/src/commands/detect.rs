@@ -14,14 +14,14 @@ use crate::{
     error::Error,
     experiment::measure,
     files, interrupt,
-    m7::Firmware,
+    m7::{self, Firmware},
     options::{self, RunOptions},
     training::Run,
 };
 use clap::Args;
 use nested_csr::Level;
 use nested_mask::{
-    Allocation, Ladder, nn,
+    Allocation, Ladder, Routing, nn,
     schedule::Ramp,
     train::{Augmentation, Config, Images, Masking, Trained},
 };
@@ -60,7 +60,7 @@ pub struct Options {
     /// Peak learning rate
     #[arg(long, default_value_t = LEARNING_RATE)]
     learning_rate: f64,
-    /// Also train a network of its own for each level, and one whose levels are widths
+    /// Also train networks of their own for each level, with a share of the epochs and with all, and one whose levels are widths
     #[arg(long)]
     compare: bool,
     /// Do not count the instructions of a Cortex-M7
@@ -82,9 +82,9 @@ const NESTED: &str = "nested";
 const DENSE: &str = "dense";
 const SLIMMABLE: &str = "slimmable";
 
-/// What the network that stands alone for a level is called.
-fn stand_alone(level: usize) -> String {
-    format!("stand-alone {level}")
+/// What a network of its own for one level is called.
+fn alone(level: usize, budget: &str) -> String {
+    format!("stand-alone {level} ({budget})")
 }
 
 /// Runs the command.
@@ -104,9 +104,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let bench = Bench { options, scenes: &scenes, firmware };
     let (outcome, took) = bench.outcome()?;
     outcome.show(&scenes, &options.folder())?;
+    let board: Vec<m7::Row> = outcome.levels.iter().filter_map(|one| one.board.clone()).collect();
     let report = options.report(outcome, &scenes, [took, start.elapsed()]);
     if let Some(page) = &options.page {
-        files::write(page, page::page(&report).as_bytes())?;
+        files::write(page, page::page(&report, &board).as_bytes())?;
     }
     // It comes last, so that one that is there is complete.
     report.write(&options.folder().report())?;
@@ -128,23 +129,24 @@ impl Bench<'_> {
         let (dense, _) = self.train(DENSE, self.options.config(Ladder::dense()))?;
         let levels = self.levels(&nested, &self.options.folder().model(NESTED))?;
         let dense = self.only(DENSE, &dense)?;
-        let (mut stand_alone, mut slimmable) = (Vec::new(), Vec::new());
+        let (mut alone_a, mut alone_b, mut slimmable) = (Vec::new(), Vec::new(), Vec::new());
         if self.options.compare {
-            stand_alone = self.stand_alone()?;
+            let epochs = self.options.epochs();
+            alone_a = self.alone("a", epochs.div_ceil(levels.len().max(1)))?;
+            alone_b = self.alone("b", epochs)?;
             slimmable = self.slimmable()?;
         }
-        Ok((Outcome { levels, dense, stand_alone, slimmable }, took))
+        Ok((Outcome { levels, dense, alone_a, alone_b, slimmable }, took))
     }
 
-    /// A network of its own for each level.
-    fn stand_alone(&self) -> Result<Vec<Measured>, Error> {
-        let mut measured = Vec::new();
-        for (index, &sparsity) in self.options.run.ladder.0.sparsities().iter().enumerate() {
-            let name = stand_alone(index + 1);
-            let (alone, _) = self.train(&name, self.options.config(Ladder::new([sparsity])?))?;
-            measured.push(self.only(&name, &alone)?);
-        }
-        Ok(measured)
+    /// A network of its own for each level, each trained for so many epochs.
+    fn alone(&self, budget: &str, epochs: usize) -> Result<Vec<Measured>, Error> {
+        let of_level = |(index, &sparsity): (usize, &f64)| {
+            let name = alone(index + 1, budget);
+            let config = Config { epochs, ..self.options.config(Ladder::new([sparsity])?) };
+            self.only(&name, &self.train(&name, config)?.0)
+        };
+        self.options.run.ladder.0.sparsities().iter().enumerate().map(of_level).collect()
     }
 
     /// The levels of a slimmable network whose widths cost a Cortex-M7 (or, where that cannot be emulated, in
@@ -185,18 +187,18 @@ impl Bench<'_> {
     /// Makes a file of a network, reads it back, and measures each level.
     fn levels(&self, trained: &Trained, path: &Path) -> Result<Vec<Measured>, Error> {
         let candidate = Candidate::deploy(trained, &self.scenes.train.scenes, path)?;
-        let needs = match &self.firmware {
+        let board = match &self.firmware {
             Some(firmware) => {
                 let scenes = &self.scenes.test.scenes;
                 let integers = |index| scenes.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
                 let images: Vec<Vec<i8>> = (0..scenes.len().min(M7_SCENES)).map(integers).collect();
-                measure::m7_needs(firmware, measure::model(path)?, &images)?
+                measure::m7_rows(firmware, measure::model(path)?, &images)?
             }
             None => Vec::new(),
         };
         let of_level = |level: Level| {
             let name = format!("level {}", level.number());
-            candidate.measure(&name, level, &self.scenes.test, needs.get(level.number() - 1).copied())
+            candidate.measure(&name, level, &self.scenes.test, board.get(level.number() - 1).cloned())
         };
         trained.levels().up_to().map(of_level).collect()
     }
@@ -236,22 +238,27 @@ impl Options {
 
     /// Names of all networks that a run may train, the nested one first.
     fn networks(&self) -> Vec<String> {
-        let alone = self.run.ladder.0.levels().up_to().map(|level| stand_alone(level.number()));
+        let levels = self.run.ladder.0.levels().up_to();
+        let alone = levels.flat_map(|level| ["a", "b"].map(|budget| alone(level.number(), budget)));
         [NESTED, DENSE, SLIMMABLE].map(str::to_owned).into_iter().chain(alone).collect()
     }
 
     fn epochs(&self) -> usize {
-        const EPOCHS: u32 = 24;
+        const EPOCHS: u32 = 36;
         const QUICK_EPOCHS: u32 = 2;
         self.run.epochs_or(EPOCHS, QUICK_EPOCHS)
     }
 
-    /// How all networks are trained. The learning rate and the allocation were chosen with `--validation`; the ramp, the
-    /// augmentation and the weight decay were set once and not compared, and the epochs are what the time allows.
+    /// How all networks are trained. The learning rate, the allocation, the ramp and the share of each level were chosen with
+    /// `--validation` (late distillation gained nothing there); the augmentation and the weight decay were set once and not
+    /// compared, and the epochs are what the time allows.
     fn config(&self, ladder: Ladder) -> Config {
+        // The sparsest level has the most to learn again.
+        let share = |level: Level| if level == Level::FIRST { 2.0 } else { 1.0 };
         Config {
             // A dense network learns faster, so sparsity comes when there is something to choose from.
-            ramp: Ramp { start: 0.25, end: 0.65 },
+            ramp: Ramp { start: 0.25, end: 0.8 },
+            routing: Routing::Sampled { weights: ladder.levels().up_to().map(share).collect() },
             ladder,
             // Heads and first layers are small; at a ladder's sparsity they would hold too little.
             allocation: Allocation::ErdosRenyiKernel,
@@ -285,7 +292,8 @@ impl Options {
             run_seconds: run.as_secs_f64(),
             levels: entries(outcome.levels),
             dense: outcome.dense.entry,
-            stand_alone: entries(outcome.stand_alone),
+            stand_alone_a: entries(outcome.alone_a),
+            stand_alone_b: entries(outcome.alone_b),
             slimmable: entries(outcome.slimmable),
         }
     }

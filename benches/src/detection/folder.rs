@@ -9,15 +9,20 @@ const IMAGES: &str = "images.txt";
 /// Where things are in the folder of a run.
 pub struct Folder<'a>(pub &'a Path);
 
+/// A network's name as part of a file's.
+fn file_name(name: &str) -> String {
+    name.replace(' ', "-").replace(['(', ')'], "")
+}
+
 impl Folder<'_> {
     /// The checkpoint of a network's training.
     pub fn checkpoint(&self, name: &str) -> PathBuf {
-        self.0.join(format!("checkpoint-{}.safetensors", name.replace(' ', "-")))
+        self.0.join(format!("checkpoint-{}.safetensors", file_name(name)))
     }
 
     /// The model file of a network.
     pub fn model(&self, name: &str) -> PathBuf {
-        self.0.join(format!("{}.ncsr", name.replace(' ', "-")))
+        self.0.join(format!("{}.ncsr", file_name(name)))
     }
 
     /// Scenes with the boxes that were found in them.

@@ -4,7 +4,7 @@ use super::{
     precision::{Precision, precision},
     report::DetectEntry,
 };
-use crate::{deployed::Deployed, error::Error, experiment::measure::M7Need, files};
+use crate::{deployed::Deployed, error::Error, files, m7};
 use nested_csr::{Level, Profile};
 use nested_mask::{
     detect::{Detection, DetectionSettings},
@@ -33,6 +33,8 @@ pub struct Measured {
     pub found: Vec<Vec<Detection>>,
     /// One list a scene; images that are cut into tiles have several.
     pub in_scenes: Vec<Vec<Detection>>,
+    /// What a Cortex-M7 takes for each layer; `None` where it cannot be emulated.
+    pub board: Option<m7::Row>,
 }
 
 impl<'a> Candidate<'a> {
@@ -51,7 +53,13 @@ impl<'a> Candidate<'a> {
     }
 
     /// Runs a level on the test images, as floats and with integers from the file.
-    pub fn measure(&self, name: &str, level: Level, test: &Gathered, need: Option<M7Need>) -> Result<Measured, Error> {
+    pub fn measure(
+        &self,
+        name: &str,
+        level: Level,
+        test: &Gathered,
+        board: Option<m7::Row>,
+    ) -> Result<Measured, Error> {
         let classes = test.scenes.classes;
         let float = test.merge(self.trained.detect(level, &test.scenes, SETTINGS)?);
         let in_scenes = self.file.detect(level, &test.scenes, SETTINGS)?;
@@ -67,10 +75,11 @@ impl<'a> Candidate<'a> {
             map5095: of_found.map5095,
             nonzero_macs: self.file.nonzero_macs(level)?,
             file_bytes: self.file.file_bytes(level)?,
-            m7_instructions: need.and_then(|need| need.instructions),
-            sram_bytes: need.map(|need| need.sram_bytes + self.file.detection_bytes(SETTINGS.most)),
+            m7_instructions: board.as_ref().and_then(|row| row.instructions).map(u64::from),
+            m7_goal: board.as_ref().map(m7::sum_of_goals),
+            sram_bytes: board.as_ref().map(|row| row.sram_bytes + self.file.detection_bytes(SETTINGS.most)),
         };
-        Ok(Measured { entry, precision: of_found, found, in_scenes })
+        Ok(Measured { entry, precision: of_found, found, in_scenes, board })
     }
 }
 

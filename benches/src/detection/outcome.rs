@@ -13,8 +13,10 @@ pub struct Outcome {
     /// The levels of the nested network, sparsest first.
     pub levels: Vec<Measured>,
     pub dense: Measured,
-    /// Networks that have one level.
-    pub stand_alone: Vec<Measured>,
+    /// Networks of their own for each level, trained together for as many epochs as the nested network.
+    pub alone_a: Vec<Measured>,
+    /// The same, each trained for as many.
+    pub alone_b: Vec<Measured>,
     /// The levels of the network whose levels are widths.
     pub slimmable: Vec<Measured>,
 }
@@ -26,7 +28,8 @@ impl Outcome {
         const DRAWN: usize = 6;
         let nested_and_dense = || self.levels.iter().chain([&self.dense]);
         let mut boxes = Boxes::new(&scenes.classes, &scenes.test.truth);
-        for one in nested_and_dense().chain(&self.stand_alone).chain(&self.slimmable) {
+        let rivals = self.alone_a.iter().chain(&self.alone_b).chain(&self.slimmable);
+        for one in nested_and_dense().chain(rivals) {
             boxes.add(&one.entry.name, one.precision, &one.found);
         }
         boxes.write(&folder.boxes())?;

@@ -31,9 +31,12 @@ pub struct DetectReport {
     pub levels: Vec<DetectEntry>,
     /// The same network trained without masks for the same number of image passes.
     pub dense: DetectEntry,
-    /// With `--compare`: a network of its own for each level.
+    /// With `--compare`: a network of its own for each level, all of them together trained as long as the nested one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stand_alone: Vec<DetectEntry>,
+    pub stand_alone_a: Vec<DetectEntry>,
+    /// The same, each trained as long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_alone_b: Vec<DetectEntry>,
     /// With `--compare`: the levels of a network whose levels are widths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slimmable: Vec<DetectEntry>,
@@ -62,6 +65,9 @@ pub struct DetectEntry {
     pub file_bytes: usize,
     /// Instructions of a Cortex-M7 for one image; `null` where it cannot be emulated.
     pub m7_instructions: Option<u64>,
+    /// What `targets` for single layers add up to for this network at this level, where a node without one counts as it is.
+    #[serde(default)]
+    pub m7_goal: Option<u64>,
     /// Bytes of working memory on a Cortex-M7: the arena, the image, the values of the heads, the list of boxes, and what reading
     /// boxes takes of the stack; `null` where it cannot be emulated.
     pub sram_bytes: Option<usize>,
@@ -78,7 +84,8 @@ impl DetectReport {
 
     /// The nested levels, the dense network, then what they are compared with.
     pub fn entries(&self) -> impl Iterator<Item = &DetectEntry> {
-        self.levels.iter().chain([&self.dense]).chain(&self.stand_alone).chain(&self.slimmable)
+        let rivals = self.stand_alone_a.iter().chain(&self.stand_alone_b).chain(&self.slimmable);
+        self.levels.iter().chain([&self.dense]).chain(rivals)
     }
 
     /// One row an entry.

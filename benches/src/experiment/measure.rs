@@ -35,29 +35,21 @@ pub fn firmware() -> Result<Option<Firmware>, Error> {
     }
 }
 
-/// What a level needs of a Cortex-M7 for one image, in the arena that the network prefers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct M7Need {
-    /// `None` for a model that is larger than the board.
-    pub instructions: Option<u64>,
-    /// The arena.
-    pub sram_bytes: usize,
-}
-
-/// What each level needs for the first of these images; on all of them the board must find what the host finds.
-pub fn m7_needs(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<M7Need>, Error> {
+/// What each level needs of a Cortex-M7 in the arena that the network prefers, counted on the first of these images; on all
+/// of them the board must find what the host finds.
+pub fn m7_rows(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<m7::Row>, Error> {
     // Of the rows only counts and arenas are used.
     let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
-    let measured = m7::measure_networks(firmware, None, &case, model, images)?;
-    let preferred = measured.rows.iter().filter(|row| !row.least_arena || row.instructions.is_none());
-    let need = |row: &m7::Row| M7Need { instructions: row.instructions.map(u64::from), sram_bytes: row.sram_bytes };
-    Ok(preferred.map(need).collect())
+    let mut rows = m7::measure_networks(firmware, None, &case, model.clone(), images)?.rows;
+    rows.retain(|row| !row.least_arena || row.instructions.is_none());
+    m7::add_goals(&m7::Anchors::read()?, &model, &mut rows);
+    Ok(rows)
 }
 
-/// Instructions of one image of random pixels at each level; see [`m7_needs`].
+/// Instructions of one image of random pixels at each level; see [`m7_rows`].
 pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
     let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(m7_needs(firmware, model, &images)?.into_iter().map(|need| need.instructions).collect())
+    Ok(m7_rows(firmware, model, &images)?.into_iter().map(|row| row.instructions.map(u64::from)).collect())
 }
 
 /// Reads a model file.

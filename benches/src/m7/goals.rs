@@ -11,7 +11,7 @@ const DENSE_GOAL: f64 = 3.5;
 /// Channels of an image.
 const IMAGE: usize = 4;
 /// How much more than the sum of its layers' goals a network may take.
-const ALLOWANCE: f64 = 1.15;
+pub const ALLOWANCE: f64 = 1.15;
 
 /// Writes each node's goal into the rows of one model: CMSIS-NN's instructions a multiplication on the nearest reference layer,
 /// by its input channels, over the speed-up that is the goal at the row's sparsity. Sums, pools and what reads boxes have
@@ -62,22 +62,21 @@ fn between(sparsity: f64, goals: &[f64; 6]) -> f64 {
     pair[0].1 + share.min(1.0) * (pair[1].1 - pair[0].1)
 }
 
-/// Prints each node of one network beside its goal, and two sums: of the nodes that have a goal, and of all, where a node
-/// without a goal has its own instructions for one.
-pub fn print_goals(rows: &[Row]) {
-    let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena && !row.nodes.is_empty()).collect();
-    let Some(first) = rows.first() else { return };
-    println!(
-        "\n{} of width {}, {} weights, {}: its layers and their goals\n",
-        first.network, first.width, first.weights, first.block
-    );
+/// What the goals of a network's layers add up to, where a node without a goal has its own instructions for one.
+pub fn sum_of_goals(row: &Row) -> u64 {
+    row.nodes.iter().map(|node| u64::from(node.goal.unwrap_or(node.instructions))).sum()
+}
+
+/// Each node of one network beside its goal at each level, and two sums: of the nodes that have a goal, and of all
+/// ([`sum_of_goals`]).
+pub fn layers_and_goals(rows: &[&Row]) -> Table {
     let columns = rows.iter().flat_map(|row| [format!("{:.0} %", row.sparsity), "goal".to_owned(), "of it".to_owned()]);
     let mut table = Table::new(["node".to_owned(), "operation".to_owned()].into_iter().chain(columns));
     let cells = |measured: u64, goal: Option<u64>| match goal {
         Some(goal) => [grouped(measured), grouped(goal), format!("{:.2}", measured as f64 / goal.max(1) as f64)],
         None => [grouped(measured), String::new(), String::new()],
     };
-    for (index, node) in first.nodes.iter().enumerate() {
+    for (index, node) in rows.first().into_iter().flat_map(|first| &first.nodes).enumerate() {
         let nodes = rows.iter().filter_map(|row| row.nodes.get(index));
         let cells = nodes.flat_map(|node| cells(node.instructions.into(), node.goal.map(u64::from)));
         table.row([node.node.clone(), node.kind.clone()].into_iter().chain(cells));
@@ -89,11 +88,20 @@ pub fn print_goals(rows: &[Row]) {
     };
     let of_goals = rows.iter().flat_map(with_goals);
     table.row(["those with a goal".to_owned(), String::new()].into_iter().chain(of_goals));
-    let sum =
-        |row: &Row| -> u64 { row.nodes.iter().map(|node| u64::from(node.goal.unwrap_or(node.instructions))).sum() };
-    let sums = rows.iter().flat_map(|row| cells(row.instructions.unwrap_or(0).into(), Some(sum(row))));
+    let sums = rows.iter().flat_map(|row| cells(row.instructions.unwrap_or(0).into(), Some(sum_of_goals(row))));
     table.row(["all, others at what they take".to_owned(), format!("(goal: {ALLOWANCE})")].into_iter().chain(sums));
-    println!("{table}");
+    table
+}
+
+/// Prints [`layers_and_goals`].
+pub fn print_goals(rows: &[Row]) {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena && !row.nodes.is_empty()).collect();
+    let Some(first) = rows.first() else { return };
+    println!(
+        "\n{} of width {}, {} weights, {}: its layers and their goals\n",
+        first.network, first.width, first.weights, first.block
+    );
+    println!("{}", layers_and_goals(&rows));
     let searches: Vec<String> =
         rows.iter().filter_map(|row| row.search_instructions).map(|count| grouped(count.into())).collect();
     println!(

@@ -17,7 +17,7 @@ pub use cases::check_cases;
 pub use deadline::{Frame, check_deadline};
 use firmware::Program;
 pub use firmware::{Firmware, Kernels, M4, M7, M33};
-pub use goals::{add_goals, print_goals, print_span};
+pub use goals::{ALLOWANCE, add_goals, layers_and_goals, print_goals, print_span, sum_of_goals};
 pub use inspect::{dsp_instructions, no_panic};
 pub use layers::{
     Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,
