@@ -288,6 +288,7 @@ impl Options {
             block: self.run.block.to_string(),
             seed: self.run.seed,
             epochs: self.epochs(),
+            resumed: self.run.resume,
             train_seconds: took.as_secs_f64(),
             run_seconds: run.as_secs_f64(),
             levels: entries(outcome.levels),

@@ -10,8 +10,7 @@ use std::fmt::Write;
 pub fn page(report: &DetectReport, board: &[m7::Row]) -> String {
     let mut text = format!(
         "# Object detection, measured\n\nWritten by `nested-bench detect --page docs/detection.md`.\n\n\
-         {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. \
-         The whole run took {:.0} s, the nested network's training {:.0} s of it.\n\n",
+         {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. {}\n\n",
         report.network,
         report.block,
         grouped(report.train_images as u64),
@@ -21,8 +20,14 @@ pub fn page(report: &DetectReport, board: &[m7::Row]) -> String {
         report.classes.len(),
         report.epochs,
         report.seed,
-        report.run_seconds,
-        report.train_seconds,
+        if report.resumed {
+            "Trainings went on from checkpoints, so that no time is told.".to_owned()
+        } else {
+            format!(
+                "The whole run took {:.0} s, the nested network's training {:.0} s of it.",
+                report.run_seconds, report.train_seconds
+            )
+        },
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{}", report.table());

@@ -23,6 +23,9 @@ pub struct DetectReport {
     pub block: String,
     pub seed: u64,
     pub epochs: usize,
+    /// Whether trainings went on from checkpoints, so that the seconds are not those of a whole run.
+    #[serde(default)]
+    pub resumed: bool,
     /// Seconds that the nested network's training took.
     pub train_seconds: f64,
     /// Seconds of this run of the command, from its start to its report.
