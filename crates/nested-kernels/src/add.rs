@@ -1,4 +1,6 @@
 //! Residual addition: `acc = bias + w₀ · left + w₁ · right`, element by element, one requantisation for all.
+#[cfg(nested_kernels_backend = "x86_64")]
+use crate::arch::all::lanes::Task;
 #[cfg(nested_kernels_backend = "dsp")]
 use crate::arch::arm_dsp::sum::Fours;
 use crate::{KernelError, geometry::check_length, requant::Finish};
@@ -47,6 +49,9 @@ pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &
         fours.clamp(chunks.as_flattened_mut());
         (rest, left, right)
     };
+    #[cfg(nested_kernels_backend = "x86_64")]
+    crate::arch::x86_64::run(Elements { sum, left, right, output });
+    #[cfg(not(nested_kernels_backend = "x86_64"))]
     for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
         *output = sum.of(*left, *right);
     }
@@ -69,6 +74,9 @@ pub fn add_in_place(parameters: &NodeParameters<'_>, left: &mut [i8], right: &[i
         fours.clamp(chunks.as_flattened_mut());
         (rest, right)
     };
+    #[cfg(nested_kernels_backend = "x86_64")]
+    crate::arch::x86_64::run(ElementsInPlace { sum, left, right });
+    #[cfg(not(nested_kernels_backend = "x86_64"))]
     for (left, right) in left.iter_mut().zip(right) {
         *left = sum.of(*left, *right);
     }
@@ -94,5 +102,46 @@ impl Sum {
     fn of(&self, left: i8, right: i8) -> i8 {
         let products = self.weights[0] * i32::from(left) + self.weights[1] * i32::from(right);
         self.finish.apply(self.finish.bias.wrapping_add(products))
+    }
+}
+
+/// [`add`]'s loop.
+#[cfg(nested_kernels_backend = "x86_64")]
+struct Elements<'a> {
+    sum: Sum,
+    left: &'a [i8],
+    right: &'a [i8],
+    output: &'a mut [i8],
+}
+
+#[cfg(nested_kernels_backend = "x86_64")]
+impl Task for Elements<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (output, (left, right)) in self.output.iter_mut().zip(self.left.iter().zip(self.right)) {
+            *output = self.sum.of(*left, *right);
+        }
+    }
+}
+
+/// [`add_in_place`]'s loop.
+#[cfg(nested_kernels_backend = "x86_64")]
+struct ElementsInPlace<'a> {
+    sum: Sum,
+    left: &'a mut [i8],
+    right: &'a [i8],
+}
+
+#[cfg(nested_kernels_backend = "x86_64")]
+impl Task for ElementsInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (left, right) in self.left.iter_mut().zip(self.right) {
+            *left = self.sum.of(*left, *right);
+        }
     }
 }

@@ -62,10 +62,10 @@ pub fn convolution(
     backend::convolution(weights, level, parameters, geometry, input, output, scratch)
 }
 
-/// As [`convolution`], with the output channels shared among the threads of the rayon pool that the call is made in.
+/// As [`convolution`], with bands of output rows shared among the threads of the rayon pool that the call is made in.
 ///
 /// The result is [`convolution`]'s, whatever the number of threads. They share the work when `scratch` is as long as
-/// preferred; small layers are faster on one thread.
+/// preferred and there is enough of it; small layers run on one thread.
 ///
 /// # Errors
 /// [`convolution`]'s.

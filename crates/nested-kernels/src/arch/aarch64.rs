@@ -2,7 +2,7 @@
 //! lane. The algorithm is [`all`]'s; results are the same to the bit.
 use super::all::{
     self, Threads,
-    lanes::{Lanes, Task},
+    lanes::{Lanes, Task, store},
 };
 use crate::{Geometry, KernelError, Scratch, requant::Finish};
 use core::arch::aarch64::*;
@@ -63,13 +63,22 @@ pub(crate) struct Neon;
 
 impl Lanes for Neon {
     const PIXELS: usize = 8;
+    const TILE: usize = 3;
     // Nothing is interleaved, but loads are shared.
     const TOGETHER: u64 = 60;
     type Element = i16;
+    type Weight = i16;
     type Register = int16x8_t;
     type Group = [int16x8_t; 4];
     type Weights = int16x4_t;
     type Sums = [int32x4_t; 2];
+    type Pixels = [i8; 8];
+    type Narrow = Neon;
+
+    #[inline(always)]
+    fn narrow(self) -> Neon {
+        self
+    }
 
     #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
@@ -81,19 +90,24 @@ impl Lanes for Neon {
         activation.into()
     }
 
+    /// Sums begin with the bias alone.
+    #[inline(always)]
+    fn total(self, _: &[i16]) -> i32 {
+        0
+    }
+
     #[inline(always)]
     fn origin(bias: i32, _: i32) -> i32 {
         bias
     }
 
     #[inline(always)]
-    fn encode(weights: [i8; 4]) -> [u32; 2] {
-        bytemuck::cast(weights.map(i16::from))
+    fn weight(weight: i8) -> i16 {
+        weight.into()
     }
 
     #[inline(always)]
-    fn weights(self, encoded: [u32; 2]) -> int16x4_t {
-        let weights: [i16; 4] = bytemuck::cast(encoded);
+    fn weights(self, weights: [i16; 4]) -> int16x4_t {
         // SAFETY: this module is only compiled for targets with Neon; the array is the 8 bytes that the load reads.
         unsafe { vld1_s16(weights.as_ptr()) }
     }
@@ -131,17 +145,23 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn finish(self, [low, high]: Self::Sums, finish: &Finish, to: &mut [i8]) {
-        let Some(to) = to.first_chunk_mut::<8>() else { return };
-        // SAFETY: this module is only compiled for targets with Neon; the chunk is the 8 bytes that the store writes.
+    fn finish(self, [low, high]: Self::Sums, finish: &Finish) -> Self::Pixels {
+        let mut pixels = [0; 8];
+        // SAFETY: this module is only compiled for targets with Neon; the array is the 8 bytes that the store writes.
         unsafe {
             // Saturating changes nothing: the bounds lie within int8.
             let sums = vcombine_s16(vqmovn_s32(scaled(low, finish)), vqmovn_s32(scaled(high, finish)));
             let sums = vqaddq_s16(sums, vdupq_n_s16(finish.zero_point as i16));
             let sums = vmaxq_s16(sums, vdupq_n_s16(finish.low as i16));
             let sums = vminq_s16(sums, vdupq_n_s16(finish.high as i16));
-            vst1_s8(to.as_mut_ptr(), vqmovn_s16(sums));
+            vst1_s8(pixels.as_mut_ptr(), vqmovn_s16(sums));
         }
+        pixels
+    }
+
+    #[inline(always)]
+    fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]) {
+        store(pixels, from, to);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The backend for every target: the algorithm of [`all`] over plain Rust.
 use super::all::{
     self, Threads,
-    lanes::{Lanes, Task},
+    lanes::{Lanes, Task, Unfinished},
 };
 use crate::{Geometry, KernelError, Scratch, requant::Finish};
 use nested_csr::{Level, NodeParameters, Weights};
@@ -64,13 +64,22 @@ const PLAIN: usize = 8;
 
 impl Lanes for Plain {
     const PIXELS: usize = PLAIN;
+    const TILE: usize = 3;
     // Never: compilers make a mess of it.
-    const TOGETHER: u64 = 101;
+    const TOGETHER: u64 = 1000;
     type Element = i16;
+    type Weight = i16;
     type Register = [i16; PLAIN];
     type Group = [[i16; PLAIN]; 4];
     type Weights = [i16; 4];
     type Sums = [i32; PLAIN];
+    type Pixels = Unfinished<PLAIN>;
+    type Narrow = Plain;
+
+    #[inline(always)]
+    fn narrow(self) -> Plain {
+        self
+    }
 
     #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
@@ -82,19 +91,25 @@ impl Lanes for Plain {
         activation.into()
     }
 
+    /// Sums begin with the bias alone.
+    #[inline(always)]
+    fn total(self, _: &[i16]) -> i32 {
+        0
+    }
+
     #[inline(always)]
     fn origin(bias: i32, _: i32) -> i32 {
         bias
     }
 
     #[inline(always)]
-    fn encode(weights: [i8; 4]) -> [u32; 2] {
-        bytemuck::cast(weights.map(i16::from))
+    fn weight(weight: i8) -> i16 {
+        weight.into()
     }
 
     #[inline(always)]
-    fn weights(self, encoded: [u32; 2]) -> Self::Weights {
-        bytemuck::cast(encoded)
+    fn weights(self, weights: [i16; 4]) -> Self::Weights {
+        weights
     }
 
     #[inline(always)]
@@ -121,8 +136,13 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn finish(self, sums: Self::Sums, finish: &Finish, to: &mut [i8]) {
-        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(sum));
+    fn finish(self, sums: Self::Sums, finish: &Finish) -> Self::Pixels {
+        Unfinished { sums, finish: *finish }
+    }
+
+    #[inline(always)]
+    fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]) {
+        pixels.store(from, to);
     }
 }
 

@@ -2,8 +2,10 @@
 //! processor says so at run time (feature `std`). The algorithm is [`all`]'s; results are the same to the bit.
 use super::all::{
     self, Threads,
-    lanes::{Lanes, Task},
+    lanes::{Lanes, Task, Unfinished},
 };
+#[cfg(feature = "std")]
+use super::all::{copy::CopyLines, lanes::store};
 use crate::{Geometry, KernelError, Scratch, requant::Finish};
 use core::arch::x86_64::*;
 use nested_csr::{Level, NodeParameters, Weights};
@@ -23,7 +25,7 @@ pub(crate) use avx512::Avx512;
 #[cfg(all(feature = "rayon", nested_kernels_backend = "x86_64"))]
 pub(crate) use detect::convolution_parallel;
 #[cfg(nested_kernels_backend = "x86_64")]
-pub(crate) use detect::{convolution, convolution_scratch, depthwise, depthwise_scratch, name};
+pub(crate) use detect::{convolution, convolution_scratch, depthwise, depthwise_scratch, name, run};
 pub(crate) use sse2::Sse2;
 
 /// What this processor can run, the fastest first.
@@ -50,6 +52,12 @@ macro_rules! with {
 }
 
 impl Instructions {
+    /// Runs a task whose loops gain from wider vectors.
+    #[cfg(nested_kernels_backend = "x86_64")]
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        with!(self, lanes => lanes.enter(task))
+    }
+
     /// See [`crate::convolution`], which has checked all lengths.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn convolution(
@@ -94,10 +102,4 @@ impl Instructions {
     pub(crate) fn depthwise_scratch(self, geometry: &Geometry) -> Result<Scratch, KernelError> {
         with!(self, lanes => all::depthwise_scratch_with(lanes, geometry))
     }
-}
-
-/// Four weights as two pairs of int16, each pair in an int32.
-fn pairs(weights: [i8; 4]) -> [u32; 2] {
-    let pair = |one: i8, two: i8| u32::from(i16::from(one) as u16) | u32::from(i16::from(two) as u16) << 16;
-    [pair(weights[0], weights[1]), pair(weights[2], weights[3])]
 }

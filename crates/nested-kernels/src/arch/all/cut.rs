@@ -1,14 +1,27 @@
-//! How a layer's work is cut to fit the scratch, and the first-level cache.
+//! How a layer's work is cut to fit the scratch, and the caches.
 use super::{band::Band, lanes::Lanes, table::Method};
-use crate::Geometry;
+use crate::{Geometry, KernelError, Scratch};
 
-/// Bytes of a band's copy that leave the tables and the outputs some room in a first-level cache.
-const CACHE: usize = 40 << 10;
+/// Bytes of copies that leave the tables and the outputs some room in a first-level cache, and in a second-level one.
+const FIRST: usize = 32 << 10;
+const SECOND: usize = 704 << 10;
+
+/// The most bands that threads share, and the least rows of one, below which packing its edges costs too much.
+const SHARES: usize = 8;
+const LEAST_SHARE: usize = 4;
+
+/// What all levels of a layer have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) geometry: &'a Geometry,
+    /// Whether copies are spread: while they fit the first-level cache all the same.
+    spread: bool,
+}
 
 /// The work of a layer at one level.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work<'a> {
-    pub(super) geometry: &'a Geometry,
+    pub(super) frame: Frame<'a>,
     pub(super) method: Method,
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -23,8 +36,61 @@ pub(super) struct Cut {
     pub(super) step: usize,
     /// Whether the tables of all rows are kept, not made again for each band.
     pub(super) kept: bool,
-    /// Bands that are packed before the sweeps begin.
+    /// Bands that there is room for at once.
     pub(super) held: usize,
+}
+
+impl Cut {
+    /// The least that there is.
+    pub(super) const LEAST: Cut = Cut { step: 1, kept: false, held: 1 };
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn new<L: Lanes>(geometry: &'a Geometry) -> Self {
+        let whole = Band::new::<L>(geometry, geometry.output.height, true);
+        Frame { geometry, spread: whole.is_some_and(|band| band.len * size_of::<L::Element>() <= FIRST) }
+    }
+
+    pub(super) fn band<L: Lanes>(&self, step: usize) -> Option<Band> {
+        Band::new::<L>(self.geometry, step, self.spread)
+    }
+
+    /// Words of the offsets of all columns.
+    pub(super) fn place_words(&self) -> usize {
+        self.geometry.columns().unwrap_or(0).next_multiple_of(4)
+    }
+
+    /// Words that a cut needs besides tables.
+    fn words<L: Lanes>(&self, cut: Cut) -> Option<usize> {
+        self.band::<L>(cut.step)?.words::<L>().checked_mul(cut.held)?.checked_add(self.place_words())
+    }
+
+    /// Words for the least cut, and for the fastest; given are those of tables that are not kept, and kept.
+    pub(super) fn scratch<L: Lanes>(&self, [streamed, kept]: [usize; 2]) -> Result<Scratch, KernelError> {
+        let words = |cut: Cut| self.words::<L>(cut)?.checked_add(if cut.kept { kept } else { streamed });
+        let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
+        let fastest = words(self.fastest::<L>(if cfg!(feature = "rayon") { SHARES } else { 1 }));
+        Ok(Scratch { minimum, preferred: fastest.unwrap_or(minimum).max(minimum) })
+    }
+
+    /// The fastest cut: bands that fit the cache, as equal as they can be. With more than one share, there are about so many of
+    /// them or more, each with room of its own.
+    fn fastest<L: Lanes>(&self, shares: usize) -> Cut {
+        let all = shares > 1;
+        let height = self.geometry.output.height;
+        let bytes = |step: usize| self.band::<L>(step).map(|band| band.len * size_of::<L::Element>());
+        let most = match bytes(height) {
+            Some(whole) if whole <= SECOND => height,
+            _ => match (bytes(1), bytes(2)) {
+                (Some(one), Some(two)) if one < two => (1 + SECOND.saturating_sub(one) / (two - one)).min(height),
+                _ => 1,
+            },
+        };
+        let shared = height.div_ceil(shares.max(1)).max(LEAST_SHARE.min(height));
+        let step = height.div_ceil(height.div_ceil(if all { most.min(shared) } else { most }));
+        let bands = height.div_ceil(step);
+        Cut { step, kept: bands > 1 || all || !self.spread, held: if all { bands } else { 1 } }
+    }
 }
 
 impl Work<'_> {
@@ -33,53 +99,25 @@ impl Work<'_> {
         self.rows.div_ceil(self.method.rows())
     }
 
-    pub(super) fn band<L: Lanes>(&self, step: usize) -> Option<Band> {
-        Band::new::<L>(self.geometry, self.geometry.input.channels, step)
-    }
-
     /// Words of tables, the starts of the groups included.
-    pub(super) fn table_words(&self, kept: bool) -> usize {
+    pub(super) fn table_words<L: Lanes>(&self, kept: bool) -> usize {
         if kept {
-            self.groups() + 1 + self.method.words(self.rows, self.columns, self.stored)
+            self.groups() + 1 + self.method.words::<L>(self.rows, self.columns, self.stored)
         } else {
-            self.method.group_words(self.columns)
+            self.method.group_words::<L>(self.columns)
         }
     }
 
     /// Words that a cut needs.
     pub(super) fn words<L: Lanes>(&self, cut: Cut) -> Option<usize> {
-        let bands = self.band::<L>(cut.step)?.words::<L>().checked_mul(cut.held)?;
-        bands.checked_add(self.table_words(cut.kept))?.checked_add(self.method.offset_words(self.columns))
-    }
-
-    /// The least that there is.
-    pub(super) fn least(&self) -> Cut {
-        Cut { step: 1, kept: false, held: 1 }
-    }
-
-    /// The fastest cut: bands that fit the cache, of the height that wastes the fewest pixels. With `all`, they are packed
-    /// at once, for threads to share.
-    pub(super) fn fastest<L: Lanes>(&self, all: bool) -> Cut {
-        let (height, width) = (self.geometry.output.height, self.geometry.output.width);
-        let fits = |step: usize| self.band::<L>(step).is_some_and(|band| band.len * size_of::<L::Element>() <= CACHE);
-        // Each band costs the pixels of its tiles, and the packing of its lines.
-        let cost = |step: usize| {
-            let band = self.band::<L>(step)?;
-            let blocks = |rows: usize| band.positions(rows, width).div_ceil(L::PIXELS);
-            let (whole, rest) = (height / step, height % step);
-            Some(whole * blocks(step) + if rest > 0 { blocks(rest) } else { 0 } + height.div_ceil(step))
-        };
-        let steps = (1..=height).take_while(|step| *step == 1 || fits(*step));
-        let step = steps.min_by_key(|step| cost(*step).unwrap_or(usize::MAX)).unwrap_or(1);
-        let bands = height.div_ceil(step);
-        Cut { step, kept: bands > 1 || all, held: if all { bands } else { 1 } }
+        self.frame.words::<L>(cut)?.checked_add(self.table_words::<L>(cut.kept))
     }
 
     /// The largest band that fits, when the fastest cut does not.
     fn largest<L: Lanes>(&self, words: usize) -> Option<Cut> {
-        let cut = |step| Cut { step, ..self.least() };
+        let cut = |step| Cut { step, ..Cut::LEAST };
         let fits = |step| self.words::<L>(cut(step)).is_some_and(|needed| needed <= words);
-        let (mut most, mut beyond) = (0, self.geometry.output.height + 1);
+        let (mut most, mut beyond) = (0, self.frame.geometry.output.height + 1);
         while beyond - most > 1 {
             let middle = most.midpoint(beyond);
             if fits(middle) { most = middle } else { beyond = middle }
@@ -88,9 +126,9 @@ impl Work<'_> {
     }
 
     /// The best cut for a scratch of so many words; `None` when there are too few.
-    pub(super) fn fitting<L: Lanes>(&self, words: usize, all: bool) -> Option<Cut> {
+    pub(super) fn fitting<L: Lanes>(&self, words: usize, shares: usize) -> Option<Cut> {
         let fits = |cut: &Cut| self.words::<L>(*cut).is_some_and(|needed| needed <= words);
-        let shared = all.then(|| self.fastest::<L>(true)).filter(fits);
-        shared.or_else(|| Some(self.fastest::<L>(false)).filter(fits)).or_else(|| self.largest::<L>(words))
+        let shared = (shares > 1).then(|| self.frame.fastest::<L>(shares.min(SHARES))).filter(fits);
+        shared.or_else(|| Some(self.frame.fastest::<L>(1)).filter(fits)).or_else(|| self.largest::<L>(words))
     }
 }

@@ -1,4 +1,5 @@
 //! The instructions that a sweep is made of: the seam between the algorithm and the backends.
+use super::copy::{CopyLines, copy};
 use crate::requant::Finish;
 
 /// What a vector unit does with a block of pixels, four taps at a time: `sum += Σ wᵢ · pixelᵢ`, modulo 2³².
@@ -8,11 +9,15 @@ use crate::requant::Finish;
 pub(crate) trait Lanes: Copy + Send + Sync {
     /// Pixels of a block.
     const PIXELS: usize;
+    /// Blocks of the widest tile: as many as registers hold the sums of, at most [`MOST_BLOCKS`].
+    const TILE: usize;
     /// The stored share of the weights, in per cent, from which sweeping rows together is cheaper than each alone: they
     /// multiply zeros too, but share loads and interleaving.
     const TOGETHER: u64;
     /// An activation as the padded copy holds it.
     type Element: bytemuck::Pod + Send + Sync;
+    /// A weight as tables hold it.
+    type Weight: bytemuck::Pod + Into<i32>;
     /// A block of one tap's pixels.
     type Register: Copy;
     /// The blocks of four taps, ready to multiply.
@@ -21,17 +26,44 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     type Weights: Copy;
     /// A sum for each pixel of a block.
     type Sums: Copy;
+    /// The outputs of a block, in their order.
+    type Pixels: Copy;
 
+    /// The same with fewer pixels a block, for what is left of a map; or the same.
+    type Narrow: Lanes<Element = Self::Element, Weight = Self::Weight>;
+
+    /// See [`Lanes::Narrow`].
+    fn narrow(self) -> Self::Narrow;
     /// Runs a task whose code may use the instructions.
     fn enter<T: Task>(self, task: T) -> T::Output;
     /// An activation's element.
     fn element(activation: i8) -> Self::Element;
+    /// Converts activations into the start of `to`, which is at least as long.
+    #[inline(always)]
+    fn copy(self, from: &[i8], to: &mut [Self::Element]) {
+        copy::<Self>(from, to);
+    }
+    /// Writes lines of a copy.
+    #[inline(always)]
+    fn lines(self, lines: CopyLines<'_>, padding: Self::Element, to: &mut [Self::Element]) {
+        lines.copy(self, padding, to);
+    }
+    /// A weight for a table.
+    fn weight(weight: i8) -> Self::Weight;
+    /// Weights for a table, which begins with as many.
+    #[inline(always)]
+    fn table(weights: &[i8], table: &mut [Self::Weight]) {
+        table.iter_mut().zip(weights).for_each(|(to, weight)| *to = Self::weight(*weight));
+    }
+    /// The sum of weights.
+    #[inline(always)]
+    fn total(self, weights: &[Self::Weight]) -> i32 {
+        weights.iter().fold(0, |sum: i32, weight| sum.wrapping_add((*weight).into()))
+    }
     /// Where sums begin: the bias, less what [`Lanes::element`] added to each activation, times the sum of the weights.
     fn origin(bias: i32, weights: i32) -> i32;
-    /// Four weights in memory.
-    fn encode(weights: [i8; 4]) -> [u32; 2];
-    /// Encoded weights in a register.
-    fn weights(self, encoded: [u32; 2]) -> Self::Weights;
+    /// Four weights in a register.
+    fn weights(self, weights: [Self::Weight; 4]) -> Self::Weights;
     /// The first block of a slice; `None` when it is shorter.
     fn load(self, from: &[Self::Element]) -> Option<Self::Register>;
     /// Interleaves the pixels of four taps.
@@ -40,8 +72,10 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn splat(self, sum: i32) -> Self::Sums;
     /// Adds the products of four taps.
     fn multiply_add(self, sums: Self::Sums, group: Self::Group, weights: Self::Weights) -> Self::Sums;
-    /// Requantises the sums and writes them in the order of the pixels to the start of a slice.
-    fn finish(self, sums: Self::Sums, finish: &Finish, to: &mut [i8]);
+    /// Requantises the sums.
+    fn finish(self, sums: Self::Sums, finish: &Finish) -> Self::Pixels;
+    /// Writes as many pixels as `to` holds, from pixel `from` on.
+    fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]);
 }
 
 /// Code that is compiled once for each set of instructions.
@@ -51,5 +85,46 @@ pub(crate) trait Task {
     fn run(self) -> Self::Output;
 }
 
-/// Blocks of the widest tile.
-pub(crate) const TILE: usize = 3;
+/// The most blocks of a tile.
+pub(crate) const MOST_BLOCKS: usize = 3;
+
+/// Writes as many of an array of pixels as `to` holds, from pixel `from` on: [`Lanes::store`] of some.
+#[cfg(any(test, nested_kernels_backend = "aarch64", all(nested_kernels_backend = "x86_64", feature = "std")))]
+#[inline(always)]
+pub(crate) fn store<const N: usize>(pixels: [i8; N], from: usize, to: &mut [i8]) {
+    if from == 0 && to.len() == N {
+        to.copy_from_slice(&pixels);
+    } else {
+        to.iter_mut().zip(pixels.iter().skip(from)).for_each(|(to, pixel)| *to = *pixel);
+    }
+}
+
+/// Sums and how they are requantised, which happens as they are written.
+#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+#[derive(Clone, Copy)]
+pub(crate) struct Unfinished<const N: usize> {
+    pub(crate) sums: [i32; N],
+    pub(crate) finish: Finish,
+}
+
+#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+impl<const N: usize> Unfinished<N> {
+    /// See [`Lanes::store`].
+    #[inline(always)]
+    pub(crate) fn store(&self, from: usize, to: &mut [i8]) {
+        if from == 0
+            && let Some(to) = to.first_chunk_mut::<N>()
+        {
+            return finish_block(&self.sums, &self.finish, to);
+        }
+        let sums = self.sums.get(from..).unwrap_or(&[]);
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = self.finish.apply(*sum));
+    }
+}
+
+/// Not inlined: compilers vectorise this loop from memory to memory, and take one over values at hand apart.
+#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+#[inline(never)]
+fn finish_block<const N: usize>(sums: &[i32; N], finish: &Finish, to: &mut [i8; N]) {
+    to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(*sum));
+}

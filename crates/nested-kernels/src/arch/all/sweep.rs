@@ -1,109 +1,93 @@
 //! The rows of a group over all pixels of a band.
 use super::{
-    Band,
-    lanes::{Lanes, TILE},
-    table::{QUAD, SHARED, TOGETHER},
+    lanes::{Lanes, MOST_BLOCKS},
+    table::{Alone, Head, TOGETHER, Together},
 };
-use crate::{Geometry, requant::Finish};
+use crate::requant::Finish;
 
-/// The most pixels of a tile, and the room behind them that a copy of whole chunks reads.
-const PIXELS: usize = 64 * TILE;
-const ROOM: usize = PIXELS + CHUNK;
+/// Positions that all groups sweep before they go on to the next: the taps that these meet fit the first-level cache.
+const STRETCH: usize = 192;
 
-/// What is copied at once: as wide as the widest register.
-pub(super) const CHUNK: usize = 64;
-
-/// A band, and where its pixels go.
+/// A stretch of a band's copy, to sweep over.
 #[derive(Clone, Copy)]
 pub(super) struct Sweep<'a, L: Lanes> {
     pub(super) lanes: L,
-    pub(super) band: &'a Band,
-    pub(super) geometry: &'a Geometry,
-    /// The band's first output row.
-    pub(super) first: usize,
-    /// Output rows to sweep.
-    pub(super) rows: usize,
     pub(super) copy: &'a [L::Element],
+    /// Columns of the output, and of the copy.
+    pub(super) width: usize,
+    pub(super) pitch: usize,
+    /// The stretch, and what it begins with: the start of a line of the output, and the column in it.
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) line: usize,
+    pub(super) x: usize,
+    /// The zero point and the bounds of all rows.
+    pub(super) finish: Finish,
 }
 
 impl<L: Lanes> Sweep<'_, L> {
-    /// Sweeps a row alone over the band into its output map.
-    #[inline(always)]
-    pub(super) fn alone(&self, words: &[u32], finish: &Finish, output: &mut [i8]) -> Option<()> {
-        let (sum, quads) = words.split_first()?;
-        let (quads, _) = quads.as_chunks::<QUAD>();
-        let origin = L::origin(finish.bias, *sum as i32);
-        let mut lines = self.lines(output);
-        let positions = self.positions();
-        let mut pixels = [0; ROOM];
-        let mut start = 0;
-        while start < positions {
-            let copy = self.copy.get(start..)?;
-            let left = positions - start;
-            // Small maps end in a short tile rather than in dropped pixels.
-            let blocks = match left.div_ceil(L::PIXELS) {
-                0 | 1 => tile::<L, 1>(self.lanes, copy, quads, origin, finish, &mut pixels),
-                2 => tile::<L, 2>(self.lanes, copy, quads, origin, finish, &mut pixels),
-                _ => tile::<L, TILE>(self.lanes, copy, quads, origin, finish, &mut pixels),
+    /// Stretches up to the end of the band, from its start on.
+    pub(super) fn stretches(self) -> impl Iterator<Item = Self> {
+        (0..self.end).step_by(STRETCH).map(move |start| {
+            let (y, x) = match self.pitch == self.width {
+                true => (0, start),
+                false => (start / self.pitch.max(1), start % self.pitch.max(1)),
             };
-            lines.write(&pixels, left.min(blocks * L::PIXELS));
+            Sweep { start, end: self.end.min(start + STRETCH), line: y * self.width, x, ..self }
+        })
+    }
+
+    /// Sweeps a row alone over the stretch into its output map, which begins with the band.
+    #[inline(always)]
+    pub(super) fn alone(&self, words: &[u32], output: &mut [i8]) -> Option<()> {
+        let row = Alone::<L>::new(words)?;
+        let finish = &self.finish(row.head);
+        let mut lines = self.lines(output);
+        let mut start = self.start;
+        while start < self.end {
+            let left = self.end - start;
+            let blocks = left.div_ceil(L::PIXELS).min(L::TILE);
+            let copy = self.copy.get(start..)?;
+            match blocks {
+                1 if left <= <L::Narrow as Lanes>::PIXELS => {
+                    tile::<L::Narrow, 1>(self.lanes.narrow(), copy, &row.narrow(), finish, &mut lines, left);
+                }
+                1 => tile::<L, 1>(self.lanes, copy, &row, finish, &mut lines, left),
+                2 => tile::<L, 2>(self.lanes, copy, &row, finish, &mut lines, left),
+                _ => tile::<L, MOST_BLOCKS>(self.lanes, copy, &row, finish, &mut lines, left),
+            }
             start += blocks * L::PIXELS;
         }
         Some(())
     }
 
-    /// Sweeps rows that share `offsets` over the band, each into its output map.
+    /// Sweeps rows that share `offsets` over the stretch, each into its output map; the first is there.
     #[inline(always)]
-    pub(super) fn together(
-        &self,
-        offsets: &[u32],
-        words: &[u32],
-        finishes: &[Finish; TOGETHER],
-        output: &mut [i8],
-    ) -> Option<()> {
-        let (sums, words) = words.split_first_chunk::<TOGETHER>()?;
-        let (quads, _) = words.as_chunks::<SHARED>();
+    pub(super) fn together(&self, offsets: &[u32], words: &[u32], outputs: [&mut [i8]; TOGETHER]) -> Option<()> {
+        let rows = Together::<L>::new(words)?;
         let (offsets, _) = offsets.as_chunks::<4>();
-        let mut origins = [0; TOGETHER];
-        for (origin, (finish, sum)) in origins.iter_mut().zip(finishes.iter().zip(sums)) {
-            *origin = L::origin(finish.bias, *sum as i32);
-        }
-        let plane = self.geometry.output.height * self.geometry.output.width;
-        let positions = self.positions();
-        let mut pixels = [0; ROOM];
-        let mut start = 0;
-        let mut at = Position { y: self.first, x: 0 };
-        while start < positions {
-            let sums = block(self.lanes, self.copy.get(start..)?, offsets, quads, origins);
-            let real = L::PIXELS.min(positions - start);
-            let mut next = at;
-            for ((sums, finish), output) in sums.into_iter().zip(finishes).zip(output.chunks_exact_mut(plane.max(1))) {
-                self.lanes.finish(sums, finish, &mut pixels);
-                let mut lines = Lines { at, ..self.lines(output) };
-                lines.write(&pixels, real);
-                next = lines.at;
+        let origins = rows.heads.map(|head| head.origin);
+        let mut lines = outputs.map(|output| self.lines(output));
+        for start in (self.start..self.end).step_by(L::PIXELS) {
+            let sums = block(self.lanes, self.copy.get(start..)?, offsets, &rows.weights, origins);
+            let len = L::PIXELS.min(self.end - start);
+            for ((sums, head), lines) in sums.into_iter().zip(rows.heads).zip(&mut lines) {
+                lines.write(self.lanes, self.lanes.finish(sums, &self.finish(head)), len);
             }
-            at = next;
-            start += L::PIXELS;
         }
         Some(())
     }
 
-    fn positions(&self) -> usize {
-        self.band.positions(self.rows, self.geometry.output.width)
+    #[inline(always)]
+    fn finish(&self, head: Head) -> Finish {
+        Finish { bias: head.origin, multiplier: head.multiplier, ..self.finish }
     }
 
+    #[inline(always)]
     fn lines<'o>(&self, output: &'o mut [i8]) -> Lines<'o> {
-        let at = Position { y: self.first, x: 0 };
-        Lines { output, width: self.geometry.output.width, pitch: self.band.pitch(), at }
+        let Sweep { width, pitch, line, x, .. } = *self;
+        Lines { output, width, pitch, line, x, direct: pitch == width }
     }
-}
-
-/// Where a sweep is in its output map; `x` runs over the pitch.
-#[derive(Clone, Copy)]
-struct Position {
-    y: usize,
-    x: usize,
 }
 
 /// An output map, written in the order of the flat sweep, which is `pitch` wide.
@@ -111,95 +95,75 @@ struct Lines<'a> {
     output: &'a mut [i8],
     width: usize,
     pitch: usize,
-    at: Position,
+    /// The start of the present line, and the place in it.
+    line: usize,
+    x: usize,
+    /// Whether lines have no pixels to drop: then they are one.
+    direct: bool,
 }
 
 impl Lines<'_> {
     /// Writes the next `len` pixels of the sweep, without those beyond the width.
-    ///
-    /// Whole chunks where there is room: what they write too much lies behind, and is written later.
     #[inline(always)]
-    fn write(&mut self, pixels: &[i8; ROOM], len: usize) {
+    fn write<L: Lanes>(&mut self, lanes: L, pixels: L::Pixels, len: usize) {
+        if self.direct {
+            if let Some(to) = self.output.get_mut(self.x..self.x + len) {
+                lanes.store(pixels, 0, to);
+            }
+            self.x += len;
+            return;
+        }
         let mut from = 0;
         while from < len {
-            let step = (len - from).min(self.pitch - self.at.x);
-            let real = step.min(self.width.saturating_sub(self.at.x));
-            if let Some(to) = self.output.get_mut(self.at.y * self.width + self.at.x..)
-                && let Some(pixels) = pixels.get(from..)
-                && real > 0
-            {
-                move_chunks(pixels, to, real);
+            let step = (len - from).min(self.pitch - self.x);
+            let real = step.min(self.width.saturating_sub(self.x));
+            let at = self.line + self.x;
+            if let Some(to) = self.output.get_mut(at..at + real) {
+                lanes.store(pixels, from, to);
             }
             from += step;
-            self.at.x += step;
-            if self.at.x == self.pitch {
-                self.at = Position { y: self.at.y + 1, x: 0 };
+            self.x += step;
+            if self.x == self.pitch {
+                (self.line, self.x) = (self.line + self.width, 0);
             }
         }
     }
 }
 
-/// Copies `len` pixels, in whole chunks where both slices have room for them.
-// Apart from `copy_chunks`, because loops over single pixels that need no conversion are not vectorised.
-#[inline(always)]
-fn move_chunks(from: &[i8], to: &mut [i8], len: usize) {
-    let mut done = 0;
-    while done < len {
-        let source = from.get(done..).and_then(|from| from.first_chunk::<CHUNK>());
-        let target = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
-        let (Some(source), Some(target)) = (source, target) else { break };
-        *target = *source;
-        done += CHUNK;
-    }
-    if let (Some(from), Some(to)) = (from.get(done..len), to.get_mut(done..len)) {
-        to.copy_from_slice(from);
-    }
-}
-
-/// Converts `len` activations, in whole chunks where both slices have room for them.
-#[inline(always)]
-pub(super) fn copy_chunks<T: Copy>(from: &[i8], to: &mut [T], len: usize, convert: impl Fn(i8) -> T) {
-    let mut done = 0;
-    while done < len {
-        let source = from.get(done..).and_then(|from| from.first_chunk::<CHUNK>());
-        let target = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
-        let (Some(source), Some(target)) = (source, target) else { break };
-        target.iter_mut().zip(source).for_each(|(to, from)| *to = convert(*from));
-        done += CHUNK;
-    }
-    if let (Some(from), Some(to)) = (from.get(done..len), to.get_mut(done..len)) {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = convert(*from));
-    }
-}
-
-/// Sweeps the `B` blocks of pixels at the start of `copy`; the number of blocks.
+/// Sweeps a row over the `B` blocks of pixels at the start of `copy`, of which `len` pixels are real.
 #[inline(always)]
 fn tile<L: Lanes, const B: usize>(
     lanes: L,
     copy: &[L::Element],
-    quads: &[[u32; QUAD]],
-    origin: i32,
+    row: &Alone<'_, L>,
     finish: &Finish,
-    pixels: &mut [i8; ROOM],
-) -> usize {
-    let sums = blocks::<L, B>(lanes, copy, quads, origin);
-    for (sums, pixels) in sums.into_iter().zip(pixels.chunks_exact_mut(L::PIXELS)) {
-        lanes.finish(sums, finish, pixels);
+    lines: &mut Lines<'_>,
+    len: usize,
+) {
+    let sums = blocks::<L, B>(lanes, copy, row);
+    // Unrolled, so that the sums stay in registers.
+    if let Some(sums) = sums.first() {
+        lines.write(lanes, lanes.finish(*sums, finish), len.min(L::PIXELS));
     }
-    B
+    if let Some(sums) = sums.get(1) {
+        lines.write(lanes, lanes.finish(*sums, finish), len.saturating_sub(L::PIXELS).min(L::PIXELS));
+    }
+    if let Some(sums) = sums.get(2) {
+        lines.write(lanes, lanes.finish(*sums, finish), len.saturating_sub(2 * L::PIXELS).min(L::PIXELS));
+    }
 }
 
 #[inline(always)]
-fn blocks<L: Lanes, const B: usize>(lanes: L, copy: &[L::Element], quads: &[[u32; QUAD]], origin: i32) -> [L::Sums; B] {
-    let mut sums = [lanes.splat(origin); B];
+fn blocks<L: Lanes, const B: usize>(lanes: L, copy: &[L::Element], row: &Alone<'_, L>) -> [L::Sums; B] {
+    let mut sums = [lanes.splat(row.head.origin); B];
     let len = B * L::PIXELS;
-    for [a, b, c, d, first, second] in quads {
+    for ([a, b, c, d], weights) in row.offsets.iter().zip(row.weights) {
         let (Some(a), Some(b), Some(c), Some(d)) =
             (span(copy, *a, len), span(copy, *b, len), span(copy, *c, len), span(copy, *d, len))
         else {
             return sums;
         };
-        let weights = lanes.weights([*first, *second]);
+        let weights = lanes.weights(*weights);
         let pairs = a.chunks_exact(L::PIXELS).zip(b.chunks_exact(L::PIXELS));
         let others = c.chunks_exact(L::PIXELS).zip(d.chunks_exact(L::PIXELS));
         for (sums, ((a, b), (c, d))) in sums.iter_mut().zip(pairs.zip(others)) {
@@ -219,12 +183,12 @@ fn block<L: Lanes>(
     lanes: L,
     copy: &[L::Element],
     offsets: &[[u32; 4]],
-    quads: &[[u32; SHARED]],
-    origins: [i32; TOGETHER],
+    [first, second, third, fourth]: &[&[[L::Weight; 4]]; TOGETHER],
+    [one, two, three, four]: [i32; TOGETHER],
 ) -> [L::Sums; TOGETHER] {
-    let [one, two, three, four] = origins;
     let mut sums = [lanes.splat(one), lanes.splat(two), lanes.splat(three), lanes.splat(four)];
-    for ([a, b, c, d], [w0, w1, w2, w3, w4, w5, w6, w7]) in offsets.iter().zip(quads) {
+    let weights = first.iter().zip(*second).zip(third.iter().zip(*fourth));
+    for ([a, b, c, d], ((first, second), (third, fourth))) in offsets.iter().zip(weights) {
         let (Some(a), Some(b), Some(c), Some(d)) = (
             span(copy, *a, L::PIXELS),
             span(copy, *b, L::PIXELS),
@@ -239,10 +203,10 @@ fn block<L: Lanes>(
         let group = lanes.group([a, b, c, d]);
         let [one, two, three, four] = sums;
         sums = [
-            lanes.multiply_add(one, group, lanes.weights([*w0, *w1])),
-            lanes.multiply_add(two, group, lanes.weights([*w2, *w3])),
-            lanes.multiply_add(three, group, lanes.weights([*w4, *w5])),
-            lanes.multiply_add(four, group, lanes.weights([*w6, *w7])),
+            lanes.multiply_add(one, group, lanes.weights(*first)),
+            lanes.multiply_add(two, group, lanes.weights(*second)),
+            lanes.multiply_add(three, group, lanes.weights(*third)),
+            lanes.multiply_add(four, group, lanes.weights(*fourth)),
         ];
     }
     sums

@@ -1,20 +1,20 @@
 //! Weight rows as the sweep reads them: decoded once, used for every pixel.
 //!
-//! *Alone*, a row is a list of its non-zeros, four at a time: four offsets into the padded copy, then the four weights.
-//! *Together*, [`TOGETHER`] rows share one list of all columns' offsets, and hold weights only, zeros too.
-use super::{Band, Taps, lanes::Lanes};
-use crate::{Geometry, rows::RowSource};
-use core::marker::PhantomData;
+//! *Alone*, a row is its head, an offset into the padded copy for each of its weights, and they. *Together*, [`TOGETHER`]
+//! rows are their heads and all their weights, zeros too; the offsets of all columns are shared. Either way weights come in
+//! fours, filled up with weights of 0.
+use super::{Band, lanes::Lanes};
+use crate::{requant::Finish, rows::RowSource};
 use nested_csr::Sink;
 
 /// Rows that share their taps in a dense sweep.
 pub(super) const TOGETHER: usize = 4;
 
-/// Words of a non-zero's quad: four offsets and the encoded weights.
-pub(super) const QUAD: usize = 6;
+/// Words of a row's head.
+const HEAD: usize = 4;
 
-/// Words of one quad of columns of rows together: the encoded weights of each.
-pub(super) const SHARED: usize = 2 * TOGETHER;
+/// Words behind the last offsets and weights, so that they are filled up without a loop.
+const ROOM: usize = 4;
 
 /// How the rows of a layer are swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,11 @@ pub(super) enum Method {
 }
 
 impl Method {
-    /// The cheaper one for these instructions.
-    pub(super) fn of<L: Lanes>(stored: usize, weights: usize) -> Method {
-        if stored as u64 * 100 >= weights as u64 * L::TOGETHER { Method::Together } else { Method::Alone }
+    /// The cheaper one for these instructions, for rows that store so many of so many weights: rows alone are filled up to
+    /// fours, by one and a half weights in the mean.
+    pub(super) fn of<L: Lanes>(stored: usize, rows: usize, weights: usize) -> Method {
+        let filled = stored as u64 + rows as u64 * 3 / 2;
+        if filled * 100 >= weights as u64 * L::TOGETHER { Method::Together } else { Method::Alone }
     }
 
     /// Rows of a group.
@@ -38,231 +40,278 @@ impl Method {
     }
 
     /// The most words of one group.
-    pub(super) fn group_words(self, columns: usize) -> usize {
-        let quads = columns.div_ceil(4);
+    pub(super) fn group_words<L: Lanes>(self, columns: usize) -> usize {
+        let fours = columns.div_ceil(4);
         match self {
-            Method::Alone => 1 + QUAD * quads,
-            Method::Together => TOGETHER + SHARED * quads,
+            Method::Alone => HEAD + fours * Alone::<L>::FOUR + 2 * ROOM,
+            Method::Together => TOGETHER * HEAD + fours * TOGETHER * four::<L>(),
         }
     }
 
-    /// The most words of all groups of `rows` rows that store so many weights.
-    pub(super) fn words(self, rows: usize, columns: usize, stored: usize) -> usize {
+    /// The most words of all groups of `rows` rows that store so many weights, and of what the last one needs while it is
+    /// decoded.
+    pub(super) fn words<L: Lanes>(self, rows: usize, columns: usize, stored: usize) -> usize {
         let groups = rows.div_ceil(self.rows());
-        let all = groups.saturating_mul(self.group_words(columns));
+        let group = self.group_words::<L>(columns);
         match self {
-            Method::Alone => all.min(rows.saturating_mul(1 + QUAD).saturating_add((stored / 4).saturating_mul(QUAD))),
-            Method::Together => all,
-        }
-    }
-
-    /// Words of the offsets that all groups share.
-    pub(super) fn offset_words(self, columns: usize) -> usize {
-        match self {
-            Method::Alone => 0,
-            Method::Together => columns.next_multiple_of(4),
+            Method::Alone => {
+                let fours = stored.div_ceil(4).saturating_add(rows);
+                let all = fours.saturating_mul(Alone::<L>::FOUR).saturating_add(HEAD * rows).saturating_add(group);
+                all.min(groups.saturating_mul(group))
+            }
+            Method::Together => groups.saturating_mul(group),
         }
     }
 }
 
-/// Where a column's pixels are in a band.
+/// Words of four weights.
+const fn four<L: Lanes>() -> usize {
+    size_of::<L::Weight>()
+}
+
+/// Where a row's sums begin, and its multiplier; of a row alone also how many fours it has, and where their weights are.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Head {
+    pub(super) origin: i32,
+    pub(super) multiplier: u32,
+    fours: usize,
+    weights: usize,
+}
+
+impl Head {
+    #[inline(always)]
+    fn new<L: Lanes>(lanes: L, finish: &Finish, weights: &[L::Weight]) -> Self {
+        let origin = L::origin(finish.bias, lanes.total(weights));
+        Head { origin, multiplier: finish.multiplier, fours: 0, weights: 0 }
+    }
+
+    #[inline(always)]
+    fn read([origin, multiplier, fours, weights]: [u32; HEAD]) -> Self {
+        Head { origin: origin as i32, multiplier, fours: fours as usize, weights: weights as usize }
+    }
+
+    #[inline(always)]
+    fn words(self) -> [u32; HEAD] {
+        [self.origin as u32, self.multiplier, self.fours as u32, self.weights as u32]
+    }
+}
+
+/// A row alone, as the words of a table hold it.
+pub(super) struct Alone<'a, L: Lanes> {
+    pub(super) head: Head,
+    pub(super) offsets: &'a [[u32; 4]],
+    pub(super) weights: &'a [[L::Weight; 4]],
+}
+
+impl<'a, L: Lanes> Alone<'a, L> {
+    /// Words of four offsets and four weights.
+    const FOUR: usize = 4 + four::<L>();
+
+    #[inline(always)]
+    pub(super) fn new(words: &'a [u32]) -> Option<Self> {
+        let (head, words) = words.split_first_chunk()?;
+        let head = Head::read(*head);
+        let offsets = words.get(..4 * head.fours)?.as_chunks().0;
+        let weights = words.get(head.weights..)?.get(..head.fours * four::<L>())?;
+        Some(Alone { head, offsets, weights: in_fours::<L>(weights) })
+    }
+
+    /// The same for narrower lanes.
+    #[inline(always)]
+    pub(super) fn narrow(&self) -> Alone<'a, L::Narrow> {
+        Alone { head: self.head, offsets: self.offsets, weights: self.weights }
+    }
+}
+
+/// Rows together, as the words of a table hold them.
+pub(super) struct Together<'a, L: Lanes> {
+    pub(super) heads: [Head; TOGETHER],
+    pub(super) weights: [&'a [[L::Weight; 4]]; TOGETHER],
+}
+
+impl<'a, L: Lanes> Together<'a, L> {
+    #[inline(always)]
+    pub(super) fn new(words: &'a [u32]) -> Option<Self> {
+        let (heads, words) = words.split_first_chunk::<{ TOGETHER * HEAD }>()?;
+        let [first, second, third, fourth, ..] = heads.as_chunks().0 else { return None };
+        let each = words.len() / TOGETHER;
+        let row = |row| words.get(row * each..(row + 1) * each).map(in_fours::<L>);
+        let heads = [*first, *second, *third, *fourth].map(Head::read);
+        Some(Together { heads, weights: [row(0)?, row(1)?, row(2)?, row(3)?] })
+    }
+}
+
+#[inline(always)]
+fn in_fours<L: Lanes>(words: &[u32]) -> &[[L::Weight; 4]] {
+    let weights: &[L::Weight] = bytemuck::cast_slice(words);
+    weights.as_chunks().0
+}
+
+/// The offsets of all columns into a band's copy, filled up to fours.
+pub(super) fn places(band: &Band, channels: usize, columns: usize, offsets: &mut [u32]) {
+    let (all, filler) = offsets.split_at_mut(columns.min(offsets.len()));
+    // Columns of weights of 0: any offset does.
+    filler.fill(0);
+    let step = band.channel_step() as u32;
+    for (tap, offsets) in all.chunks_mut(channels.max(1)).enumerate() {
+        let start = band.tap(tap) as u32;
+        for (channel, offset) in (0..).zip(offsets) {
+            *offset = start + channel * step;
+        }
+    }
+}
+
+/// Decodes rows into tables.
 #[derive(Clone, Copy)]
-pub(super) struct Places<'a, L> {
-    pub(super) band: &'a Band,
-    pub(super) channels: usize,
-    lanes: PhantomData<L>,
+pub(super) struct Decoder<'a, L> {
+    pub(super) lanes: L,
+    pub(super) method: Method,
+    pub(super) columns: usize,
+    /// Of all columns, in fours.
+    pub(super) places: &'a [u32],
 }
 
-impl<'a, L: Lanes> Places<'a, L> {
-    pub(super) fn new(band: &'a Band, geometry: &Geometry) -> Self {
-        Places { band, channels: geometry.input.channels, lanes: PhantomData }
-    }
-
-    /// The offsets of all columns, in fours.
-    pub(super) fn all(&self, columns: usize, offsets: &mut [u32]) {
-        let step = self.band.channel_step();
-        let (mut tap, mut channel, mut offset) = (0, 0, self.band.tap(0));
-        // The columns that fill up the last four have weights of 0: any offset does.
-        for place in offsets.iter_mut().skip(columns) {
-            *place = 0;
-        }
-        for place in offsets.iter_mut().take(columns) {
-            *place = offset as u32;
-            (channel, offset) = (channel + 1, offset + step);
-            if channel == self.channels {
-                tap += 1;
-                (channel, offset) = (0, self.band.tap(tap));
-            }
-        }
-    }
-
-    /// Decodes the next row alone: the sum of its weights, then its quads. The words used; `None` after the last row.
+impl<L: Lanes> Decoder<'_, L> {
+    /// Decodes the next group of rows, each of which `finish` finishes; the words used, `None` after the last group. Tables
+    /// that follow one another are to be `close`: without gaps.
     #[inline(always)]
-    pub(super) fn alone(&self, rows: &mut impl RowSource, words: &mut [u32]) -> Option<usize> {
-        let (head, words) = words.split_first_mut()?;
-        let step = self.band.channel_step();
-        let taps = Taps::new(self.channels);
-        let state = State { taps, tap: usize::MAX, start: 0, used: 0, held: 0, weights: 0, sum: 0 };
-        let mut quads = Quads::<L> { words, band: self.band, step, state, lanes: PhantomData };
-        rows.next_row_into(&mut quads)?;
-        quads.finish();
-        *head = quads.state.sum as u32;
-        Some(1 + quads.state.used)
+    pub(super) fn group(
+        &self,
+        rows: &mut impl RowSource,
+        finish: impl Fn(usize) -> Finish,
+        words: &mut [u32],
+        close: bool,
+    ) -> Option<usize> {
+        let words = words.get_mut(..self.method.group_words::<L>(self.columns))?;
+        match self.method {
+            Method::Alone => self.alone(rows, finish, words, close),
+            Method::Together => together(self.lanes, rows, finish, words),
+        }
     }
 
-    /// Decodes the next rows together: the sum of each one's weights, then by quads of columns the weights of each row.
-    /// The words used; `None` after the last row.
+    /// The offsets first, then, with room for all between, the weights, which are moved up behind them when `close`.
     #[inline(always)]
-    pub(super) fn together(rows: &mut impl RowSource, columns: usize, words: &mut [u32]) -> Option<usize> {
-        let used = Method::Together.group_words(columns);
-        let words = words.get_mut(..used)?;
-        words.fill(0);
-        let (sums, words) = words.split_first_chunk_mut::<TOGETHER>()?;
-        let (quads, _) = words.as_chunks_mut::<SHARED>();
-        for (row, sum) in sums.iter_mut().enumerate() {
-            let mut shared = Shared { quads: &mut *quads, row, sum: 0 };
-            let decoded = rows.next_row_into(&mut shared);
-            let total = shared.sum;
-            if decoded.is_none() && row == 0 {
-                return None;
-            }
-            *sum = total as u32;
+    fn alone(
+        &self,
+        rows: &mut impl RowSource,
+        finish: impl Fn(usize) -> Finish,
+        words: &mut [u32],
+        close: bool,
+    ) -> Option<usize> {
+        let all = words.len();
+        let (head, words) = words.split_first_chunk_mut::<HEAD>()?;
+        let room = self.columns.next_multiple_of(4) + ROOM;
+        let (offsets, weights) = words.split_at_mut_checked(room)?;
+        let weights: &mut [L::Weight] = bytemuck::cast_slice_mut(weights);
+        let mut list = List::<L> { places: self.places, offsets, weights, len: 0 };
+        rows.next_row_into(&mut list)?;
+        let len = list.len;
+        let fours = len.div_ceil(4);
+        *offsets.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [0; ROOM];
+        *weights.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [L::weight(0); ROOM];
+        let (weights, finish) = (weights.get(..4 * fours)?, finish(0));
+        let mut row = Head { fours, weights: room, ..Head::new(self.lanes, &finish, weights) };
+        let mut used = all;
+        if close {
+            row.weights = 4 * fours;
+            words.copy_within(room..room + fours * four::<L>(), row.weights);
+            used = HEAD + fours * Alone::<L>::FOUR;
         }
-        for pair in quads.iter_mut().flat_map(|quad| quad.as_chunks_mut::<2>().0) {
-            *pair = L::encode(pair[0].to_le_bytes().map(|byte| byte as i8));
-        }
+        *head = row.words();
         Some(used)
     }
 }
 
-/// The weights of one of several rows together, not yet encoded: four bytes a word.
-struct Shared<'a> {
-    quads: &'a mut [[u32; SHARED]],
-    row: usize,
-    sum: i32,
+/// Decodes the next rows together.
+#[inline(always)]
+fn together<L: Lanes>(
+    lanes: L,
+    rows: &mut impl RowSource,
+    finish: impl Fn(usize) -> Finish,
+    words: &mut [u32],
+) -> Option<usize> {
+    let used = words.len();
+    let (heads, words) = words.split_first_chunk_mut::<{ TOGETHER * HEAD }>()?;
+    let each = words.len() / TOGETHER;
+    let heads = heads.as_chunks_mut::<HEAD>().0;
+    for (row, (head, words)) in heads.iter_mut().zip(words.chunks_exact_mut(each.max(1))).enumerate() {
+        words.fill(0);
+        let weights: &mut [L::Weight] = bytemuck::cast_slice_mut(words);
+        if rows.next_row_into(&mut Spread::<L> { weights }).is_none() && row == 0 {
+            return None;
+        }
+        *head = Head::new(lanes, &finish(row), weights).words();
+    }
+    Some(used)
 }
 
-impl Sink for Shared<'_> {
+/// A row alone as it is decoded.
+struct List<'a, L: Lanes> {
+    places: &'a [u32],
+    offsets: &'a mut [u32],
+    weights: &'a mut [L::Weight],
+    len: usize,
+}
+
+impl<L: Lanes> Sink for List<'_, L> {
     #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
-        self.sum = self.sum.wrapping_add(weight.into());
-        if let Some(word) = self.quads.get_mut(column / 4).and_then(|quad| quad.get_mut(2 * self.row)) {
-            *word |= u32::from(weight as u8) << (8 * (column % 4));
+        if let Some(place) = self.places.get(column)
+            && let Some(offset) = self.offsets.get_mut(self.len)
+            && let Some(slot) = self.weights.get_mut(self.len)
+        {
+            (*offset, *slot) = (*place, L::weight(weight));
+            self.len += 1;
         }
     }
 
-    #[inline(always)]
-    fn all(&mut self, weights: &[i8]) {
-        let (fours, rest) = weights.as_chunks::<4>();
-        for (quad, four) in self.quads.iter_mut().zip(fours) {
-            if let Some(word) = quad.get_mut(2 * self.row) {
-                *word = u32::from_le_bytes(four.map(|weight| weight as u8));
-            }
-        }
-        self.sum = fours.iter().flatten().fold(self.sum, |sum, weight| sum.wrapping_add((*weight).into()));
-        for (column, weight) in (4 * fours.len()..).zip(rest) {
-            self.weight(column, *weight);
-        }
-    }
-}
-
-/// A row's quads as they are decoded.
-struct Quads<'a, L> {
-    words: &'a mut [u32],
-    band: &'a Band,
-    /// From one channel to the next.
-    step: usize,
-    state: State,
-    lanes: PhantomData<L>,
-}
-
-/// What changes from weight to weight: copied into registers for a whole run.
-#[derive(Clone, Copy)]
-struct State {
-    taps: Taps,
-    /// The present tap, and where its first channel starts.
-    tap: usize,
-    start: usize,
-    /// Words of whole quads.
-    used: usize,
-    /// Weights of the next one, and they: the youngest in the highest byte.
-    held: usize,
-    weights: u32,
-    sum: i32,
-}
-
-impl<L: Lanes> Quads<'_, L> {
-    #[inline(always)]
-    fn push(&mut self, state: &mut State, column: usize, weight: i8) {
-        let (tap, channel) = state.taps.split(column);
-        if tap != state.tap {
-            (state.tap, state.start) = (tap, self.band.tap(tap));
-        }
-        self.put(state, (state.start + channel * self.step) as u32, weight);
-        state.sum = state.sum.wrapping_add(weight.into());
-    }
-
-    #[inline(always)]
-    fn put(&mut self, state: &mut State, offset: u32, weight: i8) {
-        if let Some(word) = self.words.get_mut(state.used + state.held) {
-            *word = offset;
-        }
-        state.weights = state.weights >> 8 | u32::from(weight as u8) << 24;
-        state.held += 1;
-        if state.held == 4 {
-            if let Some(weights) = self.words.get_mut(state.used + 4..).and_then(|words| words.first_chunk_mut()) {
-                *weights = L::encode(state.weights.to_le_bytes().map(|byte| byte as i8));
-            }
-            state.used += QUAD;
-            state.held = 0;
-        }
-    }
-
-    /// Fills up the last quad with weights of 0.
-    #[inline(always)]
-    fn finish(&mut self) {
-        let mut state = self.state;
-        while state.held > 0 {
-            self.put(&mut state, 0, 0);
-        }
-        self.state = state;
-    }
-}
-
-impl<L: Lanes> Sink for Quads<'_, L> {
-    #[inline(always)]
-    fn weight(&mut self, column: usize, weight: i8) {
-        let mut state = self.state;
-        self.push(&mut state, column, weight);
-        self.state = state;
-    }
-
-    /// As the trait's own, with the state in registers.
+    /// As the trait's own; the weights are copied apart from the offsets, many at once.
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let mut state = self.state;
+        let Some(offsets) = self.offsets.get_mut(self.len..) else { return (0, 0) };
         let (mut block, mut done) = (0u32, 0);
-        for (gap, weights) in gaps.iter().zip(weights) {
-            if *gap == u8::MAX {
-                break;
-            }
-            block = block.wrapping_add(u32::from(*gap));
-            for (place, weight) in weights.iter().enumerate() {
-                self.push(&mut state, block as usize * WIDTH + place, *weight as i8);
-            }
-            block = block.wrapping_add(1);
+        for (gap, offsets) in gaps.iter().zip(offsets.chunks_exact_mut(WIDTH)) {
+            let at = block.wrapping_add(u32::from(*gap));
+            let places = self.places.get(at as usize * WIDTH..).and_then(|places| places.first_chunk::<WIDTH>());
+            let Some(places) = places.filter(|_| *gap != u8::MAX) else { break };
+            offsets.copy_from_slice(places);
+            block = at.wrapping_add(1);
             done += 1;
         }
-        self.state = state;
+        let weights = weights.get(..done).unwrap_or(&[]).as_flattened();
+        if let Some(slots) = self.weights.get_mut(self.len..) {
+            L::table(bytemuck::cast_slice(weights), slots);
+        }
+        self.len += done * WIDTH;
         (done, block)
     }
 
     #[inline(always)]
     fn all(&mut self, weights: &[i8]) {
-        let mut state = self.state;
-        for (column, weight) in weights.iter().enumerate() {
-            self.push(&mut state, column, *weight);
+        let (Some(offsets), Some(slots)) = (self.offsets.get_mut(self.len..), self.weights.get_mut(self.len..)) else {
+            return;
+        };
+        offsets.iter_mut().zip(self.places).zip(weights).for_each(|((offset, place), _)| *offset = *place);
+        L::table(weights, slots);
+        self.len += weights.len();
+    }
+}
+
+/// All columns of a row, as they are decoded.
+struct Spread<'a, L: Lanes> {
+    weights: &'a mut [L::Weight],
+}
+
+impl<L: Lanes> Sink for Spread<'_, L> {
+    #[inline(always)]
+    fn weight(&mut self, column: usize, weight: i8) {
+        if let Some(slot) = self.weights.get_mut(column) {
+            *slot = L::weight(weight);
         }
-        self.state = state;
+    }
+
+    #[inline(always)]
+    fn all(&mut self, weights: &[i8]) {
+        L::table(weights, self.weights);
     }
 }

@@ -3,12 +3,18 @@ use super::{
     Band,
     lanes::{Lanes, Task},
     sweep::Sweep,
-    table::{Method, Places, TOGETHER},
+    table::{Decoder, Method},
 };
-use crate::{Geometry, requant::Finish, rows::RowSource};
+use crate::{
+    Geometry,
+    requant::Finish,
+    rows::{DenseRows, RowSource},
+};
+use core::ops::Range;
 
 /// Packs the band whose first output row is `first`.
 pub(super) struct Pack<'a, L: Lanes> {
+    pub(super) lanes: L,
     pub(super) band: &'a Band,
     pub(super) geometry: &'a Geometry,
     pub(super) first: usize,
@@ -21,137 +27,172 @@ impl<L: Lanes> Task for Pack<'_, L> {
 
     #[inline(always)]
     fn run(self) {
-        self.band.fill::<L>(self.geometry, self.first, self.input, self.copy);
+        self.band.fill(self.lanes, self.geometry, self.first, self.input, self.copy);
     }
 }
 
 /// Decodes all rows; `starts[g]..starts[g + 1]` are then the words of group `g`.
-pub(super) struct Decode<'a, L, R> {
-    pub(super) places: Places<'a, L>,
-    pub(super) method: Method,
-    pub(super) columns: usize,
+pub(super) struct Decode<'a, L, F, R> {
+    pub(super) decoder: Decoder<'a, L>,
+    pub(super) finish: F,
     pub(super) rows: R,
     pub(super) starts: &'a mut [u32],
     pub(super) words: &'a mut [u32],
 }
 
-impl<L: Lanes, R: RowSource> Task for Decode<'_, L, R> {
+impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource> Task for Decode<'_, L, F, R> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
-        let mut end = 0;
+        let (mut end, mut first) = (0, 0);
         for start in self.starts {
             *start = end as u32;
             let Some(words) = self.words.get_mut(end..) else { return };
-            end += decode(&self.places, self.method, self.columns, &mut self.rows, words).unwrap_or(0);
+            let finish = |row| (self.finish)(first + row);
+            end += self.decoder.group(&mut self.rows, finish, words, true).unwrap_or(0);
+            first += self.decoder.method.rows();
         }
     }
 }
 
-/// Decodes the next group of rows; the words used, `None` after the last group.
+/// Sweeps a group of rows over a stretch of a band; `maps` gives the output maps of its rows.
 #[inline(always)]
-fn decode<L: Lanes>(
-    places: &Places<'_, L>,
-    method: Method,
-    columns: usize,
-    rows: &mut impl RowSource,
-    words: &mut [u32],
-) -> Option<usize> {
-    match method {
-        Method::Alone => places.alone(rows, words),
-        Method::Together => Places::<L>::together(rows, columns, words),
+fn sweep_group<'o, L: Lanes>(
+    sweep: &Sweep<'_, L>,
+    decoder: &Decoder<'_, L>,
+    words: &[u32],
+    maps: &mut impl Iterator<Item = &'o mut [i8]>,
+) -> Option<()> {
+    match decoder.method {
+        Method::Alone => sweep.alone(words, maps.next()?),
+        Method::Together => {
+            let mut next = || maps.next().unwrap_or_default();
+            let outputs = [next(), next(), next(), next()];
+            sweep.together(decoder.places, words, outputs)
+        }
     }
 }
 
-/// Sweeps groups of rows over bands.
-#[derive(Clone, Copy)]
-pub(super) struct Groups<'a, L: Lanes, F> {
-    pub(super) sweep: Sweep<'a, L>,
-    pub(super) method: Method,
-    pub(super) columns: usize,
-    /// Of rows together.
-    pub(super) offsets: &'a [u32],
-    pub(super) finish: F,
+/// The output maps from the first row of a band on.
+pub(super) trait Maps {
+    /// Each of them, in order.
+    fn each(&mut self) -> impl Iterator<Item = &mut [i8]>;
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish> Groups<'_, L, F> {
-    /// Output elements of a group.
-    pub(super) fn len(&self) -> usize {
-        self.method.rows() * self.sweep.geometry.output.height * self.sweep.geometry.output.width
-    }
+/// Maps one behind the other.
+pub(super) struct Whole<'a> {
+    output: &'a mut [i8],
+    /// Pixels of a map, and of it those of the band.
+    map: usize,
+    pixels: Range<usize>,
+}
 
+impl<'a> Whole<'a> {
+    pub(super) fn new(geometry: &Geometry, first: usize, rows: usize, output: &'a mut [i8]) -> Self {
+        let (height, width) = (geometry.output.height, geometry.output.width);
+        Whole { output, map: (height * width).max(1), pixels: first * width..(first + rows).min(height) * width }
+    }
+}
+
+impl Maps for Whole<'_> {
     #[inline(always)]
-    fn group(&self, group: usize, words: &[u32], output: &mut [i8]) {
-        let first = group * self.method.rows();
-        match self.method {
-            Method::Alone => self.sweep.alone(words, &(self.finish)(first), output),
-            Method::Together => {
-                let mut finishes = [(self.finish)(first); TOGETHER];
-                for (row, finish) in (first..).zip(&mut finishes) {
-                    *finish = (self.finish)(row);
-                }
-                self.sweep.together(self.offsets, words, &finishes, output)
-            }
-        };
+    fn each(&mut self) -> impl Iterator<Item = &mut [i8]> {
+        let pixels = self.pixels.clone();
+        self.output.chunks_exact_mut(self.map).filter_map(move |map| map.get_mut(pixels.clone()))
     }
 }
 
-/// Groups whose tables are kept: from group `first` on, over each of the bands that are held.
-pub(super) struct Kept<'a, L: Lanes, F> {
-    pub(super) groups: Groups<'a, L, F>,
-    pub(super) first: usize,
+/// All groups over one band, whose tables are kept: over a stretch of it after the other.
+pub(super) struct Kept<'a, L: Lanes, M> {
+    pub(super) sweep: Sweep<'a, L>,
+    pub(super) decoder: Decoder<'a, L>,
     pub(super) starts: &'a [u32],
     pub(super) words: &'a [u32],
-    /// Output rows of a band.
-    pub(super) step: usize,
-    /// The copies of all bands, one behind the other.
-    pub(super) copies: &'a [L::Element],
-    /// The maps of these groups.
-    pub(super) output: &'a mut [i8],
+    pub(super) maps: M,
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish> Task for Kept<'_, L, F> {
+impl<L: Lanes, M: Maps> Task for Kept<'_, L, M> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
-        let len = self.groups.len().max(1);
-        let height = self.groups.sweep.geometry.output.height;
-        for copy in self.copies.chunks_exact(self.groups.sweep.band.len) {
-            self.groups.sweep.copy = copy;
-            self.groups.sweep.rows = self.step.min(height.saturating_sub(self.groups.sweep.first));
-            for (group, output) in (self.first..).zip(self.output.chunks_mut(len)) {
-                if let (Some(start), Some(end)) = (self.starts.get(group), self.starts.get(group + 1))
-                    && let Some(words) = self.words.get(*start as usize..*end as usize)
-                {
-                    self.groups.group(group, words, output);
-                }
+        for sweep in self.sweep.stretches() {
+            let mut maps = self.maps.each();
+            for pair in self.starts.windows(2) {
+                let [start, end] = pair else { return };
+                let words = self.words.get(*start as usize..*end as usize).unwrap_or(&[]);
+                sweep_group(&sweep, &self.decoder, words, &mut maps);
             }
-            self.groups.sweep.first += self.step;
         }
     }
 }
 
 /// All groups over one band, each decoded just before it is swept.
-pub(super) struct Streamed<'a, L: Lanes, F, R> {
-    pub(super) groups: Groups<'a, L, F>,
+pub(super) struct Streamed<'a, L: Lanes, F, R, M> {
+    pub(super) sweep: Sweep<'a, L>,
+    pub(super) decoder: Decoder<'a, L>,
+    pub(super) finish: F,
     pub(super) rows: R,
     /// Room for one group.
     pub(super) words: &'a mut [u32],
-    pub(super) output: &'a mut [i8],
+    pub(super) maps: M,
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource> Task for Streamed<'_, L, F, R> {
+impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource, M: Maps> Task for Streamed<'_, L, F, R, M> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
-        let Groups { sweep, method, columns, .. } = self.groups;
-        let places = Places::<L>::new(sweep.band, sweep.geometry);
-        for (group, output) in self.output.chunks_mut(self.groups.len().max(1)).enumerate() {
-            let Some(used) = decode(&places, method, columns, &mut self.rows, self.words) else { return };
-            self.groups.group(group, self.words.get(..used).unwrap_or(&[]), output);
+        let (mut first, mut maps) = (0, self.maps.each());
+        while let Some(used) = self.decoder.group(&mut self.rows, |row| (self.finish)(first + row), self.words, false) {
+            sweep_group(&self.sweep, &self.decoder, self.words.get(..used).unwrap_or(&[]), &mut maps);
+            first += self.decoder.method.rows();
+        }
+    }
+}
+
+/// A depthwise layer: each channel is a layer of one row.
+pub(super) struct Channels<'a, L: Lanes, F> {
+    pub(super) lanes: L,
+    /// Of one channel.
+    pub(super) geometry: &'a Geometry,
+    pub(super) decoder: Decoder<'a, L>,
+    /// Of the row of each channel, and what all have in common.
+    pub(super) finish: F,
+    pub(super) common: Finish,
+    pub(super) band: &'a Band,
+    /// Output rows of a band.
+    pub(super) step: usize,
+    pub(super) weights: &'a [i8],
+    pub(super) input: &'a [i8],
+    /// Room for one row's table.
+    pub(super) words: &'a mut [u32],
+    /// Room for one band of one channel.
+    pub(super) copy: &'a mut [L::Element],
+    pub(super) output: &'a mut [i8],
+}
+
+impl<L: Lanes, F: Fn(usize) -> Finish> Task for Channels<'_, L, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let geometry = self.geometry;
+        let mut rows = DenseRows::new(self.weights, self.decoder.columns);
+        let channels = self.input.chunks_exact(geometry.input.len().max(1));
+        let outputs = self.output.chunks_exact_mut(geometry.output.len().max(1));
+        for (channel, (input, output)) in channels.zip(outputs).enumerate() {
+            let Some(used) = self.decoder.group(&mut rows, |_| (self.finish)(channel), self.words, false) else {
+                return;
+            };
+            let words = self.words.get(..used).unwrap_or(&[]);
+            let bands = output.chunks_mut((self.step * geometry.output.width).max(1));
+            for (band, output) in bands.enumerate() {
+                self.band.fill(self.lanes, geometry, band * self.step, input, self.copy);
+                let rows = output.len() / geometry.output.width.max(1);
+                self.band.sweep(self.lanes, geometry, rows, self.copy, self.common).alone(words, output);
+            }
         }
     }
 }

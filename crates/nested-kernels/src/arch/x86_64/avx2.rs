@@ -19,12 +19,21 @@ fn entered<T: Task>(task: T) -> T::Output {
 
 impl Lanes for Avx2 {
     const PIXELS: usize = 16;
+    const TILE: usize = 3;
     const TOGETHER: u64 = 60;
     type Element = i16;
+    type Weight = i16;
     type Register = __m256i;
     type Group = [[__m256i; 2]; 2];
     type Weights = [__m256i; 2];
     type Sums = [__m256i; 2];
+    type Pixels = [i8; 16];
+    type Narrow = Avx2;
+
+    #[inline(always)]
+    fn narrow(self) -> Avx2 {
+        self
+    }
 
     #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
@@ -37,20 +46,27 @@ impl Lanes for Avx2 {
         activation.into()
     }
 
+    /// Sums begin with the bias alone.
+    #[inline(always)]
+    fn total(self, _: &[i16]) -> i32 {
+        0
+    }
+
     #[inline(always)]
     fn origin(bias: i32, _: i32) -> i32 {
         bias
     }
 
     #[inline(always)]
-    fn encode(weights: [i8; 4]) -> [u32; 2] {
-        pairs(weights)
+    fn weight(weight: i8) -> i16 {
+        weight.into()
     }
 
     #[inline(always)]
-    fn weights(self, [first, second]: [u32; 2]) -> Self::Weights {
+    fn weights(self, weights: [i16; 4]) -> Self::Weights {
+        let [first, second]: [i32; 2] = bytemuck::cast(weights);
         // SAFETY: that `self` exists proves AVX2.
-        unsafe { [_mm256_set1_epi32(first as i32), _mm256_set1_epi32(second as i32)] }
+        unsafe { [_mm256_set1_epi32(first), _mm256_set1_epi32(second)] }
     }
 
     #[inline(always)]
@@ -92,8 +108,7 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn finish(self, [low, high]: Self::Sums, finish: &Finish, to: &mut [i8]) {
-        let Some(to) = to.first_chunk_mut::<16>() else { return };
+    fn finish(self, [low, high]: Self::Sums, finish: &Finish) -> Self::Pixels {
         // SAFETY: that `self` exists proves AVX2.
         let pixels = unsafe {
             let (low, high) = (scaled(low, finish.multiplier), scaled(high, finish.multiplier));
@@ -103,7 +118,12 @@ impl Lanes for Avx2 {
             let sums = _mm256_min_epi16(sums, _mm256_set1_epi16(finish.high as i16));
             _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packs_epi16(sums, sums)))
         };
-        *to = bytemuck::cast(pixels);
+        bytemuck::cast(pixels)
+    }
+
+    #[inline(always)]
+    fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]) {
+        store(pixels, from, to);
     }
 }
 

@@ -1,5 +1,8 @@
 //! AVX-512 with VNNI: 64 pixels a block; fours of bytes, `vpdpbusd`.
 use super::*;
+use narrow::Narrow;
+
+mod narrow;
 
 /// Activations are biased by 128 to be unsigned, as `vpdpbusd` wants them. Of each 16 pixels, the four registers of sums
 /// hold 0–3, 4–7, 8–11 and 12–15.
@@ -21,12 +24,21 @@ fn entered<T: Task>(task: T) -> T::Output {
 
 impl Lanes for Avx512 {
     const PIXELS: usize = 64;
+    const TILE: usize = 3;
     const TOGETHER: u64 = 40;
     type Element = u8;
+    type Weight = i8;
     type Register = __m512i;
     type Group = [__m512i; 4];
     type Weights = __m512i;
     type Sums = [__m512i; 4];
+    type Pixels = __m512i;
+    type Narrow = Narrow;
+
+    #[inline(always)]
+    fn narrow(self) -> Narrow {
+        Narrow(self)
+    }
 
     #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
@@ -40,19 +52,101 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn table(weights: &[i8], table: &mut [i8]) {
+        if let Some(table) = table.get_mut(..weights.len()) {
+            table.copy_from_slice(weights);
+        }
+    }
+
+    #[inline(always)]
+    fn total(self, weights: &[i8]) -> i32 {
+        let (blocks, rest) = weights.as_chunks::<64>();
+        let some = u64::MAX.checked_shr(64 - rest.len() as u32).unwrap_or(0);
+        // SAFETY: that `self` exists proves AVX-512F, BW and VNNI; loaded are the 64 bytes of a block, and as many as the
+        // rest has.
+        unsafe {
+            let ones = _mm512_set1_epi8(1);
+            let mut sums =
+                _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, _mm512_maskz_loadu_epi8(some, rest.as_ptr()));
+            for block in blocks {
+                sums = _mm512_dpbusd_epi32(sums, ones, _mm512_loadu_si512(block.as_ptr().cast()));
+            }
+            _mm512_reduce_add_epi32(sums)
+        }
+    }
+
+    #[inline(always)]
     fn origin(bias: i32, weights: i32) -> i32 {
         bias.wrapping_sub(weights.wrapping_mul(128))
     }
 
     #[inline(always)]
-    fn encode(weights: [i8; 4]) -> [u32; 2] {
-        [u32::from_le_bytes(weights.map(|weight| weight as u8)), 0]
+    fn copy(self, from: &[i8], to: &mut [u8]) {
+        let (blocks, rest) = from.as_chunks::<64>();
+        let Some((targets, to)) = to.split_at_mut_checked(64 * blocks.len()) else { return };
+        for (from, to) in blocks.iter().zip(targets.as_chunks_mut::<64>().0) {
+            // SAFETY: that `self` exists proves AVX-512F; both chunks are the 64 bytes that are loaded and stored.
+            unsafe {
+                let pixels = _mm512_loadu_si512(from.as_ptr().cast());
+                let elements = _mm512_xor_si512(pixels, _mm512_set1_epi8(i8::MIN));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), elements);
+            }
+        }
+        let len = rest.len().min(to.len());
+        if len > 0 {
+            let some = u64::MAX >> (64 - len);
+            // SAFETY: that `self` exists proves AVX-512F and BW; loaded and stored are as many bytes as both slices have.
+            unsafe {
+                let pixels = _mm512_maskz_loadu_epi8(some, rest.as_ptr());
+                let elements = _mm512_xor_si512(pixels, _mm512_set1_epi8(i8::MIN));
+                _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), some, elements);
+            }
+        }
+    }
+
+    /// A line that fits a register is one load and one store.
+    #[inline(always)]
+    fn lines(self, lines: CopyLines<'_>, padding: u8, to: &mut [u8]) {
+        let CopyLines { from, stride, step, before, real, pitch } = lines;
+        let count = to.len() / pitch.max(1);
+        // Activations that a line reads, up to its last, and those that all read.
+        let line = (real * stride).saturating_sub(stride - 1);
+        let all = count.saturating_sub(1) * step + line;
+        let widest = if stride == 1 { 64 } else { 32 };
+        if stride > 2 || !(1..=widest).contains(&pitch) || before + real > pitch || line == 0 || all > from.len() {
+            return lines.copy(self, padding, to);
+        }
+        let (some, stored) = (u64::MAX >> (64 - real) << before, u64::MAX >> (64 - pitch));
+        let loaded = u64::MAX >> (64 - line) << (stride * before);
+        let source = from.as_ptr().wrapping_sub(stride * before);
+        let target = to.as_mut_ptr();
+        for index in 0..count {
+            // SAFETY: that `self` exists proves AVX-512F and BW. Byte i of the register is `from[index · step + i - stride ·
+            // before]`: the mask has the `line` bytes from there on, which end at `all` or before, and no other is touched;
+            // they fit the register, because `stride · (before + real)` is at most 64. Stored are the `pitch` elements of
+            // line `index` of the `count` that `to` holds.
+            unsafe {
+                let pixels = _mm512_maskz_loadu_epi8(loaded, source.wrapping_add(index * step));
+                let pixels = match stride {
+                    1 => pixels,
+                    _ => _mm512_castsi256_si512(_mm512_cvtepi16_epi8(pixels)),
+                };
+                let elements = _mm512_xor_si512(pixels, _mm512_set1_epi8(i8::MIN));
+                let elements = _mm512_mask_blend_epi8(some, _mm512_set1_epi8(padding as i8), elements);
+                _mm512_mask_storeu_epi8(target.add(index * pitch).cast(), stored, elements);
+            }
+        }
     }
 
     #[inline(always)]
-    fn weights(self, [encoded, _]: [u32; 2]) -> __m512i {
+    fn weight(weight: i8) -> i8 {
+        weight
+    }
+
+    #[inline(always)]
+    fn weights(self, weights: [i8; 4]) -> __m512i {
         // SAFETY: that `self` exists proves AVX-512F.
-        unsafe { _mm512_set1_epi32(encoded as i32) }
+        unsafe { _mm512_set1_epi32(bytemuck::cast(weights)) }
     }
 
     #[inline(always)]
@@ -97,34 +191,37 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn finish(self, [a, b, c, d]: Self::Sums, finish: &Finish, to: &mut [i8]) {
-        let Some(to) = to.first_chunk_mut::<64>() else { return };
-        let m = finish.multiplier;
-        // SAFETY: that `self` exists proves AVX-512F and BW; the chunk is the 64 bytes that the store writes.
+    fn finish(self, [a, b, c, d]: Self::Sums, finish: &Finish) -> __m512i {
+        // SAFETY: that `self` exists proves AVX-512F and BW.
         unsafe {
             // Saturating changes nothing: the bounds lie within int8. It also puts the pixels in order.
-            let low = clamped(_mm512_packs_epi32(scaled(a, m), scaled(b, m)), finish);
-            let high = clamped(_mm512_packs_epi32(scaled(c, m), scaled(d, m)), finish);
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_packs_epi16(low, high));
+            let low = _mm512_packs_epi32(scaled(a, finish), scaled(b, finish));
+            let high = _mm512_packs_epi32(scaled(c, finish), scaled(d, finish));
+            let pixels = _mm512_max_epi8(_mm512_packs_epi16(low, high), _mm512_set1_epi8(finish.low as i8));
+            _mm512_min_epi8(pixels, _mm512_set1_epi8(finish.high as i8))
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, pixels: __m512i, from: usize, to: &mut [i8]) {
+        let len = to.len().min(64 - from.min(64));
+        if len > 0 {
+            let some = u64::MAX >> (64 - len) << from;
+            // SAFETY: that `self` exists proves AVX-512BW. Byte i of the register goes to `to[i - from]`; the mask has the
+            // `len` bytes from `from` on, which the slice holds, and no other is touched.
+            unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().wrapping_sub(from), some, pixels) };
         }
     }
 }
 
-/// `(sum · m + 2³¹) >> 32`.
+/// `zero point + ((sum · m + 2³¹) >> 32)`: the zero point joins the half that rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn scaled(sums: __m512i, multiplier: u32) -> __m512i {
-    let (m, half) = (_mm512_set1_epi32(multiplier as i32), _mm512_set1_epi64(1 << 31));
-    let even = _mm512_add_epi64(_mm512_mul_epi32(sums, m), half);
-    let odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), m), half);
-    _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd)
-}
-
-/// The zero point, then the bounds, on int16.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-#[inline]
-fn clamped(sums: __m512i, finish: &Finish) -> __m512i {
-    let sums = _mm512_adds_epi16(sums, _mm512_set1_epi16(finish.zero_point as i16));
-    let sums = _mm512_max_epi16(sums, _mm512_set1_epi16(finish.low as i16));
-    _mm512_min_epi16(sums, _mm512_set1_epi16(finish.high as i16))
+fn scaled(sums: __m512i, finish: &Finish) -> __m512i {
+    let m = _mm512_set1_epi32(finish.multiplier as i32);
+    let added = _mm512_set1_epi64(i64::from(finish.zero_point) << 32 | 1 << 31);
+    let even = _mm512_add_epi64(_mm512_mul_epi32(sums, m), added);
+    let odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), m), added);
+    // The upper halves of both.
+    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
 }

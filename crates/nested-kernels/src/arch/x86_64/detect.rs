@@ -27,6 +27,11 @@ pub(crate) fn name() -> &'static str {
     }
 }
 
+/// Runs a task whose loops gain from wider vectors.
+pub(crate) fn run<T: Task>(task: T) -> T::Output {
+    Instructions::detect().run(task)
+}
+
 /// See [`crate::convolution`], which has checked all lengths.
 pub(crate) fn convolution(
     weights: &Weights<'_>,

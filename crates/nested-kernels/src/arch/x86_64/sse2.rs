@@ -7,12 +7,21 @@ pub(crate) struct Sse2;
 
 impl Lanes for Sse2 {
     const PIXELS: usize = 8;
+    const TILE: usize = 3;
     const TOGETHER: u64 = 60;
     type Element = i16;
+    type Weight = i16;
     type Register = __m128i;
     type Group = [[__m128i; 2]; 2];
     type Weights = [__m128i; 2];
     type Sums = [__m128i; 2];
+    type Pixels = Unfinished<8>;
+    type Narrow = Sse2;
+
+    #[inline(always)]
+    fn narrow(self) -> Sse2 {
+        self
+    }
 
     #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
@@ -24,20 +33,27 @@ impl Lanes for Sse2 {
         activation.into()
     }
 
+    /// Sums begin with the bias alone.
+    #[inline(always)]
+    fn total(self, _: &[i16]) -> i32 {
+        0
+    }
+
     #[inline(always)]
     fn origin(bias: i32, _: i32) -> i32 {
         bias
     }
 
     #[inline(always)]
-    fn encode(weights: [i8; 4]) -> [u32; 2] {
-        pairs(weights)
+    fn weight(weight: i8) -> i16 {
+        weight.into()
     }
 
     #[inline(always)]
-    fn weights(self, [first, second]: [u32; 2]) -> Self::Weights {
+    fn weights(self, weights: [i16; 4]) -> Self::Weights {
+        let [first, second]: [i32; 2] = bytemuck::cast(weights);
         // SAFETY: this module is only compiled for targets with SSE2.
-        unsafe { [_mm_set1_epi32(first as i32), _mm_set1_epi32(second as i32)] }
+        unsafe { [_mm_set1_epi32(first), _mm_set1_epi32(second)] }
     }
 
     #[inline(always)]
@@ -76,8 +92,12 @@ impl Lanes for Sse2 {
     }
 
     #[inline(always)]
-    fn finish(self, sums: Self::Sums, finish: &Finish, to: &mut [i8]) {
-        let sums: [i32; 8] = bytemuck::cast(sums);
-        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(sum));
+    fn finish(self, sums: Self::Sums, finish: &Finish) -> Self::Pixels {
+        Unfinished { sums: bytemuck::cast(sums), finish: *finish }
+    }
+
+    #[inline(always)]
+    fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]) {
+        pixels.store(from, to);
     }
 }
