@@ -68,21 +68,13 @@ pub(crate) fn convolution_with<L: Lanes>(
 pub(crate) fn convolution_scratch_with<L: Lanes>(
     _: L,
     weights: &Weights<'_>,
+    level: Level,
     geometry: &Geometry,
 ) -> Result<Scratch, KernelError> {
     if is_fully_connected(geometry) {
         return Ok(Scratch::default());
     }
-    let levels = match weights {
-        Weights::Dense(_) => Level::FIRST,
-        Weights::Sparse(matrix) => matrix.levels(),
-    };
-    let mut most = Scratch::default();
-    for level in levels.up_to() {
-        let Scratch { minimum, preferred } = work_scratch::<L>(&work::<L>(weights, level, geometry)?)?;
-        most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
-    }
-    Ok(most)
+    work_scratch::<L>(&work::<L>(weights, level, geometry)?)
 }
 
 /// A depthwise convolution with the instructions of a backend: a convolution of one channel and one row for each channel.
