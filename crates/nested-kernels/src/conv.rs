@@ -128,7 +128,7 @@ fn check_convolution(
         needed,
         given,
     })?;
-    check_scratch(convolution_scratch(weights, level, geometry)?, scratch)
+    check_scratch(backend::convolution_scratch(weights, level, geometry)?, scratch)
 }
 
 /// The words of scratch that [`convolution`] needs for these weights, at `level`, and this geometry.

@@ -213,8 +213,7 @@ fn convolve_bands(
     mut walk: impl FnMut(&Band<'_>, usize, &mut Parts<'_>) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     let given = scratch.len();
-    let needed = scratch_words(lines, geometry)?.minimum;
-    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let too_short = || too_short(lines, geometry, given);
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     band.prepare(&mut parts);
@@ -222,6 +221,15 @@ fn convolve_bands(
         band.pack(first, input, &mut parts);
         walk(&band, first, &mut parts)
     })
+}
+
+/// Why no band fits a scratch.
+#[cold]
+fn too_short(lines: Lines, geometry: &Geometry, given: usize) -> KernelError {
+    match scratch_words(lines, geometry) {
+        Ok(Scratch { minimum, .. }) => KernelError::ScratchTooShort { needed: minimum, given },
+        Err(error) => error,
+    }
 }
 
 /// Calls `f` with the first line of each band of `count` lines.
@@ -309,8 +317,7 @@ pub(crate) fn depthwise(
     let whole = grouped(geometry, count);
     let lines = Lines::depthwise(&whole);
     let given = scratch.len();
-    let needed = scratch_words(lines, &whole)?.minimum;
-    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let too_short = || too_short(lines, &whole, given);
     let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     // A channel's padding stays when the next group is packed.

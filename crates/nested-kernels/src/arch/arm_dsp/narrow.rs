@@ -145,7 +145,7 @@ fn sums<const STRIDE: usize, const WIDTH: usize>(
         for (taps, line) in filter.iter().zip(lines) {
             for (x, sum) in sums.iter_mut().enumerate() {
                 let first = x * STRIDE;
-                let taps = if first % 2 == 0 { taps.even } else { taps.odd };
+                let taps = if first.is_multiple_of(2) { taps.even } else { taps.odd };
                 for (pair, weights) in line[first / 2..first / 2 + 2].iter().zip(taps) {
                     let word = u32::from(pair[0].cast_unsigned()) | u32::from(pair[1].cast_unsigned()) << 16;
                     *sum = ops::smlad(word, weights, *sum);
