@@ -70,16 +70,19 @@ impl Random {
     }
 
     /// Half of the time an extreme.
+    #[inline(never)]
     fn number(&mut self) -> i8 {
         let uniform = self.0.next_u32() as i8;
         self.one_of(&[-128, 127, uniform, uniform])
     }
 
+    #[inline(never)]
     fn numbers(&mut self, len: usize) -> alloc::vec::Vec<i8> {
         (0..len).map(|_| self.number()).collect()
     }
 
     /// An output's zero point, and a clamp: none half of the time, or a ReLU's, one with an upper bound, any.
+    #[inline(never)]
     fn finish(&mut self) -> crate::reference::Finish {
         let zero_point = self.number();
         let [a, b] = [(); 2].map(|()| self.number());

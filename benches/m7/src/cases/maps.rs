@@ -10,17 +10,22 @@ use nested_kernels::Geometry;
 use rand_core::Rng;
 
 /// A small map.
+#[inline(never)]
 fn shape(random: &mut Random) -> TensorShape {
     TensorShape { channels: random.below(7) + 1, height: random.below(9) + 1, width: random.below(9) + 1 }
 }
 
+/// Adds the node.
+type Add = dyn Fn(&mut ModelBuilder, TensorId, &[NodeLevel]);
+
 /// One node on a map of this shape, with a random requantisation.
+#[inline(never)]
 fn model(
     random: &mut Random,
     shape: TensorShape,
     input_weights: [i16; 2],
     multipliers: &[f64],
-    add: impl FnOnce(&mut ModelBuilder, TensorId, &[NodeLevel]),
+    add: &Add,
 ) -> (Model<Vec<u8>>, Requantization, Finish) {
     let finish = random.finish();
     let quantization = Quantization { scale: 1.0, zero_point: finish.zero_point };
@@ -38,10 +43,10 @@ fn model(
 pub(super) fn check_sum(random: &mut Random) -> Count {
     let shape = shape(random);
     let weights = [(); 2].map(|()| (random.0.next_u32() as i16) >> random.one_of(&[0, 4]));
-    let add = |builder: &mut ModelBuilder, input, levels: &[NodeLevel]| {
+    let add = |builder: &mut ModelBuilder, input: TensorId, levels: &[NodeLevel]| {
         builder.add("sum", input, input, levels).expect("a sum");
     };
-    let (model, row, finish) = model(random, shape, weights, &[2e-5, 3e-4, 4e-3], add);
+    let (model, row, finish) = model(random, shape, weights, &[2e-5, 3e-4, 4e-3], &add);
     let parameters = model.parameters(Level::FIRST, 0).expect("one node");
     let [left, right] = [(); 2].map(|()| random.numbers(shape.len()));
     let expected = reference::sums(weights, row, finish, &left, &right);
@@ -54,6 +59,7 @@ pub(super) fn check_sum(random: &mut Random) -> Count {
 }
 
 /// A window of a pool that fits the map; now and then all of it.
+#[inline(never)]
 fn window(random: &mut Random, shape: TensorShape, padded: bool) -> Window {
     if random.below(4) == 0 {
         return Window { kernel: [shape.height as u8, shape.width as u8], ..Window::square(1, 1, 0) };
@@ -77,10 +83,10 @@ pub(super) fn check_average_pool(random: &mut Random) -> Count {
     let shape = shape(random);
     let window = window(random, shape, false);
     let weight = (random.0.next_u32() as i16) >> random.one_of(&[0, 4, 8]);
-    let add = |builder: &mut ModelBuilder, input, levels: &[NodeLevel]| {
+    let add = move |builder: &mut ModelBuilder, input: TensorId, levels: &[NodeLevel]| {
         builder.average_pool("pool", input, window, levels).expect("a pool");
     };
-    let (model, row, finish) = model(random, shape, [weight, 0], &[2e-5, 3e-4, 4e-3], add);
+    let (model, row, finish) = model(random, shape, [weight, 0], &[2e-5, 3e-4, 4e-3], &add);
     let parameters = model.parameters(Level::FIRST, 0).expect("one node");
     let input = random.numbers(shape.len());
     let geometry = Geometry::new(shape, window, shape.channels, 0).expect("it fits");
