@@ -172,7 +172,8 @@ impl Deployed {
         Session {
             deployed: self,
             input: vec![0; model.input_shape().len()],
-            arena: vec![0; self.network.preferred_arena_len()],
+            // Never an error of the model's own levels; a run would refuse an arena without a byte.
+            arena: vec![0; self.network.preferred_arena_len(model.levels()).unwrap_or_default()],
             output: vec![0; model.output_shape().len()],
         }
     }

@@ -22,4 +22,4 @@ const FLASH: usize = 0;
 const FLASH: usize = 0x1000_0000;
 
 /// What the host lays there before the firmware starts: in flash, behind the firmware, to the end.
-pub const JOB: core::ops::Range<usize> = FLASH + 0x0004_0000..FLASH + 0x0040_0000;
+pub const JOB: core::ops::Range<usize> = FLASH + 0x0006_0000..FLASH + 0x0040_0000;

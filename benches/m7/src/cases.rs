@@ -1,16 +1,30 @@
 //! Random small layers at every level, each output against the naive reference.
-use crate::{job::Job, layers::Layer, reference};
-use alloc::{vec, vec::Vec};
+mod maps;
+mod weighted;
+
+use crate::job::Job;
 use cortex_m_semihosting::hprintln;
-use nested_csr::{
-    Block, ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile, Quantization,
-    Requantization, TensorShape, Window,
-};
-use nested_kernels::Geometry;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
-const IMAGES: usize = 4;
+/// Cases, and how many of them are wrong.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    checked: u32,
+    wrong: u32,
+}
+
+impl Count {
+    /// One case.
+    fn one(output: &[i8], expected: &[i8]) -> Count {
+        Count { checked: 1, wrong: u32::from(output != expected) }
+    }
+
+    fn add(&mut self, other: Count) {
+        self.checked += other.checked;
+        self.wrong += other.wrong;
+    }
+}
 
 /// The job's number of cases from its seed: a case is one layer at one level on one input.
 ///
@@ -20,25 +34,28 @@ pub fn check() {
     let mut job = Job::read();
     let (cases, seed) = (job.word(), job.word());
     let mut random = Random(Xoshiro128PlusPlus::seed_from_u64(seed.into()));
-    let (mut checked, mut wrong) = (0, 0);
-    while checked < cases {
-        if random.below(8) == 0 {
-            let faults = check_sum(&mut random);
-            if faults > 0 && wrong == 0 {
-                hprintln!("wrong: a sum");
+    let mut all = Count::default();
+    while all.checked < cases {
+        let first = all.wrong == 0;
+        let report = |count: Count, what: &dyn core::fmt::Debug| {
+            if count.wrong > 0 && first {
+                hprintln!("wrong: {:?}", what);
             }
-            checked += 2;
-            wrong += faults;
-        }
-        let case = Case::new(&mut random);
-        let (count, faults) = case.check(&mut random);
-        if faults > 0 && wrong == 0 {
-            hprintln!("wrong: {:?}, {:?}, {} levels", case.layer, case.kind, case.levels.number());
-        }
-        checked += count;
-        wrong += faults;
+            count
+        };
+        let count = match random.below(16) {
+            0 | 1 => report(maps::check_sum(&mut random), &"a sum"),
+            2 => report(maps::check_average_pool(&mut random), &"an average pool"),
+            3 => report(maps::check_max_pool(&mut random), &"a max pool"),
+            4 => report(maps::check_concatenation(&mut random), &"a concatenation"),
+            _ => {
+                let case = weighted::Case::new(&mut random);
+                report(case.check(&mut random), &case)
+            }
+        };
+        all.add(count);
     }
-    hprintln!("{{\"cases_checked\":{},\"wrong\":{}}}", checked, wrong);
+    hprintln!("{{\"cases_checked\":{},\"wrong\":{}}}", all.checked, all.wrong);
 }
 
 struct Random(Xoshiro128PlusPlus);
@@ -53,202 +70,24 @@ impl Random {
     }
 
     /// Half of the time an extreme.
+    #[inline(never)]
     fn number(&mut self) -> i8 {
         let uniform = self.0.next_u32() as i8;
         self.one_of(&[-128, 127, uniform, uniform])
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Sparse(Block),
-    Dense,
-    Depthwise,
-}
-
-struct Case {
-    layer: Layer,
-    kind: Kind,
-    levels: Level,
-    zero_points: [i8; 2],
-    weights: Vec<i8>,
-    rings: Vec<u8>,
-    rows: Vec<Requantization>,
-}
-
-impl Case {
-    fn new(random: &mut Random) -> Case {
-        let kind = random.one_of(&[
-            Kind::Sparse(Block::OneByOne),
-            Kind::Sparse(Block::OneByOne),
-            Kind::Sparse(Block::OneByTwo),
-            Kind::Dense,
-            Kind::Depthwise,
-        ]);
-        let layer = layer(random, kind);
-        let [height, width] = layer.window.kernel.map(usize::from);
-        let depth = if kind == Kind::Depthwise { 1 } else { layer.input.channels };
-        let columns = height * width * depth;
-        let levels =
-            Level::new(if matches!(kind, Kind::Sparse(_)) { random.below(4) + 1 } else { 1 }).expect("few levels");
-        let (weights, rings) = weights(random, kind, levels, layer.rows, columns);
-        let scale = 40.0 / (74.0 * 90.0 * columns as f64);
-        let rows = (0..layer.rows)
-            .map(|_| Requantization {
-                multiplier: Multiplier::nearest(scale * random.one_of(&[1.0, 4.0, 30.0])).expect("below a half"),
-                bias: random.0.next_u32() as i32 >> random.one_of(&[12, 19]),
-            })
-            .collect();
-        Case { layer, kind, levels, zero_points: [random.number(), random.number()], weights, rings, rows }
+    #[inline(never)]
+    fn numbers(&mut self, len: usize) -> alloc::vec::Vec<i8> {
+        (0..len).map(|_| self.number()).collect()
     }
 
-    /// Cases checked, and how many of them are wrong.
-    fn check(&self, random: &mut Random) -> (u32, u32) {
-        let level = NodeLevel {
-            output: Quantization { scale: 1.0, zero_point: self.zero_points[1] },
-            low: -128,
-            high: 127,
-            input_weights: [0; 2],
-            rows: self.rows.clone(),
-        };
-        let quantization = Quantization { scale: 1.0, zero_point: self.zero_points[0] };
-        let mut builder = ModelBuilder::new(self.levels, self.layer.input, quantization).expect("an input");
-        let per_level = vec![level; self.levels.number()];
-        let Layer { name, window, rows, .. } = self.layer;
-        let input = builder.input();
-        match self.kind {
-            Kind::Sparse(block) => {
-                let weights = ConvolutionWeights::Sparse { block, weights: &self.weights, rings: &self.rings };
-                builder.convolution(name, input, window, rows, weights, &per_level)
-            }
-            Kind::Dense => {
-                let weights = ConvolutionWeights::Dense(&self.weights);
-                builder.convolution(name, input, window, rows, weights, &per_level)
-            }
-            Kind::Depthwise => builder.depthwise(name, input, window, &self.weights, &per_level),
-        }
-        .expect("a layer");
-        let profile = random.one_of(&[Profile::Size, Profile::Speed]);
-        let model = builder.finish(profile).expect("a model");
-        let geometry = Geometry::new(self.layer.input, window, rows, self.zero_points[0]).expect("it fits");
-        let (mut checked, mut wrong) = (0, 0);
-        for level in self.levels.up_to() {
-            let parameters = model.parameters(level, 0).expect("one node");
-            let held = |(&weight, &ring): (&i8, &u8)| {
-                if usize::from(ring.wrapping_sub(1)) < level.number() { weight } else { 0 }
-            };
-            let weights: Vec<i8> = self.weights.iter().zip(&self.rings).map(held).collect();
-            for _ in 0..IMAGES {
-                let image: Vec<i8> = (0..self.layer.input.len()).map(|_| random.number()).collect();
-                let depthwise = self.kind == Kind::Depthwise;
-                let expected =
-                    reference::outputs(&self.layer, depthwise, &weights, &self.rows, self.zero_points, &image);
-                let mut output = vec![0x55; expected.len()];
-                match model.node(0).expect("one node").operation {
-                    Operation::Convolution { weights, .. } => {
-                        let scratch = nested_kernels::convolution_scratch(&weights, &geometry).expect("it fits");
-                        let words = random.one_of(&[scratch.minimum, scratch.preferred]);
-                        let mut memory = vec![0x5555_5555; words];
-                        nested_kernels::convolution(
-                            &weights,
-                            level,
-                            &parameters,
-                            &geometry,
-                            &image,
-                            &mut output,
-                            &mut memory,
-                        )
-                    }
-                    Operation::Depthwise { weights, .. } => {
-                        let scratch = nested_kernels::depthwise_scratch(&geometry).expect("it fits");
-                        let words = random.one_of(&[scratch.minimum, scratch.preferred]);
-                        let mut memory = vec![0x5555_5555; words];
-                        nested_kernels::depthwise(weights, &parameters, &geometry, &image, &mut output, &mut memory)
-                    }
-                    _ => unreachable!("only layers with weights are built"),
-                }
-                .expect("all lengths fit");
-                checked += 1;
-                wrong += u32::from(output != expected);
-            }
-        }
-        (checked, wrong)
+    /// An output's zero point, and a clamp: none half of the time, or a ReLU's, one with an upper bound, any.
+    #[inline(never)]
+    fn finish(&mut self) -> crate::reference::Finish {
+        let zero_point = self.number();
+        let [a, b] = [(); 2].map(|()| self.number());
+        let bounds = [(-128, 127), (zero_point, 127), (zero_point, zero_point.max(a)), (a.min(b), a.max(b))];
+        let (low, high) = if self.below(2) == 0 { bounds[0] } else { self.one_of(&bounds[1..]) };
+        crate::reference::Finish { zero_point, low, high }
     }
-}
-
-/// A residual sum, into a third map and in place; how many of the two are wrong.
-fn check_sum(random: &mut Random) -> u32 {
-    let shape = TensorShape { channels: random.below(7) + 1, height: random.below(9) + 1, width: random.below(9) + 1 };
-    let quantization = Quantization { scale: 1.0, zero_point: random.number() };
-    let input_weights = [(); 2].map(|()| (random.0.next_u32() as i16) >> random.one_of(&[0, 4]));
-    let bias = random.0.next_u32() as i32 >> random.one_of(&[8, 12]);
-    let multiplier = Multiplier::nearest(random.one_of(&[2e-5, 3e-4, 4e-3])).expect("below a half");
-    let (low, high) = random.one_of(&[(-128, 127), (quantization.zero_point, 127), (-100, 100), (-128, -3)]);
-    let rows = vec![Requantization { multiplier, bias }];
-    let level = NodeLevel { output: quantization, low, high, input_weights, rows };
-    let mut builder = ModelBuilder::new(Level::FIRST, shape, quantization).expect("an input");
-    let input = builder.input();
-    builder.add("sum", input, input, &[level]).expect("a sum");
-    let model = builder.finish(Profile::Size).expect("a model");
-    let parameters = model.parameters(Level::FIRST, 0).expect("one node");
-    let [left, right]: [Vec<i8>; 2] = [(); 2].map(|()| (0..shape.len()).map(|_| random.number()).collect());
-    let expected = reference::sums(&parameters, multiplier, bias, &left, &right);
-    let (mut apart, mut in_place) = (vec![0x55; left.len()], left.clone());
-    nested_kernels::add(&parameters, &left, &right, &mut apart).expect("all lengths fit");
-    nested_kernels::add_in_place(&parameters, &mut in_place, &right).expect("all lengths fit");
-    u32::from(apart != expected) + u32::from(in_place != expected)
-}
-
-/// A layer whose window fits its input; now and then a fully connected one, whose window is its input, or one of few pixels
-/// under many channels, whose sums leave the narrow form.
-fn layer(random: &mut Random, kind: Kind) -> Layer {
-    if kind != Kind::Depthwise && random.below(5) == 0 {
-        let input = TensorShape {
-            channels: random.one_of(&[1, 2, 7, 16, 64, 100, 301]),
-            height: random.one_of(&[1, 1, 2]),
-            width: random.one_of(&[1, 1, 3]),
-        };
-        let window = Window { kernel: [input.height as u8, input.width as u8], ..Window::square(1, 1, 0) };
-        return Layer { name: "case", input, window, rows: random.below(40) + 1 };
-    }
-    if kind != Kind::Depthwise && random.below(16) == 0 {
-        let (height, width) = (random.below(3) + 1, random.below(5) + 1);
-        let input = TensorShape { channels: random.one_of(&[599, 600]), height, width };
-        return Layer { name: "case", input, window: Window::square(1, 1, 0), rows: random.below(6) + 1 };
-    }
-    loop {
-        let channels = random.one_of(&[1, 2, 3, 4, 5, 8, 16, 33]);
-        let (height, width) = (random.below(9) + 1, random.below(9) + 1);
-        let [top, left, bottom, right] = [(); 4].map(|()| random.below(2) as u8);
-        let kernel = random.one_of(&[[1, 1], [3, 3], [5, 5], [3, 1], [1, 2]]);
-        let stride = random.one_of(&[1, 1, 2]);
-        let window = Window { kernel, stride, padding: Padding { top, left, bottom, right } };
-        let rows = if kind == Kind::Depthwise { channels } else { random.below(9) + 1 };
-        if window.output(height, width).is_some() {
-            return Layer { name: "case", input: TensorShape { channels, height, width }, window, rows };
-        }
-    }
-}
-
-/// Weights and rings; of a sparse layer's blocks a random part is held at each level.
-fn weights(random: &mut Random, kind: Kind, levels: Level, rows: usize, columns: usize) -> (Vec<i8>, Vec<u8>) {
-    let len = rows * columns;
-    let Kind::Sparse(block) = kind else {
-        return ((0..len).map(|_| random.number()).collect(), vec![1; len]);
-    };
-    let (mut weights, mut rings) = (vec![0; len], vec![0; len]);
-    let pruned = random.one_of(&[0, 1, 4, 10, 40]);
-    for row in 0..rows {
-        for first in (0..columns).step_by(block.width()) {
-            let ring = random.below(levels.number() + pruned + 1);
-            if ring == 0 || ring > levels.number() {
-                continue;
-            }
-            for place in row * columns + first..row * columns + (first + block.width()).min(columns) {
-                weights[place] = random.number();
-                rings[place] = ring as u8;
-            }
-        }
-    }
-    (weights, rings)
 }

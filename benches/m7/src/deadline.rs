@@ -23,7 +23,7 @@ pub fn hold() {
     let network = Network::new(Model::parse(job.bytes(len as usize)).expect("a model")).expect("a network");
     let governor = Governor::of(network.model());
     let image = job.numbers(network.model().input_shape().len());
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let mut arena = vec![0; network.preferred_arena_len(network.model().levels()).expect("its own levels")];
     let mut logits = vec![0i8; network.model().output_shape().len()];
     for _ in 0..frames {
         let load = job.word();

@@ -86,8 +86,9 @@ fn count_level(
     // With the lower threshold, of each image the most.
     let mut search = |example: &Example| counter.count(|| _ = searching.read(network, level, example.logits));
     let searched = examples.iter().map(&mut search).max().unwrap_or(0);
-    let fastest = network.preferred_arena_len().min(SRAM).max(network.arena_len());
-    for arena_len in [fastest, network.arena_len()] {
+    let [least, preferred] =
+        [network.arena_len(level), network.preferred_arena_len(level)].map(|len| len.expect("a level that is held"));
+    for arena_len in [preferred.min(SRAM).max(least), least] {
         let mut arena = vec![0x55; arena_len];
         let (mut most, mut wrong) = (0, 0);
         for (index, example) in examples.iter().enumerate() {
@@ -148,7 +149,7 @@ fn count_nodes(
 /// The governor's choice, and what a run costs more after a run at another level than after one at its own.
 fn count_switch(counter: &Counter, network: &Network<&[u8]>, image: &[i8]) {
     let levels = network.model().levels();
-    let mut arena = vec![0x55; network.arena_len()];
+    let mut arena = vec![0x55; network.arena_len(levels).expect("a level that is held")];
     let mut logits = vec![0x55; network.model().output_shape().len()];
     let mut run = |level| counter.count(|| network.run(level, image, &mut arena, &mut logits).expect("it ran"));
     let mut more = 0;

@@ -1,5 +1,9 @@
 //! One layer at one sparsity: made from a fixed seed, run, checked and counted.
-use crate::{counter::Counter, layers::Layer, reference};
+use crate::{
+    counter::Counter,
+    layers::Layer,
+    reference::{self, Finish},
+};
 use alloc::{vec, vec::Vec};
 use cortex_m_semihosting::hprintln;
 use nested_csr::{
@@ -49,6 +53,12 @@ impl Data {
         Data { input, weights, rings, rows }
     }
 
+    /// The reference's outputs.
+    fn expected(&self, layer: &Layer, depthwise: bool) -> Vec<i8> {
+        let (rows, finish) = ((&self.weights[..], &self.rows[..]), Finish::new(ZERO_POINTS[1]));
+        reference::outputs(layer, depthwise, rows, ZERO_POINTS[0], finish, &self.input)
+    }
+
     fn level(&self) -> NodeLevel {
         NodeLevel {
             output: Quantization { scale: 1.0, zero_point: ZERO_POINTS[1] },
@@ -92,13 +102,13 @@ fn convolution(
     let model = builder.finish(Profile::Speed).expect("a reference layer is a model");
     let (geometry, parameters) = geometry(layer, &model);
     let Operation::Convolution { weights, .. } = model.node(0).expect("one node").operation else { unreachable!() };
-    let scratch = nested_kernels::convolution_scratch(&weights, &geometry).expect("it fits");
+    let scratch = nested_kernels::convolution_scratch(&weights, Level::FIRST, &geometry).expect("it fits");
     let run = |output: &mut [i8], scratch: &mut [u32]| {
         let level = Level::FIRST;
         nested_kernels::convolution(&weights, level, &parameters, &geometry, &data.input, output, scratch)
             .expect("all lengths fit");
     };
-    let expected = reference::outputs(layer, false, &data.weights, &data.rows, ZERO_POINTS, &data.input);
+    let expected = data.expected(layer, false);
     report(counter, layer, (block, sparsity), scratch, &expected, run);
 }
 
@@ -117,7 +127,7 @@ pub fn depthwise(counter: &Counter, layer: &Layer) {
         nested_kernels::depthwise(&data.weights, &parameters, &geometry, &data.input, output, scratch)
             .expect("all lengths fit");
     };
-    let expected = reference::outputs(layer, true, &data.weights, &data.rows, ZERO_POINTS, &data.input);
+    let expected = data.expected(layer, true);
     report(counter, layer, (0, 0), scratch, &expected, run);
 }
 

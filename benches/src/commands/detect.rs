@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let board: Vec<m7::Row> = outcome.levels.iter().filter_map(|one| one.board.clone()).collect();
     let report = options.report(outcome, &scenes, [took, start.elapsed()]);
     if let Some(page) = &options.page {
-        files::write(page, page::page(&report, &board).as_bytes())?;
+        files::write(page, page::page(&report, &board, &m7::Anchors::read()?).as_bytes())?;
     }
     // It comes last, so that one that is there is complete.
     report.write(&options.folder().report())?;

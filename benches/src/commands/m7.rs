@@ -44,8 +44,8 @@ pub struct Options {
     /// Measure this model and write the cost of each of its levels into it
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["check", "rebase", "json", "only"])]
     costs: Option<PathBuf>,
-    /// Fail when a count rose by more than 1 % over the baseline, DSP instructions are missing, or a panic is linked
-    /// into firmware that only runs networks
+    /// Fail when a count rose by more than 1 % over the baseline, DSP instructions are missing, or firmware that only
+    /// runs networks has a panic or a floating-point instruction in it
     #[arg(long, conflicts_with = "rebase")]
     check: bool,
     /// Make the counts the baseline of this compiler
@@ -76,7 +76,7 @@ struct Report {
     core: Core,
     shapes: Vec<ShapeRow>,
     switch_instructions: Option<u32>,
-    cases_checked: u64,
+    goals: Vec<m7::Goal>,
     deadline: Option<Deadline>,
     code_bytes: usize,
     other_cores: BTreeMap<&'static str, Core>,
@@ -86,6 +86,7 @@ struct Report {
 struct Core {
     layers: Vec<Layer>,
     networks: Vec<Row>,
+    cases_checked: u64,
 }
 
 #[derive(Serialize)]
@@ -108,11 +109,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
 fn measure_model(firmware: &Firmware, path: &Path, images: usize) -> Result<(), Error> {
     let trained = trained_model(path)?;
     let mut rows = trained_network(firmware, None, &trained, images)?.rows;
-    m7::add_goals(&m7::Anchors::read()?, &trained.model, &mut rows);
+    let anchors = m7::Anchors::read()?;
+    m7::add_goals(&anchors, &trained.model, &mut rows);
     m7::print_networks(&rows, firmware.code_len()?);
     if nested_kernels::Detector::new(&trained.model).is_ok() {
-        m7::print_goals(&rows);
-        m7::print_span(&rows);
+        m7::print_goals(&anchors, &rows);
+        m7::print_span(&anchors, &rows);
     } else {
         m7::print_nodes(&rows, |_| true);
     }
@@ -128,8 +130,8 @@ fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     let (mut core, mut shapes) = (Core::default(), Vec::new());
     if wanted(Part::Layers) {
         core.layers = m7::measure_layers(firmware, &anchors)?;
-        m7::print_layers(&core.layers);
-        shapes = m7::measure_shapes(firmware, &core.layers)?;
+        m7::print_layers(&anchors, &core.layers);
+        shapes = m7::measure_shapes(firmware, &anchors, &core.layers)?;
         println!("\n## Other shapes\n");
         m7::print_shapes(&shapes);
         println!("\n## Layers of trained models\n");
@@ -141,26 +143,30 @@ fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     let mut switch_instructions = None;
     if wanted(Part::Networks) {
         (core.networks, switch_instructions) = networks(options, firmware, &anchors, &trained)?;
-        print_networks(&core.networks, code_bytes);
+        print_networks(&anchors, &core.networks, code_bytes);
     }
     if let Some(switch) = switch_instructions {
         println!("A switch between levels: {switch} instructions.");
     }
     let deadline = if wanted(Part::Deadline) { Some(deadline(firmware, &trained)?) } else { None };
-    let mut cases_checked = 0;
     if wanted(Part::Cases) {
-        cases_checked = m7::check_cases(firmware, options.cases, options.seed)?;
-        println!("{cases_checked} random cases equal the reference.");
+        core.cases_checked = m7::check_cases(firmware, options.cases, options.seed)?;
+        println!("{} random cases equal the reference.", core.cases_checked);
     }
     let counts = m7::counts(M7.cpu, &core.layers, &shapes, &core.networks);
     if wanted(Part::Portable) {
         core.layers.extend(portable(&anchors, &core.layers)?);
     }
+    let run = m7::Run { layers: &core.layers, shapes: &shapes, networks: &core.networks, switch: switch_instructions };
+    let goals = m7::reached(&anchors, run);
+    if !goals.is_empty() {
+        println!("\n## Goals\n");
+        m7::print_reached(&goals);
+    }
     let other_cores = if wanted(Part::Cores) { other_cores(options, &anchors, &trained)? } else { BTreeMap::new() };
     if let Some(path) = &options.json {
         let compiler = firmware.compiler.clone();
-        let report =
-            Report { compiler, core, shapes, switch_instructions, cases_checked, deadline, code_bytes, other_cores };
+        let report = Report { compiler, core, shapes, switch_instructions, goals, deadline, code_bytes, other_cores };
         files::write_json(path, &report)?;
     }
     if options.rebase {
@@ -182,7 +188,8 @@ fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Erro
     }
     m7::dsp_instructions(firmware)?;
     m7::no_panic(firmware)?;
-    println!("The firmware holds the DSP extension's instructions and no panic.");
+    m7::no_float(firmware)?;
+    println!("The firmware holds the DSP extension's instructions, no panic and no floating point.");
     Ok(())
 }
 
@@ -272,15 +279,15 @@ fn networks(
     Ok((rows, switch))
 }
 
-fn print_networks(rows: &[Row], code: usize) {
+fn print_networks(anchors: &m7::Anchors, rows: &[Row], code: usize) {
     println!("\n## Networks\n\n*of live B*: the arena over the most activations that are needed at the same time.\n");
     m7::print_networks(rows, code);
     println!("\nThe code takes {code} bytes of flash beside the model.\n\n## Where the instructions of networks go");
     for block in ["1x1", "1x2"] {
         let of_detector = |row: &&Row| row.network == DETECTOR && row.block == block;
         let rows: Vec<Row> = rows.iter().filter(of_detector).cloned().collect();
-        m7::print_goals(&rows);
-        m7::print_span(&rows);
+        m7::print_goals(anchors, &rows);
+        m7::print_span(anchors, &rows);
     }
     let shown = |row: &Row| row.network != DETECTOR && (row.block == "1x1" || row.network == "resnet8");
     m7::print_nodes(rows, |row| row.width == 1.0 && shown(row));
@@ -360,13 +367,13 @@ fn other_cores(
     let mut cores = BTreeMap::new();
     for board in [M4, M33] {
         let firmware = Firmware::build(board, Kernels::Dsp)?;
-        let mut core = Core { layers: m7::measure_layers(&firmware, anchors)?, networks: Vec::new() };
+        let mut core = Core { layers: m7::measure_layers(&firmware, anchors)?, ..Core::default() };
         for model in trained {
             core.networks.extend(trained_network(&firmware, None, model, IMAGES)?.rows);
         }
-        let checked = m7::check_cases(&firmware, options.cases, options.seed)?;
-        println!("\n## {}\n\n{checked} random cases equal the reference.\n", board.cpu);
-        m7::print_means(&core.layers);
+        core.cases_checked = m7::check_cases(&firmware, options.cases, options.seed)?;
+        println!("\n## {}\n\n{} random cases equal the reference.\n", board.cpu, core.cases_checked);
+        m7::print_means(anchors, &core.layers);
         m7::print_networks(&core.networks, firmware.code_len()?);
         cores.insert(board.cpu, core);
     }

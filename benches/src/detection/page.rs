@@ -7,7 +7,7 @@ use crate::{
 use std::fmt::Write;
 
 /// The page of a report; `board`: what a Cortex-M7 takes for each layer of the nested network, one row a level.
-pub fn page(report: &DetectReport, board: &[m7::Row]) -> String {
+pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> String {
     let mut text = format!(
         "# Object detection, measured\n\nWritten by `nested-bench detect --page docs/detection.md`.\n\n\
          {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. {}\n\n",
@@ -36,21 +36,21 @@ pub fn page(report: &DetectReport, board: &[m7::Row]) -> String {
          to boxes but for the column *float*. *M7 instructions*: exact, from QEMU, boxes included. *SRAM*: arena, image, values of \
          the heads, list of boxes and the detector's stack.\n\n",
     );
-    let _ = writeln!(text, "{}", goals(report));
+    let _ = writeln!(text, "{}", goals(report, anchors));
     if !board.is_empty() {
         let rows: Vec<&m7::Row> = board.iter().collect();
         let _ = writeln!(
             text,
             "\n## Layers of the nested network\n\nInstructions at each level, and what the goals of single layers (speed-ups over \
              CMSIS-NN's dense kernels at the level's sparsity, [Cortex-M](m7.md)) come to. Boxes are read at a score of 20 % with room for 64.\n\n{}",
-            m7::layers_and_goals(&rows)
+            m7::layers_and_goals(anchors, &rows)
         );
     }
     text
 }
 
 /// What was to be reached, and what was.
-fn goals(report: &DetectReport) -> Table {
+fn goals(report: &DetectReport, anchors: &m7::Anchors) -> Table {
     let mut table = Table::new(["goal", "found", "reached"]);
     let mut row = |goal: &str, found: String, reached: bool| {
         table.row([goal.to_owned(), found, if reached { "yes" } else { "no" }.to_owned()]);
@@ -62,16 +62,17 @@ fn goals(report: &DetectReport) -> Table {
         row("level 1 within 5 points of dense", format!("{gap:.2} below"), gap <= 5.0);
         if let (Some(sparse), Some(full)) = (first.m7_instructions, last.m7_instructions) {
             let ratio = sparse as f64 / full as f64;
-            let goal =
-                format!("instructions at {:.0} % at most 0.65 × those at {:.0} %", first.sparsity, last.sparsity);
-            row(&goal, format!("{ratio:.3}"), ratio <= 0.65);
+            let (most, of) = (anchors.most_of_last(), [first.sparsity, last.sparsity]);
+            let goal = format!("instructions at {:.0} % at most {most} × those at {:.0} %", of[0], of[1]);
+            row(&goal, format!("{ratio:.3}"), ratio <= most);
         }
+        let allowance = anchors.most_of_sum();
         let over = |level: &DetectEntry| Some(level.m7_instructions? as f64 / level.m7_goal? as f64);
         let over: Vec<f64> = report.levels.iter().filter_map(over).collect();
         if !over.is_empty() {
-            let goal = format!("instructions at most {} × what the goals of its layers add up to", m7::ALLOWANCE);
+            let goal = format!("instructions at most {} × what the goals of its layers add up to", allowance);
             let all: Vec<String> = over.iter().map(|over| format!("{over:.3}")).collect();
-            row(&goal, all.join(" / "), over.iter().all(|over| *over <= m7::ALLOWANCE));
+            row(&goal, all.join(" / "), over.iter().all(|over| *over <= allowance));
         }
     }
     let rivals = [

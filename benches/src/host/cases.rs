@@ -114,9 +114,11 @@ fn layer_run(model: Model<Vec<u8>>, level: Level, pool: Option<Pool>) -> impl Fn
     let image = image(model.input_shape().len());
     let mut output = vec![0; model.output_shape().len()];
     let network = Network::new(model).expect(CHECKED);
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let mut arena = vec![0; network.preferred_arena_len(network.model().levels()).expect(CHECKED)];
     let scratch_words = |operation: &Operation<'_>, geometry: &Geometry| match operation {
-        Operation::Convolution { weights, .. } => convolution_scratch(weights, geometry).expect(CHECKED).preferred,
+        Operation::Convolution { weights, .. } => {
+            convolution_scratch(weights, level, geometry).expect(CHECKED).preferred
+        }
         _ => 0,
     };
     let window = |operation: &Operation<'_>| match *operation {
@@ -170,7 +172,7 @@ fn network_run(model: Model<Vec<u8>>, images: usize, pool: Option<Pool>) -> Resu
     let mut outputs = vec![0; images * model.output_shape().len()];
     let network = Network::new(model)?;
     let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
-    let mut arena = vec![0; threads * network.preferred_arena_len()];
+    let mut arena = vec![0; threads * network.preferred_arena_len(network.model().levels())?];
     Ok(move || {
         let level = Level::FIRST;
         let run = match &pool {

@@ -70,7 +70,7 @@ pub fn check_deadline(firmware: &Firmware, model: Model<Vec<u8>>, image: &[i8]) 
 
 /// The host's, level by level.
 fn logits(network: &Network<Vec<u8>>, image: &[i8]) -> Result<Vec<Vec<i8>>, M7Error> {
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let mut arena = vec![0; network.preferred_arena_len(network.model().levels())?];
     let of_level = |level| {
         let mut logits = vec![0; network.model().output_shape().len()];
         network.run(level, image, &mut arena, &mut logits)?;

@@ -67,7 +67,7 @@ impl Program {
 }
 
 /// Where a job lies in the board's flash, and where it must end: behind the firmware.
-const JOB: Range<usize> = 0x0004_0000..0x0040_0000;
+const JOB: Range<usize> = 0x0006_0000..0x0040_0000;
 
 /// The compiled programs, for one core and one kind of kernels.
 pub struct Firmware {

@@ -1,17 +1,10 @@
 //! What the goals of single layers come to for the layers of a network.
-use super::{
-    Anchors, Row,
-    layers::{GOALS, SPARSITIES},
-};
+use super::{Anchors, Row};
 use crate::table::{Table, grouped};
 use nested_csr::{Model, Operation, Weights, Window};
 
-/// The goal of depthwise and of first layers: speed-up over CMSIS-NN.
-const DENSE_GOAL: f64 = 3.5;
 /// Channels of an image.
 const IMAGE: usize = 4;
-/// How much more than the sum of its layers' goals a network may take.
-pub const ALLOWANCE: f64 = 1.15;
 
 /// Writes each node's goal into the rows of one model: CMSIS-NN's instructions a multiplication on the nearest reference layer,
 /// by its input channels, over the speed-up that is the goal at the row's sparsity. Sums, pools and what reads boxes have
@@ -38,7 +31,10 @@ fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, sparsity: f64) 
             let [height, width] = window.kernel.map(usize::from);
             (a_mac, speedup, node.output.channels * channels * height * width)
         }
-        Operation::Depthwise { weights, .. } => (anchors.a_mac(&["I"], 0)?, DENSE_GOAL, weights.len()),
+        Operation::Depthwise { weights, .. } => {
+            let (a_mac, speedup) = anchors.nearest("I", 0, 0.0)?;
+            (a_mac, speedup, weights.len())
+        }
         _ => return None,
     };
     Some(a_mac / speedup * (weights * pixels) as f64)
@@ -46,30 +42,17 @@ fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, sparsity: f64) 
 
 /// CMSIS-NN's instructions a multiplication, and the speed-up that is the goal.
 fn convolution(anchors: &Anchors, window: Window, channels: usize, sparsity: f64) -> Option<(f64, f64)> {
-    if channels <= IMAGE {
-        return Some((anchors.a_mac(&["J"], channels)?, DENSE_GOAL));
-    }
-    let (_, layers, goals) = GOALS.iter().find(|(name, ..)| name.starts_with("1x1") == (window.kernel == [1, 1]))?;
-    Some((anchors.a_mac(layers, channels)?, between(sparsity, goals)))
-}
-
-/// The goal at a sparsity, between those of the table.
-fn between(sparsity: f64, goals: &[f64; 6]) -> f64 {
-    let points: Vec<(f64, f64)> =
-        SPARSITIES.iter().map(|&sparsity| sparsity as f64).zip(goals.iter().copied()).collect();
-    let pair = points.windows(2).find(|pair| sparsity <= pair[1].0).unwrap_or(&points[points.len() - 2..]);
-    let share = (sparsity - pair[0].0) / (pair[1].0 - pair[0].0);
-    pair[0].1 + share.min(1.0) * (pair[1].1 - pair[0].1)
-}
-
-/// What the goals of a network's layers add up to, where a node without a goal has its own instructions for one.
-pub fn sum_of_goals(row: &Row) -> u64 {
-    row.nodes.iter().map(|node| u64::from(node.goal.unwrap_or(node.instructions))).sum()
+    let one_of = match window.kernel {
+        _ if channels <= IMAGE => "J",
+        [1, 1] => "F",
+        _ => "A",
+    };
+    anchors.nearest(one_of, channels, sparsity)
 }
 
 /// Each node of one network beside its goal at each level, and two sums: of the nodes that have a goal, and of all
 /// ([`sum_of_goals`]).
-pub fn layers_and_goals(rows: &[&Row]) -> Table {
+pub fn layers_and_goals(anchors: &Anchors, rows: &[&Row]) -> Table {
     let columns = rows.iter().flat_map(|row| [format!("{:.0} %", row.sparsity), "goal".to_owned(), "of it".to_owned()]);
     let mut table = Table::new(["node".to_owned(), "operation".to_owned()].into_iter().chain(columns));
     let cells = |measured: u64, goal: Option<u64>| match goal {
@@ -82,26 +65,26 @@ pub fn layers_and_goals(rows: &[&Row]) -> Table {
         table.row([node.node.clone(), node.kind.clone()].into_iter().chain(cells));
     }
     let with_goals = |row: &&Row| {
-        let pairs = row.nodes.iter().filter_map(|node| Some((u64::from(node.instructions), u64::from(node.goal?))));
-        let (measured, goal) = pairs.fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let (measured, goal) = with_goals_of(row);
         cells(measured, Some(goal))
     };
     let of_goals = rows.iter().flat_map(with_goals);
     table.row(["those with a goal".to_owned(), String::new()].into_iter().chain(of_goals));
+    let allowance = anchors.goals.most.sum;
     let sums = rows.iter().flat_map(|row| cells(row.instructions.unwrap_or(0).into(), Some(sum_of_goals(row))));
-    table.row(["all, others at what they take".to_owned(), format!("(goal: {ALLOWANCE})")].into_iter().chain(sums));
+    table.row(["all, others at what they take".to_owned(), format!("(goal: {allowance})")].into_iter().chain(sums));
     table
 }
 
 /// Prints [`layers_and_goals`].
-pub fn print_goals(rows: &[Row]) {
+pub fn print_goals(anchors: &Anchors, rows: &[Row]) {
     let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena && !row.nodes.is_empty()).collect();
     let Some(first) = rows.first() else { return };
     println!(
         "\n{} of width {}, {} weights, {}: its layers and their goals\n",
         first.network, first.width, first.weights, first.block
     );
-    println!("{}", layers_and_goals(&rows));
+    println!("{}", layers_and_goals(anchors, &rows));
     let searches: Vec<String> =
         rows.iter().filter_map(|row| row.search_instructions).map(|count| grouped(count.into())).collect();
     println!(
@@ -111,26 +94,42 @@ pub fn print_goals(rows: &[Row]) {
     );
 }
 
+/// Instructions of the nodes that have a goal, and the sum of the goals.
+fn with_goals_of(row: &Row) -> (u64, u64) {
+    let pairs = row.nodes.iter().filter_map(|node| Some((u64::from(node.instructions), u64::from(node.goal?))));
+    pairs.fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
+}
+
+/// The sum of all nodes' goals, where a node without a goal has its own instructions for one.
+pub fn sum_of_goals(row: &Row) -> u64 {
+    row.nodes.iter().map(|node| u64::from(node.goal.unwrap_or(node.instructions))).sum()
+}
+
+/// What the first level of one network takes of the last, in the arena that it prefers; with both their sparsities.
+pub(super) fn span<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Option<(f64, [f64; 2])> {
+    let rows: Vec<&Row> = rows.into_iter().filter(|row| !row.least_arena).collect();
+    let ([first, .., last], true) = (&rows[..], rows.len() > 1) else { return None };
+    let share = f64::from(first.instructions?) / f64::from(last.instructions?);
+    Some((share, [first.sparsity, last.sparsity]))
+}
+
 /// Prints what the first level takes of the last.
-pub fn print_span(rows: &[Row]) {
-    let rows: Vec<&Row> = rows.iter().filter(|row| !row.least_arena).collect();
-    if let [
-        Row { instructions: Some(sparse), sparsity, .. },
-        ..,
-        Row { instructions: Some(dense), sparsity: less, .. },
-    ] = rows[..]
-    {
-        let share = f64::from(*sparse) / f64::from(*dense);
-        println!("\nInstructions at {sparsity:.0} % over those at {less:.0} %: {share:.3} (goal: at most 0.65).");
+pub fn print_span(anchors: &Anchors, rows: &[Row]) {
+    if let Some((share, [sparsity, less])) = span(rows) {
+        let goal = anchors.goals.most.span;
+        println!("\nInstructions at {sparsity:.0} % over those at {less:.0} %: {share:.3} (goal: at most {goal}).");
     }
 }
 
 impl Anchors {
-    /// Instructions a multiplication of the named reference layer whose input channels are the nearest.
-    fn a_mac(&self, layers: &[&str], channels: usize) -> Option<f64> {
+    /// Of the layers that share a goal with `one_of`: instructions a multiplication of the one whose input channels are the
+    /// nearest, and the goal at a sparsity.
+    fn nearest(&self, one_of: &str, channels: usize, sparsity: f64) -> Option<(f64, f64)> {
+        let goal = self.speedup(one_of)?;
         let distance = |of: usize| (of.max(1) as f64 / channels.max(1) as f64).ln().abs();
-        let named = layers.iter().filter_map(|name| self.layer(name));
-        named.min_by(|a, b| distance(a.0).total_cmp(&distance(b.0))).map(|(_, a_mac)| a_mac)
+        let named = goal.layers.iter().filter_map(|name| self.layer(name));
+        let (_, a_mac) = named.min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))?;
+        Some((a_mac, goal.at(sparsity)?))
     }
 }
 
@@ -147,7 +146,6 @@ mod tests {
         let (a_mac, speedup) = convolution(&anchors, point, 32, 75.0).unwrap();
         assert!((a_mac - 542_171.0 / 262_144.0).abs() < 1e-9 && (speedup - 4.8).abs() < 1e-9, "{a_mac} {speedup}");
         let (a_mac, speedup) = convolution(&anchors, Window::square(3, 2, 1), 1, 90.0).unwrap();
-        assert!((a_mac - 2_127_113.0 / 442_368.0).abs() < 1e-9 && speedup == DENSE_GOAL, "{a_mac} {speedup}");
-        assert_eq!(between(99.0, &GOALS[0].2), 18.5);
+        assert!((a_mac - 2_127_113.0 / 442_368.0).abs() < 1e-9 && speedup == 3.5, "{a_mac} {speedup}");
     }
 }

@@ -1,4 +1,5 @@
-//! What the compiler made: no panic in the firmware that only runs a network, and the DSP extension's instructions.
+//! What the compiler made: of the firmware that only runs a network no panic and no floating point, but the DSP extension's
+//! instructions.
 use super::{Firmware, Kernels, M7Error, Program, firmware::start};
 use std::{collections::HashSet, path::Path, process::Command};
 
@@ -50,6 +51,24 @@ pub fn dsp_instructions(firmware: &Firmware) -> Result<(), M7Error> {
     Ok(())
 }
 
+/// Checks that the firmware which only runs networks has no floating-point instruction, not even one that moves a number.
+///
+/// # Errors
+/// [`M7Error::Float`], [`M7Error::Missing`]; a listing without any instruction is no listing.
+pub fn no_float(firmware: &Firmware) -> Result<(), M7Error> {
+    let elf = firmware.elf(Program::Deployed);
+    let code = text("arm-none-eabi-objdump", &["-d", "--demangle"], &elf)?;
+    match float(&code) {
+        Some((function, instruction)) => {
+            Err(M7Error::Float { function: function.to_owned(), instruction: instruction.to_owned() })
+        }
+        None if mnemonics(&code).is_empty() => {
+            Err(M7Error::File { path: elf, problem: "no instruction in its listing".to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
 fn text(program: &'static str, arguments: &[&str], elf: &Path) -> Result<String, M7Error> {
     let output = start(Command::new(program).args(arguments).arg(elf), program, REMEDY)?;
     if !output.status.success() {
@@ -67,6 +86,20 @@ fn panic_symbol(symbols: &str) -> Option<&str> {
         .find(|name| name.contains("panicking") || name.contains("unwrap_failed") || name.contains("expect_failed"))
 }
 
+/// The first floating-point instruction in a listing by objdump, and the function that it is in. All names of such
+/// instructions begin with a v, as no other name does.
+fn float(code: &str) -> Option<(&str, &str)> {
+    let mut function = "";
+    for line in code.lines() {
+        if let Some((_, name)) = line.strip_suffix(">:").and_then(|label| label.split_once('<')) {
+            function = name;
+        } else if let Some(name) = line.split('\t').nth(2).filter(|name| name.starts_with('v')) {
+            return Some((function, name.trim()));
+        }
+    }
+    None
+}
+
 /// The instructions in a listing by objdump, without their suffixes for width and condition.
 fn mnemonics(code: &str) -> HashSet<&str> {
     code.lines().filter_map(|line| line.split('\t').nth(2)).filter_map(|text| text.split(['.', ' ']).next()).collect()
@@ -82,6 +115,17 @@ mod tests {
             "   text\t   data\t    bss\t    dec\t    hex\tfilename\n  41000\t     24\t 265226\t 306250\t  4ac4a\tx\n";
         assert_eq!(sizes_sum(sizes), Some(41024));
         assert_eq!(sizes_sum("no such file"), None);
+    }
+
+    #[test]
+    fn floating_point_is_found_where_it_is() {
+        let integer = "00000400 <main>:\n     400:\tfbc2 0103 \tsmlal\tr0, r1, r2, r3\n     404:\tbf00      \tnop\n";
+        assert_eq!(float(integer), None);
+        let moved = "0000f608 <<nested_csr::model::Model<&[u8]>>::parameters>:\n    f6fa:\ted9f 0a3f \tvldr\ts0, [pc, #252]\t@ f7f8\n";
+        assert_eq!(
+            float(&(integer.to_owned() + moved)),
+            Some(("<nested_csr::model::Model<&[u8]>>::parameters", "vldr"))
+        );
     }
 
     #[test]

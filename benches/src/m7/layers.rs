@@ -1,72 +1,9 @@
 //! The reference layers beside CMSIS-NN's figures.
-use super::{Firmware, M7Error, Program, block_name, single};
+use super::{Anchors, Firmware, M7Error, Program, anchors::Anchor, block_name, single};
 use crate::table::{Table, grouped};
-use nested_csr::{Model, TensorShape, Window};
+use nested_csr::{Model, TensorShape};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, path::Path};
-
-/// `benches/anchors.toml`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Anchors {
-    cmsis_nn: Cmsis,
-}
-
-impl Anchors {
-    /// The first reference layer with these weights and this window.
-    fn of_weights(&self, rows: usize, channels: usize, window: Window) -> Option<&Anchor> {
-        self.cmsis_nn.layers.iter().find(|anchor| {
-            let [kernel, stride, padding] = anchor.window.map(|size| size as u8);
-            let same = anchor.shape[2..] == [channels, rows] && window == Window::square(kernel, stride, padding);
-            same && !anchor.depthwise
-        })
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Cmsis {
-    layers: Vec<Anchor>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Anchor {
-    layer: String,
-    shape: [usize; 4],
-    window: [usize; 3],
-    #[serde(default)]
-    depthwise: bool,
-    instructions: u32,
-}
-
-impl Anchors {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// [`M7Error::File`].
-    pub fn read() -> Result<Anchors, M7Error> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("anchors.toml");
-        let wrong = |problem: String| M7Error::File { path: path.clone(), problem };
-        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-        toml::from_str(&text).map_err(|error| wrong(error.to_string()))
-    }
-}
-
-impl Anchors {
-    /// Input channels and CMSIS-NN's instructions a multiplication of a reference layer.
-    pub(super) fn layer(&self, name: &str) -> Option<(usize, f64)> {
-        let anchor = self.cmsis_nn.layers.iter().find(|anchor| anchor.layer == name)?;
-        Some((anchor.shape[2], f64::from(anchor.instructions) / anchor.macs() as f64))
-    }
-}
-
-impl Anchor {
-    /// Multiplications of the dense layer.
-    fn macs(&self) -> usize {
-        let ([height, width, channels, rows], [kernel, stride, padding]) = (self.shape, self.window);
-        let out = |size: usize| (size + 2 * padding - kernel) / stride + 1;
-        let depth = if self.depthwise { 1 } else { channels };
-        out(height) * out(width) * rows * kernel * kernel * depth
-    }
-}
+use std::collections::HashSet;
 
 /// What the firmware prints of one run of one layer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -187,12 +124,8 @@ pub fn measure_trained(
     Ok(layers)
 }
 
-/// The goals: speed-up over CMSIS-NN, geometric mean over the layers, at each sparsity.
-pub(super) const GOALS: [(&str, &[&str], [f64; 6]); 2] = [
-    ("3x3 (A-E)", &["A", "B", "C", "D", "E"], [1.8, 3.4, 5.3, 7.2, 12.3, 18.5]),
-    ("1x1 (F-H)", &["F", "G", "H"], [1.4, 2.7, 4.1, 5.5, 8.4, 12.0]),
-];
-pub(super) const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
+/// Of the reference layers, per cent.
+const SPARSITIES: [usize; 6] = [0, 50, 70, 80, 90, 95];
 
 /// With the preferred scratch.
 fn find<'a>(layers: &'a [Layer], layer: &str, block: &str, sparsity: usize) -> Option<&'a Layer> {
@@ -201,7 +134,7 @@ fn find<'a>(layers: &'a [Layer], layer: &str, block: &str, sparsity: usize) -> O
 }
 
 /// Prints each layer, and the geometric means against the goals. `layers` are of one path.
-pub fn print_layers(layers: &[Layer]) {
+pub fn print_layers(anchors: &Anchors, layers: &[Layer]) {
     let headings = [
         "layer",
         "block",
@@ -231,25 +164,42 @@ pub fn print_layers(layers: &[Layer]) {
         ]);
     }
     println!("{table}");
-    print_means(layers);
+    print_means(anchors, layers);
 }
 
-/// Prints the geometric means of the speed-ups against the goals.
-pub fn print_means(layers: &[Layer]) {
+/// Prints the geometric means of the speed-ups of groups of layers against their goals.
+pub fn print_means(anchors: &Anchors, layers: &[Layer]) {
     println!("Speed-up over CMSIS-NN, geometric mean (goal)\n");
     let mut table =
         Table::new(["layers", "block"].map(str::to_owned).into_iter().chain(SPARSITIES.map(|s| format!("{s} %"))));
-    for block in ["1x1", "1x2"] {
-        for (name, members, goals) in GOALS {
-            let means = SPARSITIES.iter().zip(goals).map(|(&sparsity, goal)| {
-                let speedups = members.iter().filter_map(|layer| find(layers, layer, block, sparsity));
-                let product: f64 = speedups.filter_map(|row| row.speedup).product();
-                format!("{:.2} ({goal})", product.powf(1.0 / members.len() as f64))
-            });
-            table.row([name.to_owned(), block.to_owned()].into_iter().chain(means));
-        }
+    let groups = || anchors.goals.speedups.iter().filter(|group| group.layers.len() > 1);
+    for (block, group) in ["1x1", "1x2"].into_iter().flat_map(|block| groups().map(move |group| (block, group))) {
+        let means = group.least.iter().map(|&(sparsity, goal)| {
+            let mean = mean_speedup(layers, &group.layers, block, sparsity, false);
+            format!("{:.2} ({goal})", mean.unwrap_or(0.0))
+        });
+        table.row([group.name.clone(), block.to_owned()].into_iter().chain(means));
     }
     println!("{table}");
+}
+
+/// The geometric mean of the DSP path's speed-ups of some layers; `None` unless all of them were run.
+pub(super) fn mean_speedup(
+    layers: &[Layer],
+    members: &[String],
+    block: &str,
+    sparsity: usize,
+    least_scratch: bool,
+) -> Option<f64> {
+    let speedup = |name: &String| {
+        let same = |row: &&Layer| {
+            (&row.layer, row.path, row.support) == (name, "dsp", "random")
+                && (row.block, row.sparsity, row.least_scratch) == (block, sparsity as f64, least_scratch)
+        };
+        layers.iter().find(same)?.speedup
+    };
+    let product: f64 = members.iter().map(speedup).product::<Option<f64>>()?;
+    Some(product.powf(1.0 / members.len() as f64))
 }
 
 /// Prints the layers of trained models, with the preferred scratch.

@@ -1,4 +1,5 @@
 //! Instruction counts on Cortex-M: firmware built with what the machine has, run in QEMU, checked and compared.
+mod anchors;
 mod baseline;
 mod cases;
 mod cycles;
@@ -8,21 +9,22 @@ mod goals;
 mod inspect;
 mod layers;
 mod networks;
+mod reached;
 mod shapes;
 mod single;
 mod zoo;
 
+pub use anchors::Anchors;
 pub use baseline::{Comparison, compare, counts, rebase};
 pub use cases::check_cases;
 pub use deadline::{Frame, check_deadline};
 use firmware::Program;
 pub use firmware::{Firmware, Kernels, M4, M7, M33};
-pub use goals::{ALLOWANCE, add_goals, layers_and_goals, print_goals, print_span, sum_of_goals};
-pub use inspect::{dsp_instructions, no_panic};
-pub use layers::{
-    Anchors, Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained,
-};
+pub use goals::{add_goals, layers_and_goals, print_goals, print_span, sum_of_goals};
+pub use inspect::{dsp_instructions, no_float, no_panic};
+pub use layers::{Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained};
 pub use networks::{Case, Cycles, Measured, Row, measure_networks, print_networks, print_nodes, random_images};
+pub use reached::{Goal, Run, print_reached, reached};
 pub use shapes::{ShapeRow, measure_shapes, print_shapes};
 pub use single::block_name;
 pub use zoo::{DETECTOR, Untrained, zoo};
@@ -49,6 +51,8 @@ pub enum M7Error {
     PanicLinked(String),
     #[error("the firmware does not contain the instruction {0}")]
     NoInstruction(&'static str),
+    #[error("the firmware that only runs a network has a floating-point instruction: {instruction} in {function}")]
+    Float { function: String, instruction: String },
     #[error("instruction counts rose by more than 1 %: {}", .0.join(", "))]
     Slower(Vec<String>),
     #[error("not in this run, but in the baseline: {0}")]

@@ -161,7 +161,7 @@ pub fn measure_networks(
     };
     let Some((records, switch)) = run(firmware, cycles, &network, images)? else {
         let of_level = |level: nested_csr::Level| {
-            Ok(row(level.number(), None, None, network.flash_len(level)?, network.arena_len(), true, Vec::new()))
+            Ok(row(level.number(), None, None, network.flash_len(level)?, network.arena_len(level)?, true, Vec::new()))
         };
         let rows = network.model().levels().up_to().map(of_level).collect::<Result<_, M7Error>>()?;
         return Ok(Measured { rows, switch: None });
@@ -240,7 +240,7 @@ fn job(network: &Network<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<u8>, M7Erro
     }
     append(&mut job, model);
     images.iter().for_each(|image| append(&mut job, &bytes(image)));
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let mut arena = vec![0; network.preferred_arena_len(network.model().levels())?];
     let mut logits = vec![0; network.model().output_shape().len()];
     for level in network.model().levels().up_to() {
         for image in images {

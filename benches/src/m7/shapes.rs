@@ -1,5 +1,5 @@
 //! Shapes that the reference layers leave out: none may fall off a cliff.
-use super::{Firmware, Layer, single};
+use super::{Anchors, Firmware, Layer, single};
 use crate::{
     random,
     table::{Table, grouped},
@@ -14,12 +14,9 @@ struct Shape {
     window: Window,
     rows: usize,
     nearest: &'static str,
-    /// Why it may take more than [`MOST`] times as many, beside the outputs that nobody needs.
+    /// Why it may take more times as many than the goal, beside the outputs that nobody needs.
     why: &'static str,
 }
-
-/// Times the nearest reference layer's instructions a multiplication with a non-zero.
-const MOST: f64 = 1.3;
 
 const fn shape(input: [usize; 3], window: Window, rows: usize, nearest: &'static str, why: &'static str) -> Shape {
     Shape { input, window, rows, nearest, why }
@@ -71,7 +68,7 @@ pub struct ShapeRow {
     /// Over the nearest reference layer's.
     pub ratio: f64,
     pub scratch_bytes: usize,
-    /// Given where the ratio is above 1.3.
+    /// Given where the ratio is above the goal.
     pub why: Option<String>,
 }
 
@@ -91,14 +88,14 @@ impl Shape {
         (lines.next_multiple_of(2) * pixels.next_multiple_of(4)) as f64 / needed
     }
 
-    fn reason(&self, ratio: f64) -> Option<String> {
+    fn reason(&self, ratio: f64, most: f64) -> Option<String> {
         let computed = self.computed();
         let outputs = (computed > 1.05)
             .then(|| format!("{computed:.2} outputs computed for each needed, in pairs of lines and fours of pixels"));
-        let rest = (ratio > MOST * computed).then(|| self.why.to_owned()).filter(|why| !why.is_empty());
+        let rest = (ratio > most * computed).then(|| self.why.to_owned()).filter(|why| !why.is_empty());
         let reasons: Vec<String> = outputs.into_iter().chain(rest).collect();
         let reasons = if reasons.is_empty() { "not explained".to_owned() } else { reasons.join("; ") };
-        (ratio > MOST).then_some(reasons)
+        (ratio > most).then_some(reasons)
     }
 }
 
@@ -106,11 +103,15 @@ impl Shape {
 ///
 /// # Errors
 /// The firmware's, or an output that differs from the host's.
-pub fn measure_shapes(firmware: &Firmware, layers: &[Layer]) -> Result<Vec<ShapeRow>, crate::error::Error> {
+pub fn measure_shapes(
+    firmware: &Firmware,
+    anchors: &Anchors,
+    layers: &[Layer],
+) -> Result<Vec<ShapeRow>, crate::error::Error> {
     let mut rows = Vec::new();
     for shape in &SHAPES {
         for sparsity in [70, 90] {
-            rows.extend(measure(firmware, shape, sparsity, layers)?);
+            rows.extend(measure(firmware, shape, sparsity, layers, anchors.goals.most.shape)?);
         }
     }
     Ok(rows)
@@ -121,6 +122,7 @@ fn measure(
     shape: &Shape,
     sparsity: usize,
     layers: &[Layer],
+    most: f64,
 ) -> Result<Option<ShapeRow>, crate::error::Error> {
     const SEED: u64 = 1;
     let [height, width, channels] = shape.input;
@@ -148,7 +150,7 @@ fn measure(
         nearest: shape.nearest,
         ratio,
         scratch_bytes: count.scratch_bytes,
-        why: shape.reason(ratio),
+        why: shape.reason(ratio, most),
     }))
 }
 

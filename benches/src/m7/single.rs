@@ -82,7 +82,7 @@ pub(super) fn alone(
     }
     let levels =
         model.levels().up_to().filter_map(|level| model.parameters(level, layer.node)).map(|parameters| NodeLevel {
-            output: parameters.output,
+            output: parameters.output(),
             low: parameters.low,
             high: parameters.high,
             input_weights: parameters.input_weights,

@@ -142,7 +142,7 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
         let levels: Vec<NodeLevel> = (model.levels().up_to())
             .filter_map(|level| model.parameters(level, node.index))
             .map(|parameters| NodeLevel {
-                output: parameters.output,
+                output: parameters.output(),
                 low: parameters.low,
                 high: parameters.high,
                 input_weights: parameters.input_weights,

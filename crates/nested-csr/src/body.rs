@@ -339,9 +339,9 @@ pub(crate) fn is_tensor(shape: TensorShape) -> bool {
     !shape.is_empty() && i32::try_from(shape.len()).is_ok()
 }
 
-/// A scale is positive and finite.
+/// A scale is positive and finite: of such numbers, and of no others, the bits are above 0's and below infinity's.
 pub(crate) fn is_scale(scale: f32) -> bool {
-    scale.is_finite() && scale > 0.0
+    (1..f32::INFINITY.to_bits()).contains(&scale.to_bits())
 }
 
 /// The window of operations that have none.

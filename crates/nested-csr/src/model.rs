@@ -229,7 +229,7 @@ impl<B: AsRef<[u8]>> Model<B> {
     fn quantization(&self, level: Level, tensor: TensorId) -> Quantization {
         match usize::from(tensor.0).checked_sub(1) {
             None => self.input_quantization(),
-            Some(node) => self.fields(level, node).output,
+            Some(node) => self.fields(level, node).output(),
         }
     }
 }

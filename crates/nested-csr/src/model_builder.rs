@@ -455,7 +455,8 @@ impl ModelBuilder {
             let parameters = &node.levels[level];
             let width = parameters.rows.iter().map(|row| bias_width(row.bias)).max().unwrap_or(0);
             let fields = Fields {
-                output: parameters.output,
+                scale: parameters.output.scale.to_bits(),
+                zero_point: parameters.output.zero_point,
                 low: parameters.low,
                 high: parameters.high,
                 form: width as u8 | if node.wide[level] { WIDE } else { 0 },

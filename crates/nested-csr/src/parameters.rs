@@ -34,8 +34,10 @@ pub(crate) const CODE_LEN: usize = 2;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NodeParameters<'a> {
-    /// Quantisation of the tensor that the node makes.
-    pub output: Quantization,
+    /// The bits of the output's scale: kernels need no scale, and then touch no floating point, not even to copy it.
+    scale: u32,
+    /// Zero point of the tensor that the node makes.
+    pub zero_point: i8,
     /// Least output value (ReLU: the zero point).
     pub low: i8,
     /// Greatest output value.
@@ -46,6 +48,13 @@ pub struct NodeParameters<'a> {
     pub narrow: bool,
     /// One a row for convolution and depthwise; one in all for add and average pool; none for the others.
     pub rows: Requantizations<'a>,
+}
+
+impl NodeParameters<'_> {
+    /// Quantisation of the tensor that the node makes.
+    pub fn output(&self) -> Quantization {
+        Quantization { scale: f32::from_bits(self.scale), zero_point: self.zero_point }
+    }
 }
 
 /// Each row's requantisation, in order; [`NodeParameters`] has an example.
@@ -150,7 +159,9 @@ pub(crate) fn bias_width(bias: i32) -> usize {
 /// The fixed part of a node's parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
-    pub output: Quantization,
+    /// The bits of the output's scale.
+    pub scale: u32,
+    pub zero_point: i8,
     pub low: i8,
     pub high: i8,
     pub form: u8,
@@ -170,10 +181,8 @@ impl Fields {
     pub(crate) fn read(section: &[u8], at: usize) -> Fields {
         let record: [u8; PARAMETERS_LEN] = array_at(section, at);
         Fields {
-            output: Quantization {
-                scale: f32::from_bits(u32_at(&record, 0)),
-                zero_point: u8_at(&record, 4).cast_signed(),
-            },
+            scale: u32_at(&record, 0),
+            zero_point: u8_at(&record, 4).cast_signed(),
             low: u8_at(&record, 5).cast_signed(),
             high: u8_at(&record, 6).cast_signed(),
             form: u8_at(&record, 7),
@@ -185,11 +194,16 @@ impl Fields {
     #[cfg(feature = "alloc")]
     #[allow(clippy::cast_possible_truncation)] // a section's length fits 32 bits
     pub(crate) fn write(&self, out: &mut alloc::vec::Vec<u8>) {
-        out.extend(self.output.scale.to_le_bytes());
-        out.extend([self.output.zero_point, self.low, self.high].map(i8::cast_unsigned));
+        out.extend(self.scale.to_le_bytes());
+        out.extend([self.zero_point, self.low, self.high].map(i8::cast_unsigned));
         out.push(self.form);
         out.extend(self.input_weights.iter().flat_map(|weight| weight.to_le_bytes()));
         out.extend((self.rows as u32).to_le_bytes());
+    }
+
+    /// Quantisation of the node's output.
+    pub(crate) fn output(&self) -> Quantization {
+        Quantization { scale: f32::from_bits(self.scale), zero_point: self.zero_point }
     }
 
     pub(crate) fn width(&self) -> usize {
@@ -199,7 +213,8 @@ impl Fields {
     pub(crate) fn parameters<'a>(&self, section: &'a [u8], rows: usize) -> NodeParameters<'a> {
         let len = rows.saturating_mul(self.width().wrapping_add(CODE_LEN));
         NodeParameters {
-            output: self.output,
+            scale: self.scale,
+            zero_point: self.zero_point,
             low: self.low,
             high: self.high,
             input_weights: self.input_weights,
@@ -224,14 +239,14 @@ impl Fields {
         let level = level.number();
         let wrong = |field| Err(FormatError::Parameters { node: index, level, field });
         let kept = node.keeps_values();
-        if !body::is_scale(self.output.scale) {
+        if !body::is_scale(self.output().scale) {
             return wrong("the scale");
         }
         if self.low > self.high || (kept && (self.low, self.high) != (i8::MIN, i8::MAX)) {
             return wrong("the clamp");
         }
         // To the bit, so that the encoding is canonical.
-        if kept && inputs.iter().any(|input| input.bits() != self.output.bits()) {
+        if kept && inputs.iter().any(|input| input.bits() != self.output().bits()) {
             return wrong("a quantisation that is not its inputs'");
         }
         let unused = match node.operation {

@@ -456,7 +456,7 @@ pub mod laws {
     fn parameters<B: AsRef<[u8]>>(model: &Model<B>, level: Level, index: usize) -> Option<std::string::String> {
         let found = model.parameters(level, index)?;
         let rows: Vec<_> = found.rows.iter().collect();
-        let fixed = (found.output, found.low, found.high, found.input_weights, found.narrow);
+        let fixed = (found.output(), found.low, found.high, found.input_weights, found.narrow);
         Some(std::format!("{fixed:?} {rows:?}"))
     }
 

@@ -83,11 +83,11 @@ fn a_model_is_read_back_as_it_was_built() {
             let parameters = model.parameters(level, index).unwrap();
             let expected = &node_levels(rows, bias, [0, 0])[level.number() - 1];
             assert_eq!(parameters.rows.iter().collect::<Vec<_>>(), expected.rows, "node {index}, width {width}");
-            assert_eq!(parameters.output, expected.output);
+            assert_eq!(parameters.output(), expected.output);
             assert_eq!(parameters.narrow, index != 3, "node {index}");
         }
         let pool = model.parameters(level, 4).unwrap();
-        assert!(pool.rows.is_empty() && pool.output == model.parameters(level, 3).unwrap().output);
+        assert!(pool.rows.is_empty() && pool.output() == model.parameters(level, 3).unwrap().output());
     }
     assert_eq!(built.cost(Level::new(2).unwrap()), None);
 }

@@ -71,12 +71,12 @@ impl Layer {
     fn measure(&self, weights: ConvolutionWeights<'_>, levels: &[usize], mut f: impl FnMut(usize, &mut dyn FnMut())) {
         let model = self.model(weights);
         let Some(Operation::Convolution { weights, .. }) = model.node(0).map(|node| node.operation) else { return };
-        let need = convolution_scratch(&weights, &self.geometry).expect("a layer that fits");
-        let mut scratch = vec![0; need.preferred];
         let mut output = vec![0; self.geometry.output.len()];
         for number in levels {
             let level = Level::new(*number).expect("a level");
             let parameters = model.parameters(level, 0).expect("a level of the model");
+            let need = convolution_scratch(&weights, level, &self.geometry).expect("a layer that fits");
+            let mut scratch = vec![0; need.preferred];
             f(*number, &mut || {
                 convolution(&weights, level, &parameters, &self.geometry, &self.image, &mut output, &mut scratch)
                     .expect("what was checked");

@@ -84,9 +84,11 @@ fn networks(criterion: &mut Criterion) {
                 ModelBuilder::new(Level::new(LADDER.len()).expect("a level"), shape, image).expect("an image");
             let layers = Layers { builder, random: Xoshiro256PlusPlus::seed_from_u64(3), sparse };
             let network = Network::new(layers.resnet8(width).expect("a model")).expect("a network");
-            println!("{label}: arena of {} to {} bytes", network.arena_len(), network.preferred_arena_len());
+            let densest = network.model().levels();
+            let [least, most] = [network.arena_len(densest), network.preferred_arena_len(densest)].map(Result::unwrap);
+            println!("{label}: arena of {least} to {most} bytes");
             let image: Vec<i8> = (0..shape.len()).map(|i| (i * 37) as i8).collect();
-            let (mut arena, mut output) = (vec![0; network.preferred_arena_len()], [0; 10]);
+            let (mut arena, mut output) = (vec![0; most], [0; 10]);
             for (number, sparsity) in (1..).zip(sparsities) {
                 let level = Level::new(number).expect("a level");
                 group.bench_function(BenchmarkId::new(label, sparsity), |bencher| {

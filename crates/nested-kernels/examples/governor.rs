@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let network = Network::new(Model::parse(bytes)?)?;
     let image = vec![0; network.model().input_shape().len()];
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let mut arena = vec![0; network.preferred_arena_len(network.model().levels())?];
     let mut output = vec![0; network.model().output_shape().len()];
     let mut run = |level: Level| -> Result<u64, Box<dyn Error>> {
         let start = Instant::now();

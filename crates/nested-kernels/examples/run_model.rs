@@ -15,9 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let network = Network::new(Model::parse(bytes)?)?;
     let image: Vec<i8> = (0..network.model().input_shape().len()).map(|i| (i * 37 % 256) as u8 as i8).collect();
-    let mut arena = vec![0; network.preferred_arena_len()];
+    let densest = network.model().levels();
+    let mut arena = vec![0; network.preferred_arena_len(densest)?];
     let mut output = vec![0; network.model().output_shape().len()];
-    println!("arena: at least {} bytes, fastest with {}", network.arena_len(), arena.len());
+    println!("arena: at least {} bytes, fastest with {}", network.arena_len(densest)?, arena.len());
     for level in network.model().levels().up_to() {
         let start = Instant::now();
         network.run(level, &image, &mut arena, &mut output)?;

@@ -7,8 +7,8 @@ impl<B: AsRef<[u8]> + Sync> Network<B> {
     /// Runs `images`, one behind the other, at `level`, and writes their `outputs` in the same order.
     ///
     /// The threads of the rayon pool that the call is made in share the images; each needs a part of `arena` of its own, so
-    /// that at most `arena.len() / `[`Network::arena_len`] of them work, and
-    /// `threads · `[`Network::preferred_arena_len`] bytes make them all as fast as they can be. The outputs are those of
+    /// that at most `arena.len() / arena_len` of them work, and `threads · preferred_arena_len` bytes make them all as fast as
+    /// they can be (see [`Network::arena_len`] and [`Network::preferred_arena_len`]). The outputs are those of
     /// [`Network::run`], whatever the number of threads.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl<B: AsRef<[u8]> + Sync> Network<B> {
     /// # builder.max_pool("", input, window)?;
     /// # let model = builder.finish(Profile::Size)?;
     /// let network = Network::new(model)?; // the greater of two pixels
-    /// let mut arena = vec![0; 2 * network.preferred_arena_len()]; // for two threads
+    /// let mut arena = vec![0; 2 * network.preferred_arena_len(Level::FIRST)?]; // for two threads
     /// let mut outputs = [0; 3];
     /// network.run_batch(Level::FIRST, &[1, 2, 4, 3, 5, 6], &mut arena, &mut outputs)?;
     /// assert_eq!(outputs, [2, 4, 6]);
@@ -43,13 +43,10 @@ impl<B: AsRef<[u8]> + Sync> Network<B> {
         let count = images.len() / image.max(1);
         check_length(count * image, images.len(), |needed, given| KernelError::InputLength { needed, given })?;
         check_length(count * output, outputs.len(), |needed, given| KernelError::OutputLength { needed, given })?;
-        let levels = self.model().levels();
-        if level > levels {
-            return Err(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() });
-        }
-        let parts = (arena.len() / self.arena_len().max(1)).min(rayon::current_num_threads());
+        let needed = self.arena_len(level)?;
+        let parts = (arena.len() / needed.max(1)).min(rayon::current_num_threads());
         if parts == 0 {
-            return Err(KernelError::ArenaTooShort { needed: self.arena_len(), given: arena.len() });
+            return Err(KernelError::ArenaTooShort { needed, given: arena.len() });
         }
         let share = count.div_ceil(parts).max(1);
         let arenas = arena.par_chunks_exact_mut(arena.len() / parts);

@@ -40,9 +40,9 @@ pub struct Scratch {
 /// let Operation::Convolution { window, weights, .. } = node.operation else { return Err("another operation".into()) };
 /// let zero_point = model.input_quantization().zero_point;
 /// let geometry = Geometry::new(model.input_shape(), window, node.output.channels, zero_point)?;
-/// let mut scratch = vec![0; convolution_scratch(&weights, &geometry)?.preferred]; // for all levels
 /// let mut output = [0; 2];
 /// for (level, expected) in [(Level::FIRST, [10, 20]), (Level::new(2)?, [12, 24])] {
+///     let mut scratch = vec![0; convolution_scratch(&weights, level, &geometry)?.preferred];
 ///     let parameters = model.parameters(level, 0).ok_or("no level")?;
 ///     convolution(&weights, level, &parameters, &geometry, &[10, 20, 1, 2], &mut output, &mut scratch)?;
 ///     assert_eq!(output, expected);
@@ -58,7 +58,7 @@ pub fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    check_convolution(weights, parameters, geometry, input, output, scratch)?;
+    check_convolution(weights, level, parameters, geometry, input, output, scratch)?;
     backend::convolution(weights, level, parameters, geometry, input, output, scratch)
 }
 
@@ -91,7 +91,7 @@ pub fn convolution(
 /// # let geometry = Geometry::new(model.input_shape(), window, node.output.channels, 0)?;
 /// # let (level, input) = (Level::new(2)?, [10, 20, 1, 2]);
 /// # let parameters = model.parameters(level, 0).ok_or("no level")?;
-/// let mut scratch = vec![0; convolution_scratch(&weights, &geometry)?.preferred];
+/// let mut scratch = vec![0; convolution_scratch(&weights, level, &geometry)?.preferred];
 /// let (mut one, mut many) = ([0; 2], [0; 2]);
 /// convolution(&weights, level, &parameters, &geometry, &input, &mut one, &mut scratch)?;
 /// convolution_parallel(&weights, level, &parameters, &geometry, &input, &mut many, &mut scratch)?;
@@ -108,13 +108,14 @@ pub fn convolution_parallel(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    check_convolution(weights, parameters, geometry, input, output, scratch)?;
+    check_convolution(weights, level, parameters, geometry, input, output, scratch)?;
     crate::arch::convolution_parallel(weights, level, parameters, geometry, input, output, scratch)
 }
 
 /// Checks all that a convolution was given.
 fn check_convolution(
     weights: &Weights<'_>,
+    level: Level,
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
     input: &[i8],
@@ -127,16 +128,19 @@ fn check_convolution(
         needed,
         given,
     })?;
-    check_scratch(convolution_scratch(weights, geometry)?, scratch)
+    check_scratch(backend::convolution_scratch(weights, level, geometry)?, scratch)
 }
 
-/// The words of scratch that [`convolution`] needs for these weights and this geometry, at any level.
+/// The words of scratch that [`convolution`] needs for these weights, at `level`, and this geometry.
+///
+/// A sparser level may need more than a denser one: each is run in the way that is fastest for its weights.
 ///
 /// # Errors
-/// [`KernelError::TooLarge`] when one band does not fit the kernel's offsets.
-pub fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+/// [`KernelError::TooLarge`] when one band does not fit the kernel's offsets. A level that the weights do not hold may be
+/// refused here or only by [`convolution`].
+pub fn convolution_scratch(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Result<Scratch, KernelError> {
     geometry.check()?;
-    backend::convolution_scratch(weights, geometry)
+    backend::convolution_scratch(weights, level, geometry)
 }
 
 /// The weight matrix has a row for each output channel and a column for each tap.

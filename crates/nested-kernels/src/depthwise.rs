@@ -50,7 +50,7 @@ pub fn depthwise(
         needed,
         given,
     })?;
-    check_scratch(depthwise_scratch(geometry)?, scratch)?;
+    check_scratch(backend::depthwise_scratch(geometry)?, scratch)?;
     backend::depthwise(weights, parameters, geometry, input, output, scratch)
 }
 

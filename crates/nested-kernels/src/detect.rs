@@ -132,9 +132,9 @@ impl<'m, B: AsRef<[u8]>> Detector<'m, B> {
         let levels = self.model.levels();
         let last = self.model.node_count().saturating_sub(1);
         let no_level = KernelError::NoSuchLevel { level: level.number(), levels: levels.number() };
-        let quantization = self.model.parameters(level, last).ok_or(no_level)?.output;
+        let Quantization { scale, zero_point } = self.model.parameters(level, last).ok_or(no_level)?.output();
         check_length(self.values, values.len(), |needed, given| KernelError::InputLength { needed, given })?;
-        let search = Search::new(quantization, self.classes(), thresholds);
+        let search = Search::new(scale.to_bits(), zero_point, self.classes(), thresholds);
         let mut best = Best { found, len: 0 };
         let mut rest = values;
         for map in self.anchors.maps() {
@@ -165,9 +165,10 @@ struct Search {
 }
 
 impl Search {
-    fn new(quantization: Quantization, classes: usize, thresholds: Thresholds) -> Search {
+    /// Among values of this scale, given by its bits, and this zero point.
+    fn new(scale: u32, zero_point: i8, classes: usize, thresholds: Thresholds) -> Search {
         const FRACTION: u32 = 24;
-        let step = u64::from(scaled(quantization.scale, LOG2_E, FRACTION));
+        let step = u64::from(scaled(scale, LOG2_E, FRACTION));
         let mut exponentials = [0; DISTANCES];
         let mut reach = 0;
         for (distance, value) in (0..=u8::MAX).zip(&mut exponentials) {
@@ -177,7 +178,7 @@ impl Search {
                 reach = distance;
             }
         }
-        Search { exponentials, reach, classes, score: thresholds.score, code: BoxCode::new(quantization) }
+        Search { exponentials, reach, classes, score: thresholds.score, code: BoxCode::new(scale, zero_point) }
     }
 
     /// Channels of an anchor.

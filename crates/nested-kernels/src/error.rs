@@ -1,7 +1,8 @@
 //! What can be wrong before a network or a kernel runs.
 use nested_csr::FormatError;
 
-/// Why nothing was run. No kernel has touched its output when one of these is returned.
+/// Why nothing was run. No kernel has touched its output when one of these is returned, but for
+/// [`KernelError::WeightsChanged`].
 ///
 /// ```
 /// use nested_kernels::{KernelError, Softmax};
@@ -85,6 +86,9 @@ pub enum KernelError {
     /// The layer is larger than this build can address.
     #[error("the layer is too large for this build")]
     TooLarge,
+    /// The weights say something else than when they were checked: the model's bytes changed while it was in use.
+    #[error("the weights are not those that were checked: the model's bytes have changed")]
+    WeightsChanged,
     /// A node of a model cannot run.
     #[error("node {node}: {fault}")]
     Node {

@@ -40,11 +40,10 @@ pub(crate) fn negative_power(exponent: u64) -> u32 {
 
 /// `scale · constant / 2³⁰ · 2^fraction`, rounded half up, at most `u32::MAX`; 0 for a scale that is not positive.
 ///
-/// It takes the scale's bits apart: a step that is made while a network runs needs no floating point.
-pub(crate) const fn scaled(scale: f32, constant: u32, fraction: u32) -> u32 {
+/// It takes the scale's bits, and takes them apart: what is worked out while a network runs needs no floating point.
+pub(crate) const fn scaled(bits: u32, constant: u32, fraction: u32) -> u32 {
     const MANTISSA: u32 = 23;
     const BIAS: i64 = 127 + MANTISSA as i64 + 30;
-    let bits = scale.to_bits();
     let (exponent, mantissa) = (bits >> MANTISSA, bits & ((1 << MANTISSA) - 1));
     if exponent > 0xff || (exponent == 0xff && mantissa > 0) {
         return 0; // negative, or not a number
@@ -80,10 +79,10 @@ mod tests {
     #[test]
     fn what_is_not_a_positive_number_counts_as_nothing() {
         for scale in [0.0, -0.0, -1.0, f32::NAN, -f32::NAN, f32::NEG_INFINITY, f32::from_bits(1)] {
-            assert_eq!(scaled(scale, u32::MAX, 24), 0, "{scale}");
+            assert_eq!(scaled(scale.to_bits(), u32::MAX, 24), 0, "{scale}");
         }
         for scale in [f32::INFINITY, f32::MAX, 1e9] {
-            assert_eq!(scaled(scale, LOG2_E, 24), u32::MAX, "{scale}");
+            assert_eq!(scaled(scale.to_bits(), LOG2_E, 24), u32::MAX, "{scale}");
         }
     }
 
@@ -93,7 +92,7 @@ mod tests {
             let scale = f32::from_bits(bits);
             let exact = f64::from(scale) * f64::from(constant) * 2f64.powi(fraction as i32 - 30);
             // 24 + 32 bits are more than a double holds, so a tie may round the other way there.
-            let found = f64::from(scaled(scale, constant, fraction));
+            let found = f64::from(scaled(bits, constant, fraction));
             let expected = if scale > 0.0 { (exact + 0.5).floor().min(f64::from(u32::MAX)) } else { 0.0 };
             prop_assert!((found - expected).abs() <= f64::from(u8::from((exact.fract() - 0.5).abs() < 1e-6)), "{scale}: {found}, {expected}");
         }

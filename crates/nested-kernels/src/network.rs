@@ -11,7 +11,7 @@ use crate::{
     pool::check_pool,
 };
 use core::ops::Range;
-use nested_csr::{Level, Model, Node, NodeParameters, Operation, TensorId, TensorShape, Window};
+use nested_csr::{Level, MAX_LEVELS, Model, Node, NodeParameters, Operation, TensorId, TensorShape, Window};
 
 /// Bytes that aligning the arena to words may cost.
 const ALIGNMENT: usize = 3;
@@ -55,7 +55,8 @@ pub struct Network<B> {
     /// Nodes that are run: all, or all but a detection that reads the tensor made last, which is then the output already.
     steps: usize,
     plan: Plan,
-    arena: Scratch,
+    /// Bytes for the levels up to each; those that the model does not hold are as the densest.
+    arenas: [Scratch; MAX_LEVELS],
 }
 
 impl<B: AsRef<[u8]>> Network<B> {
@@ -80,16 +81,23 @@ impl<B: AsRef<[u8]>> Network<B> {
         let too_large = KernelError::TooLarge;
         let run = nodes - usize::from(ends_in_place(&model));
         let plan = steps.get(..run).and_then(Plan::new).ok_or(too_large.clone())?;
-        let mut arena = Scratch::default();
+        let mut arenas = [Scratch::default(); MAX_LEVELS];
         for index in 0..run {
             let fault = |fault| KernelError::Node { node: index, fault };
             let node = model.node(index).ok_or(fault(NodeFault::Missing))?;
-            let scratch = scratch(&model, &node).map_err(|_| fault(NodeFault::TooLarge))?;
             let bytes = |words: usize| words.checked_mul(4)?.checked_add(plan.top(index))?.checked_add(ALIGNMENT);
-            arena.minimum = arena.minimum.max(bytes(scratch.minimum).ok_or(too_large.clone())?);
-            arena.preferred = arena.preferred.max(bytes(scratch.preferred).ok_or(too_large.clone())?);
+            for (level, arena) in model.levels().up_to().zip(&mut arenas) {
+                let scratch = scratch(&model, level, &node).map_err(|_| fault(NodeFault::TooLarge))?;
+                arena.minimum = arena.minimum.max(bytes(scratch.minimum).ok_or(too_large.clone())?);
+                arena.preferred = arena.preferred.max(bytes(scratch.preferred).ok_or(too_large.clone())?);
+            }
         }
-        Ok(Network { model, steps: run, plan, arena })
+        let mut most = Scratch::default();
+        for Scratch { minimum, preferred } in &mut arenas {
+            most = Scratch { minimum: most.minimum.max(*minimum), preferred: most.preferred.max(*preferred) };
+            (*minimum, *preferred) = (most.minimum, most.preferred);
+        }
+        Ok(Network { model, steps: run, plan, arenas })
     }
 
     /// The model.
@@ -97,14 +105,42 @@ impl<B: AsRef<[u8]>> Network<B> {
         &self.model
     }
 
-    /// The least bytes of arena that [`Network::run`] accepts, at any level and any alignment.
-    pub fn arena_len(&self) -> usize {
-        self.arena.minimum
+    /// The least bytes of arena that [`Network::run`] accepts at this level, of any alignment: enough for it and all sparser
+    /// levels, so that firmware that switches between levels needs what its densest one needs.
+    ///
+    /// # Errors
+    /// [`KernelError::NoSuchLevel`] for a level that the model does not hold.
+    ///
+    /// ```
+    /// # use nested_csr::{Level, ModelBuilder, Profile, Quantization, TensorShape, Window};
+    /// # use nested_kernels::Network;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let image = TensorShape { channels: 1, height: 1, width: 2 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, Quantization { scale: 0.1, zero_point: 0 })?;
+    /// # let (input, window) = (builder.input(), Window { kernel: [1, 2], ..Window::square(1, 1, 0) });
+    /// # builder.max_pool("", input, window)?;
+    /// # let network = Network::new(builder.finish(Profile::Size)?)?;
+    /// let densest = network.model().levels();
+    /// let (ram, flash) = (network.arena_len(densest)?, network.flash_len(densest)?);
+    /// assert!(network.arena_len(Level::FIRST)? <= ram && network.flash_len(Level::FIRST)? <= flash);
+    /// # Ok(()) }
+    /// ```
+    pub fn arena_len(&self, level: Level) -> Result<usize, KernelError> {
+        Ok(self.arena(level)?.minimum)
     }
 
-    /// The bytes of arena with which a run is fastest; more is of no use.
-    pub fn preferred_arena_len(&self) -> usize {
-        self.arena.preferred
+    /// The bytes of arena with which runs at this level and all sparser ones are fastest; more is of no use.
+    ///
+    /// # Errors
+    /// Those of [`Network::arena_len`].
+    pub fn preferred_arena_len(&self, level: Level) -> Result<usize, KernelError> {
+        Ok(self.arena(level)?.preferred)
+    }
+
+    fn arena(&self, level: Level) -> Result<Scratch, KernelError> {
+        let levels = self.model.levels();
+        let arena = self.arenas.get(level.number() - 1).filter(|_| level <= levels);
+        arena.copied().ok_or(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() })
     }
 
     /// The bytes of flash that a level needs: the length of the prefix that serves levels `1..=level`.
@@ -121,7 +157,8 @@ impl<B: AsRef<[u8]>> Network<B> {
     ///
     /// # Errors
     /// Before the first layer runs: [`KernelError::NoSuchLevel`], [`KernelError::InputLength`],
-    /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`].
+    /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`]. Afterwards only [`KernelError::WeightsChanged`], for
+    /// bytes that are no longer those that were parsed.
     pub fn run(&self, level: Level, input: &[i8], arena: &mut [u8], output: &mut [i8]) -> Result<(), KernelError> {
         self.run_observed(level, input, arena, output, |_| ())
     }
@@ -161,15 +198,12 @@ impl<B: AsRef<[u8]>> Network<B> {
         output: &mut [i8],
         mut done: impl FnMut(usize),
     ) -> Result<(), KernelError> {
-        let levels = self.model.levels();
-        if level > levels {
-            return Err(KernelError::NoSuchLevel { level: level.number(), levels: levels.number() });
-        }
+        let needed = self.arena_len(level)?;
         let (image, result) = (self.model.input_shape().len(), self.model.output_shape().len());
         check_length(image, input.len(), |needed, given| KernelError::InputLength { needed, given })?;
         check_length(result, output.len(), |needed, given| KernelError::OutputLength { needed, given })?;
-        if arena.len() < self.arena.minimum {
-            return Err(KernelError::ArenaTooShort { needed: self.arena.minimum, given: arena.len() });
+        if arena.len() < needed {
+            return Err(KernelError::ArenaTooShort { needed, given: arena.len() });
         }
         let (_, arena, _) = bytemuck::pod_align_to_mut::<u8, u32>(arena);
         for index in 0..self.model.node_count() {
@@ -340,18 +374,18 @@ fn shape<B: AsRef<[u8]>>(model: &Model<B>, tensor: TensorId) -> Option<TensorSha
 /// Zero point of a tensor at a level.
 fn zero_point<B: AsRef<[u8]>>(model: &Model<B>, level: Level, tensor: TensorId) -> Option<i8> {
     match usize::from(tensor.0).checked_sub(1) {
-        Some(maker) => Some(model.parameters(level, maker)?.output.zero_point),
+        Some(maker) => Some(model.parameters(level, maker)?.zero_point),
         None => Some(model.input_quantization().zero_point),
     }
 }
 
-/// Words of scratch of a node.
-fn scratch<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<Scratch, KernelError> {
+/// Words of scratch of a node at a level.
+fn scratch<B: AsRef<[u8]>>(model: &Model<B>, level: Level, node: &Node<'_>) -> Result<Scratch, KernelError> {
     let [input, _] = inputs(&node.operation);
     let input = shape(model, input).ok_or(KernelError::Geometry)?;
     let geometry = |window| Geometry { input, output: node.output, window, zero_point: 0 };
     match &node.operation {
-        Operation::Convolution { window, weights, .. } => convolution_scratch(weights, &geometry(*window)),
+        Operation::Convolution { window, weights, .. } => convolution_scratch(weights, level, &geometry(*window)),
         Operation::Depthwise { window, .. } => depthwise_scratch(&geometry(*window)),
         _ => Ok(Scratch::default()),
     }

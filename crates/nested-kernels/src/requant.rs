@@ -14,8 +14,8 @@ pub(crate) struct Finish {
 
 impl Finish {
     pub(crate) fn new(row: Requantization, parameters: &NodeParameters<'_>) -> Self {
-        let NodeParameters { output, low, high, .. } = parameters;
-        Self::from_parts(row, output.zero_point, *low, *high)
+        let NodeParameters { zero_point, low, high, .. } = parameters;
+        Self::from_parts(row, *zero_point, *low, *high)
     }
 
     /// `low ≤ high` is not required: as `min` after `max`, nothing panics and `high` wins.

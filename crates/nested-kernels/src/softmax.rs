@@ -25,7 +25,7 @@ pub struct Softmax {
 impl Softmax {
     /// For logits of this scale: positive and finite. A scale that is not counts as 0, which makes all classes equal.
     pub const fn new(scale: f32) -> Self {
-        Softmax { step: scaled(scale, LOG2_E, FRACTION) }
+        Softmax { step: scaled(scale.to_bits(), LOG2_E, FRACTION) }
     }
 
     /// From `round(2¹⁶ · scale · log₂ e)`.

@@ -60,14 +60,14 @@ fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
         let parameters = model.parameters(level, index).unwrap();
         let zero = |tensor: TensorId| match usize::from(tensor.0) {
             0 => i64::from(model.input_quantization().zero_point),
-            made => i64::from(model.parameters(level, made - 1).unwrap().output.zero_point),
+            made => i64::from(model.parameters(level, made - 1).unwrap().zero_point),
         };
         let of = |tensor: TensorId| (&tensors[usize::from(tensor.0)], shapes[usize::from(tensor.0)]);
         let plane = node.output.height * node.output.width;
         let requantize = |row: usize, acc: i64| {
             let r = parameters.rows.get(row);
             let sum = i32::try_from(acc + i64::from(r.bias)).unwrap();
-            let q = i64::from(r.multiplier.apply(sum)) + i64::from(parameters.output.zero_point);
+            let q = i64::from(r.multiplier.apply(sum)) + i64::from(parameters.zero_point);
             q.clamp(parameters.low.into(), parameters.high.into()) as i8
         };
         let element = |at: usize| (at / plane, at % plane / node.output.width, at % node.output.width);
@@ -195,7 +195,7 @@ fn every_operation_keeps_its_values() {
         passes.forward(&trainer.trained().parameters, level, nested_mask::nn::Statistics::Running);
         let integers = run(&model, level, train.image(image));
         for (node, [power, noise]) in sums.iter_mut().enumerate() {
-            let Quantization { scale, zero_point } = model.parameters(level, node).unwrap().output;
+            let Quantization { scale, zero_point } = model.parameters(level, node).unwrap().output();
             let mut integers = integers[node + 1].iter();
             passes.for_each_value(TensorId(node as u16 + 1), |value| {
                 let back = scale * f32::from(i16::from(*integers.next().unwrap()) - i16::from(zero_point));
@@ -252,7 +252,7 @@ fn a_detectors_values_are_kept_and_its_file_says_what_they_mean() {
     }
 
     for level in trained.levels().up_to() {
-        let Quantization { scale, zero_point } = model.parameters(level, last).unwrap().output;
+        let Quantization { scale, zero_point } = model.parameters(level, last).unwrap().output();
         let mut passes = nested_mask::nn::Passes::new(&trained.network, 1);
         passes.prepare(&trained.parameters, level);
         let [mut power, mut noise] = [0.0f64; 2];

@@ -140,7 +140,7 @@ fn model<B: AsRef<[u8]>>(naive: &naive::File, read: &Model<B>) {
         assert_eq!(inputs[0].1, node.window[..2]);
         for (level, expected) in read.levels().up_to().zip(&node.levels) {
             let found = read.parameters(level, index).expect("the level is there");
-            let output = (found.output.scale.to_bits(), found.output.zero_point);
+            let output = (found.output().scale.to_bits(), found.zero_point);
             assert_eq!(output, (expected.scale, expected.zero_point));
             assert_eq!((found.low, found.high), (expected.low, expected.high));
             assert_eq!(found.input_weights, expected.operands);

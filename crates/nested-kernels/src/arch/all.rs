@@ -81,18 +81,17 @@ pub(crate) fn convolution_with<L: Lanes>(
 pub(crate) fn convolution_scratch_with<L: Lanes>(
     _: L,
     weights: &Weights<'_>,
+    level: Level,
     geometry: &Geometry,
 ) -> Result<Scratch, KernelError> {
     if is_fully_connected(geometry) {
         return Ok(Scratch::default());
     }
-    let levels = match weights {
-        Weights::Dense(_) => Level::FIRST,
-        Weights::Sparse(matrix) => matrix.levels(),
-    };
+    // What is enough for a level is to be enough for all sparser ones.
+    let densest = if matches!(weights, Weights::Dense(_)) { Level::FIRST } else { level };
     let frame = Frame::new::<L>(geometry);
     let mut tables = [0; 2];
-    for level in levels.up_to() {
+    for level in densest.up_to() {
         let work = work::<L>(weights, level, frame)?;
         tables = [tables[0].max(work.table_words::<L>(false)), tables[1].max(work.table_words::<L>(true))];
     }

@@ -57,7 +57,7 @@ struct Bounds {
 
 impl Bounds {
     fn new(parameters: &NodeParameters<'_>) -> Self {
-        Bounds { zero_point: parameters.output.zero_point, low: parameters.low, high: parameters.high }
+        Bounds { zero_point: parameters.zero_point, low: parameters.low, high: parameters.high }
     }
 }
 
@@ -90,8 +90,8 @@ pub(crate) fn convolution(
         && let Some(rows) = ring_rows::RingRows::new(matrix, level, lines, geometry, parameters)
     {
         convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
-            rows.clone().walk(band, first, parameters, bounds, parts, output);
-            Ok(())
+            let done = rows.clone().walk(band, first, parameters, bounds, parts, output);
+            done.then_some(()).ok_or(KernelError::WeightsChanged)
         })?;
         clamp::clamp(output, bounds);
         return Ok(());
@@ -116,24 +116,19 @@ pub(crate) fn convolution(
 }
 
 /// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
+pub(crate) fn convolution_scratch(
+    weights: &Weights<'_>,
+    level: Level,
+    geometry: &Geometry,
+) -> Result<Scratch, KernelError> {
     if fully_connected::is_it(geometry) {
         return Ok(fully_connected::scratch(geometry));
     }
-    let levels = match weights {
-        Weights::Dense(_) => Level::FIRST,
-        Weights::Sparse(matrix) => matrix.levels(),
-    };
-    let mut most = Scratch::default();
     // A level chooses for itself how it is run.
-    for level in levels.up_to() {
-        let Scratch { minimum, preferred } = match streamed(weights, level, geometry) {
-            Some(layer) => layer.scratch(),
-            None => scratch_words(lines(weights, level, geometry), geometry)?,
-        };
-        most = Scratch { minimum: most.minimum.max(minimum), preferred: most.preferred.max(preferred) };
+    match streamed(weights, level, geometry) {
+        Some(layer) => Ok(layer.scratch()),
+        None => scratch_words(lines(weights, level, geometry), geometry),
     }
-    Ok(most)
 }
 
 /// Whether this is compiled for a core whose compiler makes the most of a table walked for pairs of pixels: it knows no dual
@@ -203,8 +198,7 @@ fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
-        walk_rows(band, first, rows().map_err(Into::into)?, &requantization, bounds, parts, output);
-        Ok(())
+        walk_rows(band, first, rows().map_err(Into::into)?, &requantization, bounds, parts, output)
     })?;
     clamp::clamp(output, bounds);
     Ok(())
@@ -219,8 +213,7 @@ fn convolve_bands(
     mut walk: impl FnMut(&Band<'_>, usize, &mut Parts<'_>) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     let given = scratch.len();
-    let needed = scratch_words(lines, geometry)?.minimum;
-    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let too_short = || too_short(lines, geometry, given);
     let (band, count) = largest_band(geometry, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     band.prepare(&mut parts);
@@ -228,6 +221,15 @@ fn convolve_bands(
         band.pack(first, input, &mut parts);
         walk(&band, first, &mut parts)
     })
+}
+
+/// Why no band fits a scratch.
+#[cold]
+fn too_short(lines: Lines, geometry: &Geometry, given: usize) -> KernelError {
+    match scratch_words(lines, geometry) {
+        Ok(Scratch { minimum, .. }) => KernelError::ScratchTooShort { needed: minimum, given },
+        Err(error) => error,
+    }
 }
 
 /// Calls `f` with the first line of each band of `count` lines.
@@ -255,7 +257,7 @@ fn walk_rows(
     bounds: Bounds,
     parts: &mut Parts<'_>,
     output: &mut [i8],
-) {
+) -> Result<(), KernelError> {
     let outputs = band.outputs(first);
     let narrow = band.narrow();
     let even = band.geometry.input.channels.is_multiple_of(2);
@@ -266,7 +268,8 @@ fn walk_rows(
             Pairing::Pixels => table::pixels(&mut rows, parts.places, parts.table),
             Pairing::Channels => table::channels(&mut rows, parts.places, even, parts.table),
         };
-        let Some(decoded) = decoded else { return };
+        // As many rows as output channels: so it was checked.
+        let decoded = decoded.ok_or(KernelError::WeightsChanged)?;
         let fits = multiplier.m() & 0xff == 0 && decoded.fits(bias, parts.table);
         let wide = band.lines.pairing == Pairing::Pixels && !fits;
         if wide {
@@ -294,6 +297,7 @@ fn walk_rows(
             band.copy_strip(first, parts.strip, plane);
         }
     }
+    Ok(())
 }
 
 /// See [`crate::depthwise`], which has checked all lengths: groups of channels, as many as the scratch holds.
@@ -313,8 +317,7 @@ pub(crate) fn depthwise(
     let whole = grouped(geometry, count);
     let lines = Lines::depthwise(&whole);
     let given = scratch.len();
-    let needed = scratch_words(lines, &whole)?.minimum;
-    let too_short = || KernelError::ScratchTooShort { needed, given };
+    let too_short = || too_short(lines, &whole, given);
     let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
     let mut parts = band.parts(scratch).ok_or_else(too_short)?;
     // A channel's padding stays when the next group is packed.
@@ -326,7 +329,8 @@ pub(crate) fn depthwise(
         let count = count.min(geometry.input.channels - done);
         let of = |each: usize| done * each..(done + count) * each;
         let slices = (input.get(of(in_plane)), weights.get(of(taps)), output.get_mut(of(out_plane)));
-        let (Some(input), Some(weights), Some(output)) = slices else { break };
+        // All lengths were checked against this geometry.
+        let (Some(input), Some(weights), Some(output)) = slices else { return Err(KernelError::Geometry) };
         let group = grouped(geometry, count);
         let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
         each_band(lines, lines_of_band, |first| {
@@ -336,8 +340,7 @@ pub(crate) fn depthwise(
                 return Ok(());
             }
             let requantization = |row| parameters.rows.get(done + row);
-            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output);
-            Ok(())
+            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output)
         })?;
         done += count;
     }

@@ -34,8 +34,12 @@ pub(crate) fn convolution_parallel(
 }
 
 /// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(weights: &Weights<'_>, geometry: &Geometry) -> Result<Scratch, KernelError> {
-    all::convolution_scratch_with(Plain, weights, geometry)
+pub(crate) fn convolution_scratch(
+    weights: &Weights<'_>,
+    level: Level,
+    geometry: &Geometry,
+) -> Result<Scratch, KernelError> {
+    all::convolution_scratch_with(Plain, weights, level, geometry)
 }
 
 /// See [`crate::depthwise`], which has checked all lengths.

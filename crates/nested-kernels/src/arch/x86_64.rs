@@ -80,9 +80,10 @@ impl Instructions {
     pub(crate) fn convolution_scratch(
         self,
         weights: &Weights<'_>,
+        level: Level,
         geometry: &Geometry,
     ) -> Result<Scratch, KernelError> {
-        with!(self, lanes => all::convolution_scratch_with(lanes, weights, geometry))
+        with!(self, lanes => all::convolution_scratch_with(lanes, weights, level, geometry))
     }
 
     /// See [`crate::depthwise`], which has checked all lengths.

@@ -1,7 +1,7 @@
 //! The way from an anchor and its code to the edges of a box.
 use super::BOX_ONE;
 use crate::fixed::{LOG2_E, negative_power, scaled};
-use nested_csr::{Anchor, Quantization};
+use nested_csr::Anchor;
 
 /// Bits of the fraction of an edge while it is worked out.
 const FRACTION: u32 = 24;
@@ -29,8 +29,8 @@ pub(super) struct BoxCode {
 }
 
 impl BoxCode {
-    pub(super) fn new(quantization: Quantization) -> BoxCode {
-        let Quantization { scale, zero_point } = quantization;
+    /// Of values of this scale, given by its bits, and this zero point.
+    pub(super) fn new(scale: u32, zero_point: i8) -> BoxCode {
         const TENTH: u32 = 107_374_182;
         // Of log₂ e / 5 · 2³⁰; the rounding of both is the same.
         const FIFTH: u32 = (LOG2_E + 2) / 5;

@@ -27,7 +27,7 @@ fn a_run_refuses_what_it_cannot_do_before_the_first_layer() {
     let network = network();
     let (image, result) = (network.model().input_shape().len(), network.model().output_shape().len());
     let (input, mut out) = (vec![1i8; image + 1], vec![77i8; result + 1]);
-    let mut arena = vec![0u8; network.arena_len()];
+    let mut arena = vec![0u8; network.arena_len(level(1)).unwrap()];
     let least = arena.len();
     let mut run = |number: usize, image: usize, bytes: usize, result: usize| {
         let error = network.run(level(number), &input[..image], &mut arena[..bytes], &mut out[..result]);
@@ -49,14 +49,16 @@ fn a_prefix_runs_its_levels_and_refuses_the_others() {
     let whole = graph.build();
     let network = Network::new(Model::parse(whole.prefix(level(2)).unwrap()).unwrap()).unwrap();
     let image = Values::Any.many(network.model().input_shape().len(), &mut seeded(2));
-    let mut arena = vec![0; network.arena_len()];
+    let mut arena = vec![0; network.arena_len(level(2)).unwrap()];
     let mut out = vec![0; network.model().output_shape().len()];
     for number in 1..=2 {
         network.run(level(number), &image, &mut arena, &mut out).unwrap();
         assert_eq!(out, graph.interpret(number, &image));
     }
-    let error = network.run(level(3), &image, &mut arena, &mut out).unwrap_err();
-    assert_eq!(error, KernelError::NoSuchLevel { level: 3, levels: 2 });
+    let no_level = KernelError::NoSuchLevel { level: 3, levels: 2 };
+    assert_eq!(network.run(level(3), &image, &mut arena, &mut out), Err(no_level.clone()));
+    assert_eq!(network.arena_len(level(3)), Err(no_level.clone()));
+    assert_eq!(network.preferred_arena_len(level(3)), Err(no_level));
 }
 
 #[test]
@@ -72,7 +74,7 @@ fn a_convolution_checks_what_it_is_lent() {
     let model = one_convolution(SHAPE, WINDOW, 4, ConvolutionWeights::Dense(&weights), &outputs(4));
     let Operation::Convolution { weights, .. } = model.node(0).unwrap().operation else { unreachable!() };
     let geometry = Geometry::new(SHAPE, WINDOW, 4, 0).unwrap();
-    let words = convolution_scratch(&weights, &geometry).unwrap().minimum;
+    let words = convolution_scratch(&weights, level(1), &geometry).unwrap().minimum;
     let run = |weights: &Weights<'_>, geometry: &Geometry, input: usize, output: usize, words: usize| {
         let parameters = model.parameters(level(1), 0).unwrap();
         let (input, mut output, mut scratch) = (vec![0; input], vec![0; output], vec![0; words]);
@@ -143,5 +145,5 @@ fn an_impossible_geometry_is_refused() {
     assert_eq!(Geometry::new(SHAPE, Window::square(1, 1, 0), 0, 0), Err(KernelError::Geometry));
     let wide = TensorShape { channels: 1, height: 1, width: 1 << 25 };
     let geometry = Geometry::new(wide, Window::square(1, 1, 0), 1, 0).unwrap();
-    assert_eq!(convolution_scratch(&Weights::Dense(&[1]), &geometry), Err(KernelError::TooLarge));
+    assert_eq!(convolution_scratch(&Weights::Dense(&[1]), level(1), &geometry), Err(KernelError::TooLarge));
 }

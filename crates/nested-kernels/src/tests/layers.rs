@@ -103,7 +103,7 @@ fn run_convolution(
     let (weights, parameters) = (weights_of(model), model.parameters(level(number), 0).unwrap());
     let mut checked = 0;
     for Backend { name, convolution, convolution_scratch, .. } in backends() {
-        for mut scratch in scratches(convolution_scratch(&weights, geometry).unwrap(), random) {
+        for mut scratch in scratches(convolution_scratch(&weights, level(number), geometry).unwrap(), random) {
             let mut output = vec![99; expected.len()];
             let words = scratch.len();
             convolution(&weights, level(number), &parameters, geometry, input, &mut output, &mut scratch).unwrap();

@@ -18,7 +18,7 @@ use std::{vec, vec::Vec};
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     pub(crate) convolution: Convolution,
-    pub(crate) convolution_scratch: fn(&Weights<'_>, &Geometry) -> Result<Scratch, KernelError>,
+    pub(crate) convolution_scratch: fn(&Weights<'_>, Level, &Geometry) -> Result<Scratch, KernelError>,
     pub(crate) depthwise: Depthwise,
     pub(crate) depthwise_scratch: fn(&Geometry) -> Result<Scratch, KernelError>,
 }
@@ -86,7 +86,9 @@ mod vectors {
                 convolution: |weights, level, parameters, geometry, input, output, scratch| {
                     $instructions.convolution($threads, weights, level, parameters, geometry, input, output, scratch)
                 },
-                convolution_scratch: |weights, geometry| $instructions.convolution_scratch(weights, geometry),
+                convolution_scratch: |weights, level, geometry| {
+                    $instructions.convolution_scratch(weights, level, geometry)
+                },
                 depthwise: |weights, parameters, geometry, input, output, scratch| {
                     $instructions.depthwise(weights, parameters, geometry, input, output, scratch)
                 },

@@ -255,11 +255,14 @@ proptest! {
         let network = Network::new(graph.build()).unwrap();
         let image = Values::Any.many(graph.shapes[0].len(), &mut random);
         let mut output = vec![0; graph.shapes.last().unwrap().len()];
-        let (least, most) = (network.arena_len(), network.preferred_arena_len());
+        let most = network.preferred_arena_len(level(levels)).unwrap();
+        let needs: Vec<usize> = (1..=levels).map(|number| network.arena_len(level(number)).unwrap()).collect();
+        prop_assert!(needs.is_sorted() && needs[levels - 1] <= most);
         // The levels in any order, in arenas of any length, alignment and content.
         let mut arena = vec![random.random::<u8>(); most + 4];
         for _ in 0..2 * levels {
             let number = random.random_range(1..=levels);
+            let least = network.arena_len(level(number)).unwrap();
             let (start, len) = (random.random_range(0..4), random.random_range(least..=most));
             network.run(level(number), &image, &mut arena[start..start + len], &mut output).unwrap();
             prop_assert_eq!(&output, &graph.interpret(number, &image));
@@ -277,14 +280,15 @@ proptest! {
         let len = graph.shapes.last().unwrap().len();
         let images = Values::Any.many(count * graph.shapes[0].len(), &mut random);
         let mut outputs = vec![0; count * len];
-        let mut arena = vec![random.random::<u8>(); room * network.arena_len() + 1];
+        let mut arena = vec![random.random::<u8>(); room * network.arena_len(level(2)).unwrap() + 1];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| network.run_batch(level(2), &images, &mut arena, &mut outputs)).unwrap();
         for (image, output) in images.chunks(graph.shapes[0].len()).zip(outputs.chunks(len)) {
             prop_assert_eq!(output, graph.interpret(2, image));
         }
-        arena.truncate(network.arena_len() - 1);
-        let short = crate::KernelError::ArenaTooShort { needed: network.arena_len(), given: arena.len() };
+        let needed = network.arena_len(level(2)).unwrap();
+        arena.truncate(needed - 1);
+        let short = crate::KernelError::ArenaTooShort { needed, given: arena.len() };
         prop_assert_eq!(network.run_batch(level(2), &images, &mut arena, &mut outputs), Err(short));
     }
 }

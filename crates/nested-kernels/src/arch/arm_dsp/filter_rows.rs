@@ -27,7 +27,7 @@ unsafe extern "C" {
 }
 
 /// Every output of the filters `weights` in a band; `skipped` of the requantisations belong to filters before them. False
-/// when some row needs the slower form; nothing has been done then.
+/// when some row needs the slower form; what has been done is then of no use.
 pub(super) fn walk(
     weights: &[i8],
     parameters: &NodeParameters<'_>,
@@ -48,7 +48,6 @@ pub(super) fn walk(
     // the entries of the table, whose steps were made for the first row; each row's channel lies `step` behind the one
     // before, and the band holds a channel for each row (or `step` is 0).
     unsafe { state.walk(function, rows, band, first, parts, output) }
-    true
 }
 
 // r1: weights, r3: columns left, r4: where the next weight goes, r7: 256 times the sum, lr: 256 in both halves.

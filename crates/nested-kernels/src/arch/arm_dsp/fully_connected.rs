@@ -186,7 +186,7 @@ pub(super) fn dense(
 /// From sums to outputs.
 #[inline(never)]
 fn finish(sums: &[i32], parameters: &NodeParameters<'_>, output: &mut [i8]) {
-    let zero_point = i32::from(parameters.output.zero_point);
+    let zero_point = i32::from(parameters.zero_point);
     let (low, high) = (i32::from(parameters.low), i32::from(parameters.high));
     let mut cells = output.iter_mut().zip(sums);
     parameters.rows.each(|Requantization { multiplier, bias }| {

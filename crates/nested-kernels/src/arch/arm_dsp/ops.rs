@@ -29,7 +29,6 @@ instruction!(
     bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
 instruction!(
     /// The top half of `b` below the top half of `a`.
-    #[cfg(any(test, nested_kernels_backend = "dsp"))]
     tops(a, b) "pkhtb {out}, {a}, {b}, asr #16", (a & 0xffff_0000) | (b >> 16));
 instruction!(
 /// The products of both halves, added to `sum` modulo 2³².
@@ -39,20 +38,18 @@ smlad(a, b, sum) "smlad {out}, {a}, {b}, {sum}", {
 });
 instruction!(
 /// `high + round(a · b / 2³²)`, halves up.
-#[cfg(any(test, nested_kernels_backend = "dsp"))]
 smmlar(a, b, high) "smmlar {out}, {a}, {b}, {high}", {
     let product = i64::from(a as i32) * i64::from(b as i32) + (1 << 31);
     high.wrapping_add((product >> 32) as u32)
 });
 instruction!(
     /// Saturated to a signed byte.
-    #[cfg(any(test, nested_kernels_backend = "dsp"))]
     saturated(a) "ssat {out}, #8, {a}", (a as i32).clamp(-128, 127) as u32);
 instruction!(
 /// The distances of the bytes, added to `sum`.
-#[cfg(nested_kernels_backend = "dsp")]
+#[cfg(any(test, nested_kernels_backend = "dsp"))]
 byte_distances(a, b, sum) "usada8 {out}, {a}, {b}, {sum}", {
-    a.to_le_bytes().iter().zip(b.to_le_bytes()).fold(sum, |sum, (a, b)| sum + u32::from(a.abs_diff(b)))
+    a.to_le_bytes().iter().zip(b.to_le_bytes()).fold(sum, |sum, (a, b)| sum.wrapping_add(a.abs_diff(b).into()))
 });
 instruction!(
     /// Bytes 0 and 2, extended to 16 bits each.
@@ -74,4 +71,27 @@ pub(super) fn halves(low: i8, high: i8) -> u32 {
 fn each_byte(a: u32, b: u32, f: impl Fn(i8, i8) -> i8) -> u32 {
     let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
     u32::from_le_bytes(core::array::from_fn(|i| f(a[i] as i8, b[i] as i8) as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `a` from the low byte on.
+    fn word(a: [u8; 4]) -> u32 {
+        u32::from(a[0]) + (u32::from(a[1]) << 8) + (u32::from(a[2]) << 16) + (u32::from(a[3]) << 24)
+    }
+
+    proptest! {
+        #[test]
+        fn the_distances_of_bytes_are_added(a: [u8; 4], b: [u8; 4], sum in prop_oneof![any::<u32>(), Just(u32::MAX)]) {
+            let distances = (0..4).map(|i| (i64::from(a[i]) - i64::from(b[i])).abs()).sum::<i64>();
+            let exact = (i64::from(sum) + distances) % (1 << 32);
+            prop_assert_eq!(i64::from(byte_distances(word(a), word(b), sum)), exact);
+            // What the kernels use it for: the sum of four bytes.
+            let bytes = a.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+            prop_assert_eq!(byte_distances(word(a), 0, 0), bytes);
+        }
+    }
 }

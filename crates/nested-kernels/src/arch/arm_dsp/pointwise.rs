@@ -157,7 +157,9 @@ impl<'a> Pointwise<'a> {
         while first < count {
             let band = first..count.min(first + most);
             self.pack(band.clone(), plane, input, scratch);
-            walk::walk(self, &self.target(band, plane), parameters, scratch, output);
+            if !walk::walk(self, &self.target(band, plane), parameters, scratch, output) {
+                return Err(KernelError::WeightsChanged);
+            }
             first += most;
         }
         clamp::clamp(output, Bounds::new(parameters));
@@ -181,6 +183,14 @@ impl<'a> Pointwise<'a> {
     /// Packs some tiles.
     fn pack(&self, band: Range<usize>, pixels: usize, input: &[i8], scratch: &mut [u32]) {
         let Tiles { columns, words, .. } = self.tiles;
+        if (words, pixels) == (2, 4) {
+            // The whole map is one tile.
+            let columns = scratch.as_chunks_mut::<2>().0.iter_mut().zip(input.as_chunks::<4>().0);
+            columns.for_each(|(cells, [a, b, c, d])| {
+                *cells = [Pairing::Pixels.word(*a, *c), Pairing::Pixels.word(*b, *d)];
+            });
+            return;
+        }
         for (tile, packed) in band.zip(scratch.chunks_exact_mut(self.tiles.len().max(1))) {
             let start = self.tiles.start(tile);
             let lanes = [start, start + self.tiles.shift].map(|at| input.get(at..).unwrap_or_default());

@@ -89,7 +89,8 @@ impl<'a> RingRows<'a> {
         Some(RingRows { rings, count: level.number(), rows: shape.rows, lent })
     }
 
-    /// Every row's outputs in a band.
+    /// Every row's outputs in a band. False when some row's blocks lie behind its last column, or out of its ring.
+    #[must_use]
     pub(super) fn walk(
         mut self,
         band: &Band<'_>,
@@ -98,7 +99,7 @@ impl<'a> RingRows<'a> {
         bounds: Bounds,
         parts: &mut Parts<'_>,
         output: &mut [i8],
-    ) {
+    ) -> bool {
         let (function, width): (Function<Source>, _) = match band.lines.pairing {
             Pairing::Pixels => (nested_kernels_ring_rows_pixels, 1),
             Pairing::Channels => (nested_kernels_ring_rows_channels, 2),
@@ -112,7 +113,7 @@ impl<'a> RingRows<'a> {
             blocks,
             limit: blocks.wrapping_sub(2),
         };
-        let Some(mut state) = State::new(source, &parameters.rows, 0, bounds) else { return };
+        let Some(mut state) = State::new(source, &parameters.rows, 0, bounds) else { return false };
         // SAFETY: the assembly reads a count of each ring for each of the matrix's rows, and takes no more gaps and weights
         // than the ring has left. It reads a place only after it has compared its number with `blocks`, and takes no more
         // blocks a row than that, which is what the table has room for.

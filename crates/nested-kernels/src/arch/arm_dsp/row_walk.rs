@@ -64,11 +64,12 @@ impl<S> State<S> {
         })
     }
 
-    /// Every output of `total` rows in a band.
+    /// Every output of `total` rows in a band. False when `function` has stopped at an error before the last of them.
     ///
     /// # Safety
     /// `function` does as [`Function`] says for this source, which has `total` rows, as the requantisations have; its tables
     /// lead to places in the band, and have no more entries than `parts.table` has room for.
+    #[must_use]
     pub(super) unsafe fn walk(
         &mut self,
         function: Function<S>,
@@ -77,7 +78,7 @@ impl<S> State<S> {
         first: usize,
         parts: &mut Parts<'_>,
         output: &mut [i8],
-    ) {
+    ) -> bool {
         let plane = band.geometry.output.height * band.geometry.output.width;
         let total = total.min(output.len() / plane.max(1));
         let lanes = band.lanes_from(first);
@@ -105,7 +106,7 @@ impl<S> State<S> {
             if result == DECODED {
                 left -= 1;
             } else if self.rows > 0 {
-                return;
+                return false;
             }
             let last = output.get_mut((total - left - 1) * plane..).unwrap_or_default();
             if result == DECODED {
@@ -115,6 +116,7 @@ impl<S> State<S> {
                 band.copy_strip(first, parts.strip, last.get_mut(..plane).unwrap_or_default());
             }
         }
+        true
     }
 
     /// Walks the row that was only decoded: the multiplier of lane 0, which comes in the upper 24 bits of a word, would be

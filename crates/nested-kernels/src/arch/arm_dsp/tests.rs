@@ -3,10 +3,10 @@ use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
 use crate::{Geometry, KernelError, arch::portable, rows::RowSource, tests::naive};
 use nested_csr::{
     Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile,
-    Quantization, Requantization, Sink, TensorShape, Window,
+    Quantization, Requantization, Sink, TensorShape, Weights, Window,
 };
 use proptest::prelude::*;
-use std::vec::Vec;
+use std::{cell::Cell, vec::Vec};
 
 /// Non-zero weights in two rings: even columns, then odd ones; or all columns ascending.
 struct RingRows<'a> {
@@ -128,13 +128,60 @@ proptest! {
             }
             Operation::Convolution { weights, .. } => {
                 let level = Level::FIRST;
-                let mut scratch = memory(super::convolution_scratch(&weights, &geometry).unwrap());
+                let mut scratch = memory(super::convolution_scratch(&weights, level, &geometry).unwrap());
                 super::convolution(&weights, level, &parameters, &geometry, input, ours, &mut scratch).unwrap();
-                let mut scratch = memory(portable::convolution_scratch(&weights, &geometry).unwrap());
+                let mut scratch = memory(portable::convolution_scratch(&weights, level, &geometry).unwrap());
                 portable::convolution(&weights, level, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
             }
             _ => unreachable!(),
         }
         prop_assert_eq!(&outputs[0], &outputs[1]);
     }
+}
+
+/// Bytes that become others.
+struct Fickle {
+    bytes: [Vec<u8>; 2],
+    changed: Cell<bool>,
+}
+
+impl AsRef<[u8]> for Fickle {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[usize::from(self.changed.get())]
+    }
+}
+
+#[test]
+fn weights_that_lead_elsewhere_than_when_they_were_checked_are_an_error() {
+    let (shape, window, rows) = (TensorShape { channels: 16, height: 2, width: 4 }, Window::square(1, 1, 0), 4);
+    let weights: Vec<i8> = (0..64).map(|i| i8::from(i % 3 == 0)).collect();
+    let rings: Vec<u8> = weights.iter().map(|weight| *weight as u8).collect();
+    let bytes = model(shape, rows, |builder, levels| {
+        let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &weights, rings: &rings };
+        builder.convolution("", builder.input(), window, rows, sparse, levels).unwrap();
+    })
+    .into_bytes();
+    let of = |node: nested_csr::Node<'_>| match node.operation {
+        Operation::Convolution { weights: Weights::Sparse(matrix), .. } => {
+            let counts = matrix.byte_ring(Level::FIRST).unwrap().unwrap().counts;
+            (counts.as_ptr().addr(), counts.len())
+        }
+        _ => unreachable!(),
+    };
+    let (counts, len) = of(Model::parse(&bytes).unwrap().node(0).unwrap());
+    let mut others = bytes.clone();
+    others[counts - bytes.as_ptr().addr()..][..len].fill(u8::MAX);
+    let fickle = Fickle { bytes: [bytes, others], changed: Cell::new(false) };
+    let model = Model::parse(&fickle).unwrap();
+    let geometry = Geometry::new(shape, window, rows, 3).unwrap();
+    let run = || {
+        let Operation::Convolution { weights, .. } = model.node(0).unwrap().operation else { unreachable!() };
+        let parameters = model.parameters(Level::FIRST, 0).unwrap();
+        let mut scratch = [0; 1000];
+        super::convolution(&weights, Level::FIRST, &parameters, &geometry, &[1; 128], &mut [0; 32], &mut scratch)
+    };
+    assert_eq!(run(), Ok(()));
+    fickle.changed.set(true);
+    // Without streams, columns that are none count for nothing.
+    assert_eq!(run(), if super::PLAIN { Ok(()) } else { Err(KernelError::WeightsChanged) });
 }

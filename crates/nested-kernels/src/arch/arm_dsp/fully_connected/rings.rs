@@ -27,19 +27,21 @@ struct Rows {
     minus_rows: isize,
 }
 
-type Function = unsafe extern "C" fn(rows: &Rows);
+/// Returns 0, or something else when it has stopped at a column that lies behind the input.
+type Function = unsafe extern "C" fn(rows: &Rows) -> usize;
 
 unsafe extern "C" {
-    fn nested_kernels_rings_only_1(rows: &Rows);
-    fn nested_kernels_rings_only_2(rows: &Rows);
-    fn nested_kernels_rings_last_1(rows: &Rows);
-    fn nested_kernels_rings_last_2(rows: &Rows);
-    fn nested_kernels_rings_sums_1(rows: &Rows);
-    fn nested_kernels_rings_sums_2(rows: &Rows);
+    fn nested_kernels_rings_only_1(rows: &Rows) -> usize;
+    fn nested_kernels_rings_only_2(rows: &Rows) -> usize;
+    fn nested_kernels_rings_last_1(rows: &Rows) -> usize;
+    fn nested_kernels_rings_last_2(rows: &Rows) -> usize;
+    fn nested_kernels_rings_sums_1(rows: &Rows) -> usize;
+    fn nested_kernels_rings_sums_2(rows: &Rows) -> usize;
 }
 
 /// All outputs but for their clamp, from the input in the order of columns; with more rings than one, the sums of the ones
-/// before the last stand in `sums`. False where some ring is not one for the assembly: nothing here is then of use.
+/// before the last stand in `sums`. False where some ring is not one for the assembly, or has a column that parsing has ruled
+/// out: nothing here is then of use.
 pub(super) fn outputs(
     matrix: &MatrixView<'_>,
     level: Level,
@@ -67,7 +69,7 @@ pub(super) fn outputs(
         let rows = Rows {
             requantizations,
             leading: 0x8000,
-            zero_point: parameters.output.zero_point.into(),
+            zero_point: parameters.zero_point.into(),
             output_end: output.as_mut_ptr_range().end,
             start: input.as_ptr().wrapping_sub(1),
             sums_end: sums.as_mut_ptr_range().end,
@@ -81,8 +83,11 @@ pub(super) fn outputs(
         // SAFETY: `suits` has seen a count for each row, and as many gaps and weights as the counts say; the words that the
         // assembly takes them by begin at most 3 bytes before the gaps, where at least 3 bytes of counts are, or before
         // the weights, where the gaps are. It reads the input only where it has compared the place with its end, and
-        // stops where a column lies behind it (which parsing has ruled out). Sums, outputs and requantisations are one a row.
-        unsafe { if ring.count_width == 1 { one(&rows) } else { two(&rows) } }
+        // stops where a column lies behind it. Sums, outputs and requantisations are one a row.
+        let stopped = unsafe { if ring.count_width == 1 { one(&rows) } else { two(&rows) } };
+        if stopped != 0 {
+            return Ok(false);
+        }
     }
     Ok(true)
 }
@@ -255,6 +260,7 @@ macro_rules! rings {
             "adds lr, #1
              bne.w 1b
              99:
+             mov r0, lr
              add sp, #36
              pop {{r4-r11, pc}}
              31:

@@ -72,16 +72,17 @@ unsafe extern "C" {
     fn nested_kernels_tiles_2_2(state: &mut State);
 }
 
-/// Every row's outputs in some tiles.
+/// Every row's outputs in some tiles. False when some run leads behind the row's last column, or out of its ring.
+#[must_use]
 pub(super) fn walk(
     layer: &Pointwise<'_>,
     target: &Target,
     parameters: &NodeParameters<'_>,
     packed: &[u32],
     output: &mut [i8],
-) {
+) -> bool {
     let tiles = layer.tiles;
-    let Some(requantizations) = StoredRows::new(&parameters.rows, 0) else { return };
+    let Some(requantizations) = StoredRows::new(&parameters.rows, 0) else { return false };
     let function: unsafe extern "C" fn(&mut State) = match (tiles.block, tiles.words) {
         (0, 4) => nested_kernels_tiles_all_4,
         (1, 4) => nested_kernels_tiles_1_4,
@@ -96,7 +97,7 @@ pub(super) fn walk(
     let narrow = tiles.narrow();
     let fits = |start: &usize| narrow || start + whole + last * tiles.words <= plane + target.overlap;
     if target.whole == 0 || (target.whole + last) * tiles.len() > packed.len() || !target.outputs.iter().all(fits) {
-        return;
+        return false;
     }
     // One more than there are: where the assembly leaves a row without weights.
     let none = core::ptr::null();
@@ -112,7 +113,7 @@ pub(super) fn walk(
         sign: 1 << 31,
         multiplier: 0,
         multiplier_low: 0,
-        zero_point: parameters.output.zero_point.into(),
+        zero_point: parameters.zero_point.into(),
         outputs,
         tile: packed.as_ptr(),
         tile_bytes: 4 * tiles.len(),
@@ -143,10 +144,14 @@ pub(super) fn walk(
         // room for both lanes of a tile). `runs` has room for a run of each ring, or for the one of a row without weights.
         // It keeps the registers that the C ABI asks for.
         unsafe { function(&mut state) }
+        if state.rows > 0 {
+            return false;
+        }
         if narrow {
             target.copy(&strip, &tiles, output.get_mut((total - left - 1) * plane..).unwrap_or_default());
         }
     }
+    true
 }
 
 impl Rows<'_> {

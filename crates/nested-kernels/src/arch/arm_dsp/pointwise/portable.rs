@@ -5,16 +5,18 @@ use nested_csr::{MAX_LEVELS, NodeParameters, Requantization};
 /// Gaps (none for all columns) and weights of a row in one ring.
 type Run<'a> = (&'a [u8], &'a [u8]);
 
-/// Every row's outputs in some tiles.
+/// Every row's outputs in some tiles. False when some run leads out of its ring.
+#[must_use]
 pub(super) fn walk(
     layer: &Pointwise<'_>,
     target: &Target,
     parameters: &NodeParameters<'_>,
     packed: &[u32],
     output: &mut [i8],
-) {
+) -> bool {
+    let mut whole = true;
     let mut planes = output.chunks_exact_mut(target.plane.max(1));
-    let zero_point = parameters.output.zero_point.into();
+    let zero_point = parameters.zero_point.into();
     let row = |runs: &[Run<'_>], row, plane: Option<&mut [i8]>| {
         if let Some(plane) = plane {
             Row { runs, row, zero_point, block: layer.tiles.block }.walk(layer, target, packed, plane);
@@ -34,17 +36,20 @@ pub(super) fn walk(
                 let mut runs: [Run<'_>; MAX_LEVELS] = [(&[], &[]); MAX_LEVELS];
                 for (run, ring) in runs.iter_mut().zip(rings.iter_mut().flatten()) {
                     let count = ring.next_count();
-                    let Some((gaps, gaps_left)) = ring.gaps.split_at_checked(count) else { return };
-                    let Some((weights, left)) = ring.weights.split_at_checked(count * layer.tiles.block) else {
-                        return;
-                    };
-                    (ring.gaps, ring.weights) = (gaps_left, left);
-                    *run = (gaps, weights);
+                    let gaps = ring.gaps.split_at_checked(count);
+                    let weights = ring.weights.split_at_checked(count * layer.tiles.block);
+                    if let Some(((gaps, gaps_left), (weights, weights_left))) = gaps.zip(weights) {
+                        (ring.gaps, ring.weights) = (gaps_left, weights_left);
+                        *run = (gaps, weights);
+                    } else {
+                        whole = false;
+                    }
                 }
                 row(&runs, requantization, planes.next());
             });
         }
     }
+    whole
 }
 
 /// One row.

@@ -12,7 +12,8 @@ struct Reach {
 }
 
 impl Reach {
-    /// `None` unless the last entry, and no other, leads to an odd place.
+    /// `None` unless the last entry, and no other, leads to an odd place: so [`super::super::table`] writes them, whatever the
+    /// weights, from places that the band chose, which are multiples of 4.
     fn new(walk: &Walk<'_>) -> Option<Reach> {
         let mut reach = Reach { least: 0, most: 0, end: 0 };
         let mut places = 0;
@@ -24,7 +25,8 @@ impl Reach {
         (places & 3 == 0 && reach.end & 1 != 0).then_some(reach)
     }
 
-    /// The words from a place on, when all that the table leads to from there is four of them.
+    /// The words from a place on, when all that the table leads to from there is four of them. The band's segments lead to no
+    /// other place: it holds as many words as its blocks meet.
     fn words(&self, packed: &[u32], place: i32) -> Option<*const u32> {
         let first = place.checked_add(self.least)?;
         let last = usize::try_from(place.checked_add(self.most)?).ok()?;
@@ -35,11 +37,14 @@ impl Reach {
 
 /// Blocks of 4 words, 8 outputs.
 pub(super) fn pixels(walk: &Walk<'_>, output: &mut [i8]) {
-    let Some((head, entries)) = walk.table.split_first_chunk::<{ super::HEAD }>() else { return };
-    let Some(reach) = Reach::new(walk) else { return };
+    let parts = walk.table.split_first_chunk::<{ super::HEAD }>().zip(Reach::new(walk));
+    debug_assert!(parts.is_some(), "a table that no decoder writes");
+    let Some(((head, entries), reach)) = parts else { return };
     let head: [u64; 4] = core::array::from_fn(|i| u64::from(head[2 * i]) | u64::from(head[2 * i + 1]) << 32);
     walk.each_block(4, |walk, p, outputs| {
-        let Some(words) = reach.words(walk.packed, *p) else { return };
+        let words = reach.words(walk.packed, *p);
+        debug_assert!(words.is_some(), "a block outside of the band");
+        let Some(words) = words else { return };
         // SAFETY: `reach` has seen that every entry leads to four words of `packed` and the last one to an odd address.
         let sums = unsafe { add_up(entries.as_ptr().cast(), words, &head) };
         *p += reach.end - super::LAST;
