@@ -77,7 +77,7 @@ fn parts(criterion: &mut Criterion) {
         let network = Network::new(model(case)).expect("a layer that fits");
         let image = vec![3; network.model().input_shape().len()];
         let mut output = vec![0; network.model().output_shape().len()];
-        let mut arena = vec![0; network.preferred_arena_len()];
+        let mut arena = vec![0; network.preferred_arena_len(Level::FIRST).expect("a level that it has")];
         group.throughput(Throughput::Elements(output.len() as u64));
         group.bench_function(case.0, |bencher| {
             bencher.iter(|| network.run(Level::FIRST, &image, &mut arena, &mut output).expect("what was checked"));

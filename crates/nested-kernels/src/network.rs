@@ -39,7 +39,7 @@ const ALIGNMENT: usize = 3;
 /// # let bytes = builder.finish(Profile::Size)?.into_bytes();
 /// // The `bytes` of a model that makes one channel of two: `¼ · (4 · a + 8 · b)`, whose second weight joins at level 2.
 /// let network = Network::new(Model::parse(bytes)?)?;
-/// let mut arena = vec![0; network.arena_len()]; // or up to `preferred_arena_len`, to go faster
+/// let mut arena = vec![0; network.arena_len(Level::new(2)?)?]; // or up to `preferred_arena_len`, to go faster
 /// let mut output = [0; 2];
 /// for (level, expected) in [(Level::FIRST, [10, 20]), (Level::new(2)?, [12, 24])] {
 ///     network.run(level, &[10, 20, 1, 2], &mut arena, &mut output)?;
