@@ -132,7 +132,7 @@ impl Bench<'_> {
         let (mut alone_a, mut alone_b, mut slimmable) = (Vec::new(), Vec::new(), Vec::new());
         if self.options.compare {
             let epochs = self.options.epochs();
-            alone_a = self.alone("a", epochs.div_ceil(levels.len().max(1)))?;
+            alone_a = self.alone("a", (epochs / levels.len().max(1)).max(1))?;
             alone_b = self.alone("b", epochs)?;
             slimmable = self.slimmable()?;
         }
@@ -238,9 +238,10 @@ impl Options {
 
     /// Names of all networks that a run may train, the nested one first.
     fn networks(&self) -> Vec<String> {
-        let levels = self.run.ladder.0.levels().up_to();
-        let alone = levels.flat_map(|level| ["a", "b"].map(|budget| alone(level.number(), budget)));
-        [NESTED, DENSE, SLIMMABLE].map(str::to_owned).into_iter().chain(alone).collect()
+        let levels = || self.run.ladder.0.levels().up_to().map(Level::number);
+        let alone = levels().flat_map(|level| ["a", "b"].map(|budget| alone(level, budget)));
+        let slimmable = levels().map(|level| format!("{SLIMMABLE} {level}"));
+        [NESTED, DENSE, SLIMMABLE].map(str::to_owned).into_iter().chain(alone).chain(slimmable).collect()
     }
 
     fn epochs(&self) -> usize {

@@ -2,6 +2,7 @@
 use crate::{
     data,
     error::Error,
+    experiment::measure,
     files,
     m7::{self, Case, Comparison, DETECTOR, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
 };
@@ -219,7 +220,7 @@ fn trained_model(path: &Path) -> Result<Trained, Error> {
         width: width.unwrap_or(1.0),
         block: layers.map_or("dense", |(_, layer)| block_name(layer.block())),
         weights: "trained",
-        sparsities: sparsities(&model)?,
+        sparsities: measure::sparsities(&model)?,
     };
     Ok(Trained { name, case, model })
 }
@@ -227,19 +228,6 @@ fn trained_model(path: &Path) -> Result<Trained, Error> {
 fn read_model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
     let wrong = |source| Error::Model { path: path.to_owned(), source };
     Model::parse(files::read(path)?).map_err(wrong)
-}
-
-/// What the sparse layers leave out at each level, per cent.
-fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
-    let sparsity = |level| {
-        let (mut stored, mut all) = (0, 0);
-        for (_, layer) in model.sparse_layers() {
-            stored += layer.stored(level)?;
-            all += layer.shape().len();
-        }
-        Ok(100.0 * (1.0 - stored as f64 / all.max(1) as f64))
-    };
-    model.levels().up_to().map(sparsity).collect()
 }
 
 fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained]) -> Result<Vec<Layer>, Error> {

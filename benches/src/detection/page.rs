@@ -37,7 +37,7 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
          the heads, list of boxes and the detector's stack.\n\n",
     );
     let _ = writeln!(text, "{}", goals(report, anchors));
-    if !board.is_empty() {
+    if board.iter().any(|row| !row.nodes.is_empty()) {
         let rows: Vec<&m7::Row> = board.iter().collect();
         let _ = writeln!(
             text,

@@ -38,12 +38,26 @@ pub fn firmware() -> Result<Option<Firmware>, Error> {
 /// What each level needs of a Cortex-M7 in the arena that the network prefers, counted on the first of these images; on all
 /// of them the board must find what the host finds.
 pub fn m7_rows(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<m7::Row>, Error> {
-    // Of the rows only counts and arenas are used.
-    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities: Vec::new() };
+    // Of the names nothing is shown.
+    let sparsities = sparsities(&model)?;
+    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities };
     let mut rows = m7::measure_networks(firmware, None, &case, model.clone(), images)?.rows;
     rows.retain(|row| !row.least_arena || row.instructions.is_none());
     m7::add_goals(&m7::Anchors::read()?, &model, &mut rows);
     Ok(rows)
+}
+
+/// What the sparse layers leave out at each level, per cent.
+pub fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
+    let sparsity = |level| {
+        let (mut stored, mut all) = (0, 0);
+        for (_, layer) in model.sparse_layers() {
+            stored += layer.stored(level)?;
+            all += layer.shape().len();
+        }
+        Ok(100.0 * (1.0 - stored as f64 / all.max(1) as f64))
+    };
+    model.levels().up_to().map(sparsity).collect()
 }
 
 /// Instructions of one image of random pixels at each level; see [`m7_rows`].

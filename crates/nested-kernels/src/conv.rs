@@ -64,8 +64,9 @@ pub fn convolution(
 
 /// As [`convolution`], with bands of output rows shared among the threads of the rayon pool that the call is made in.
 ///
-/// The result is [`convolution`]'s, whatever the number of threads. They share the work when `scratch` is as long as
-/// preferred and there is enough of it; small layers run on one thread.
+/// The result is [`convolution`]'s, whatever the number of threads. They share the work when `scratch` holds two
+/// bands for each and there is enough work; small layers run on one thread. The preferred length usually does; rounding to whole
+/// rows can ask for more, and the layer then runs on one thread, too.
 ///
 /// # Errors
 /// [`convolution`]'s.

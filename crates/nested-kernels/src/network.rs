@@ -157,8 +157,8 @@ impl<B: AsRef<[u8]>> Network<B> {
     ///
     /// # Errors
     /// Before the first layer runs: [`KernelError::NoSuchLevel`], [`KernelError::InputLength`],
-    /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`]. Afterwards only [`KernelError::WeightsChanged`], for
-    /// bytes that are no longer those that were parsed.
+    /// [`KernelError::OutputLength`], [`KernelError::ArenaTooShort`]. Afterwards none, unless the bytes are no longer those
+    /// that were parsed: where that is noticed, [`KernelError::WeightsChanged`] or what the changed node is refused for.
     pub fn run(&self, level: Level, input: &[i8], arena: &mut [u8], output: &mut [i8]) -> Result<(), KernelError> {
         self.run_observed(level, input, arena, output, |_| ())
     }
