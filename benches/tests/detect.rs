@@ -30,6 +30,7 @@ fn report(folder: &Path) -> serde_json::Value {
     for time in ["train_seconds", "run_seconds"] {
         report[time] = 0.into();
     }
+    report["resumed"] = false.into();
     report
 }
 
@@ -37,7 +38,7 @@ fn report(folder: &Path) -> serde_json::Value {
 fn composed_scenes_become_files_that_are_measured() {
     let folder = tempfile::tempdir().unwrap();
     let table = succeed(folder.path(), &["--compare"]);
-    assert_eq!(table.lines().count(), 2 + 3 + 1 + 3 + 3, "{table}");
+    assert_eq!(table.lines().count(), 2 + 3 + 1 + 2 * 3 + 3, "{table}");
     let first = report(folder.path());
     for (index, level) in first["levels"].as_array().unwrap().iter().enumerate() {
         assert_eq!(level["level"], index + 1);

@@ -1,23 +1,23 @@
 //! What the goals of single layers come to for the layers of a network.
 use super::{Anchors, Row};
 use crate::table::{Table, grouped};
-use nested_csr::{Model, Operation, Weights, Window};
+use nested_csr::{Level, Model, Operation, Weights, Window};
 
 /// Channels of an image.
 const IMAGE: usize = 4;
 
 /// Writes each node's goal into the rows of one model: CMSIS-NN's instructions a multiplication on the nearest reference layer,
-/// by its input channels, over the speed-up that is the goal at the row's sparsity. Sums, pools and what reads boxes have
+/// by its input channels, over the speed-up that is the goal at the layer's own sparsity, which is the row's only where layers are all alike. Sums, pools and what reads boxes have
 /// none.
 pub fn add_goals(anchors: &Anchors, model: &Model<Vec<u8>>, rows: &mut [Row]) {
     for row in rows {
         for (index, node) in row.nodes.iter_mut().enumerate() {
-            node.goal = goal(anchors, model, index, row.sparsity).map(|goal| goal.round() as u32);
+            node.goal = goal(anchors, model, index, row.level).map(|goal| goal.round() as u32);
         }
     }
 }
 
-fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, sparsity: f64) -> Option<f64> {
+fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, level: usize) -> Option<f64> {
     let node = model.node(index)?;
     let pixels = node.output.height * node.output.width;
     let channels = |input: nested_csr::TensorId| match usize::from(input.0).checked_sub(1) {
@@ -26,8 +26,15 @@ fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, sparsity: f64) 
     };
     let (a_mac, speedup, weights) = match node.operation {
         Operation::Convolution { input, window, weights } => {
-            let (channels, sparse) = (channels(input)?, matches!(weights, Weights::Sparse(_)));
-            let (a_mac, speedup) = convolution(anchors, window, channels, if sparse { sparsity } else { 0.0 })?;
+            let channels = channels(input)?;
+            let sparsity = match weights {
+                Weights::Sparse(matrix) => {
+                    let stored = matrix.stored(Level::new(level).ok()?).ok()?;
+                    100.0 * (1.0 - stored as f64 / matrix.shape().len().max(1) as f64)
+                }
+                Weights::Dense(_) => 0.0,
+            };
+            let (a_mac, speedup) = convolution(anchors, window, channels, sparsity)?;
             let [height, width] = window.kernel.map(usize::from);
             (a_mac, speedup, node.output.channels * channels * height * width)
         }
