@@ -9,8 +9,9 @@ use std::fmt::Write;
 /// The page of a report; `board`: what a Cortex-M7 takes for each layer of the nested network, one row a level.
 pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> String {
     let mut text = format!(
-        "# Object detection, measured\n\nWritten by `nested-bench detect --page docs/detection.md`.\n\n\
+        "# Object detection, measured\n\nWritten by `nested-bench detect{} --page docs/detection.md`.\n\n\
          {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. {}\n\n",
+        if report.stand_alone_b.is_empty() { "" } else { " --compare" },
         report.network,
         report.block,
         grouped(report.train_images as u64),
