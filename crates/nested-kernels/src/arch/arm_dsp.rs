@@ -131,13 +131,13 @@ pub(crate) fn convolution_scratch(
     }
 }
 
-/// Whether this is compiled for a core whose compiler makes the most of a table walked for pairs of pixels: it knows no dual
-/// product, and has no registers for what a stream of gaps and weights needs beside the sums.
+/// Whether this is compiled for a core whose compiler makes the most of pairs of pixels, and of a table of sparse weights: it
+/// knows no dual product, and has no registers for what a stream of gaps and weights needs beside the sums.
 const PLAIN: bool = cfg!(all(nested_kernels_backend = "portable", target_arch = "arm"));
 
 /// A layer whose rows are better streamed than walked from a table.
 fn streamed<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<Pointwise<'a>> {
-    if PLAIN { None } else { Pointwise::new(weights, level, geometry) }
+    Pointwise::new(weights, level, geometry).filter(|layer| !PLAIN || layer.is_dense())
 }
 
 /// Pairs of channels suit weights that come in pairs, and wide lines; pairs of pixels suit all others.
@@ -262,6 +262,8 @@ fn walk_rows(
     let narrow = band.narrow();
     let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
+    #[cfg(not(nested_kernels_backend = "dsp"))]
+    let farthest = parts.places.iter().fold(0, |farthest, place| farthest.max(*place as i32));
     for (row, plane) in output.chunks_exact_mut(plane.max(1)).enumerate() {
         let Requantization { multiplier, bias } = requantization(row);
         let decoded = match band.lines.pairing {
@@ -283,6 +285,8 @@ fn walk_rows(
             entries: decoded.entries,
             segments: parts.segments,
             start: decoded.start + row as i32 * band.row_step(),
+            #[cfg(not(nested_kernels_backend = "dsp"))]
+            places: [decoded.start, farthest],
             multiplier: multiplier.m(),
             zero_point: bounds.zero_point.into(),
             outputs,

@@ -89,6 +89,17 @@ fn rest<const WIDTH: usize>(ring: &mut ByteRing<'_>, sink: &mut impl Sink, done:
     }
 }
 
+/// The numbers of four blocks, from their gaps and the number of the block behind the one before them: ascending, and below
+/// `end`. `None` when the last would not be, or when some gap may have two bytes.
+#[inline(always)]
+pub(super) fn four_blocks(gaps: [u8; 4], next: usize, end: usize) -> Option<[usize; 4]> {
+    let [a, b, c, d] = gaps.map(usize::from);
+    // Their sum is below 255, and so is each.
+    let first = next + a;
+    let blocks = [first, first + b + 1, first + b + c + 2, first + b + c + d + 3];
+    (blocks[3] < end && blocks[3] - next < 255).then_some(blocks)
+}
+
 impl RowSource for ByteRows<'_> {
     #[inline(always)]
     fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {

@@ -1,7 +1,10 @@
 //! One output pixel: too little to amortise a table over, so rows are streamed past the input.
 #[cfg(nested_kernels_backend = "dsp")]
 use super::{Bounds, clamp};
-use super::{byte_rows::ByteRows, ops};
+use super::{
+    byte_rows::{ByteRows, four_blocks},
+    ops,
+};
 use crate::{Geometry, KernelError, Scratch, rows::RowSource};
 use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization, Sink, TensorShape};
 
@@ -145,18 +148,33 @@ impl Sink for Product<'_> {
 
     #[inline(never)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let (mut left, mut sum, mut done) = (self.ordered, self.sum, 0);
-        for (gap, weights) in gaps.iter().zip(weights) {
-            let behind = left.get(usize::from(*gap) * WIDTH..).and_then(|rest| rest.split_first_chunk::<WIDTH>());
-            let Some((values, rest)) = behind.filter(|_| *gap != u8::MAX) else { break };
+        let (blocks, mut next, mut sum) = (self.ordered.as_chunks::<WIDTH>().0, 0, self.sum);
+        let mut add = |weights: &[u8; WIDTH], values: &[i8; WIDTH]| {
             for (weight, value) in weights.iter().zip(values) {
                 sum = sum.wrapping_add(i32::from(weight.cast_signed()) * i32::from(*value));
             }
-            left = rest;
+        };
+        let fours = gaps.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0);
+        let mut done = 0;
+        for (gaps, weights) in fours {
+            let Some(places) = four_blocks(*gaps, next, blocks.len()) else { break };
+            for (place, weights) in places.into_iter().zip(weights) {
+                // SAFETY: the places are below `blocks.len()`.
+                add(weights, unsafe { blocks.get_unchecked(place) });
+            }
+            next = places[3] + 1;
+            done += 4;
+        }
+        let (gaps, weights) = (gaps.get(done..).unwrap_or_default(), weights.get(done..).unwrap_or_default());
+        for (gap, weights) in gaps.iter().zip(weights) {
+            let place = next + usize::from(*gap);
+            let Some(values) = blocks.get(place).filter(|_| *gap != u8::MAX) else { break };
+            add(weights, values);
+            next = place + 1;
             done += 1;
         }
         self.sum = sum;
-        (done, ((self.ordered.len() - left.len()) / WIDTH) as u32)
+        (done, next as u32)
     }
 }
 

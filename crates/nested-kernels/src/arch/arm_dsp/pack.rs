@@ -134,20 +134,41 @@ mod four {
         channels: &mut Channels<'_>,
     ) {
         for (channel, words) in channels.words.chunks_mut(channels.pitch).take(channels.count).enumerate() {
-            let [a, b] = lanes.map(|lane| lane.channel(channel, 4 * chunks));
-            for (x, (a, b)) in a.iter().zip(b).enumerate() {
-                let at = if stride == 1 { starts[0] + x } else { starts[x % 2] + x / 2 };
-                words[at] = pairing.word(*a, *b);
+            let [a, b] = lanes.map(|lane| lane.channel(channel, 4 * chunks).as_chunks::<4>().0);
+            let fours = a.iter().zip(b).map(|(a, b)| four(pairing, *a, *b));
+            if stride == 1 {
+                let words = words.get_mut(starts[0]..).unwrap_or_default().as_chunks_mut::<4>().0;
+                fours.zip(words).for_each(|(four, words)| *words = four);
+            } else {
+                let Some((low, high)) = words.split_at_mut_checked(starts[0].max(starts[1])) else { return };
+                let low = low.get_mut(starts[0].min(starts[1])..).unwrap_or_default();
+                let [even, odd] = if starts[0] < starts[1] { [low, high] } else { [high, low] };
+                let [even, odd] = [even, odd].map(|words| words.as_chunks_mut::<2>().0);
+                for (four, (even, odd)) in fours.zip(even.iter_mut().zip(odd)) {
+                    (*even, *odd) = ([four[0], four[2]], [four[1], four[3]]);
+                }
             }
         }
+    }
+
+    /// The words of four pairs.
+    #[inline(always)]
+    fn four(pairing: Pairing, a: [i8; 4], b: [i8; 4]) -> [u32; 4] {
+        if pairing == Pairing::Channels {
+            return core::array::from_fn(|i| pairing.word(a[i], b[i]));
+        }
+        let [a, b] = [a, b].map(|four| u32::from_le_bytes(four.map(i8::cast_unsigned)));
+        let a = a ^ 0x8080_8080;
+        let of = |a: u32, b: u32| a & 0xff | b & 0xff00_0000;
+        core::array::from_fn(|i| of(a >> (8 * i), b << (24 - 8 * i)))
     }
 
     pub(super) fn columns(lanes: [Lane<'_>; 2], columns: usize, packed: &mut [u32]) {
         let (packed, _) = packed.as_chunks_mut::<4>();
         for (column, words) in packed.iter_mut().enumerate().take(columns) {
-            let [a, b] = lanes.map(|lane| lane.channel(column, 4));
-            for (word, (a, b)) in words.iter_mut().zip(a.iter().zip(b)) {
-                *word = Pairing::Pixels.word(*a, *b);
+            let [a, b] = lanes.map(|lane| lane.channel(column, 4).first_chunk());
+            if let (Some(a), Some(b)) = (a, b) {
+                *words = four(Pairing::Pixels, *a, *b);
             }
         }
     }

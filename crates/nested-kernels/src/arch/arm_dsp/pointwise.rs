@@ -132,6 +132,11 @@ impl<'a> Pointwise<'a> {
         })
     }
 
+    /// Whether the weights are of all columns.
+    pub(super) fn is_dense(&self) -> bool {
+        matches!(self.rows, Rows::All(_))
+    }
+
     /// Words for one tile, and for all.
     pub(super) fn scratch(&self) -> Scratch {
         let words = self.tiles.len();

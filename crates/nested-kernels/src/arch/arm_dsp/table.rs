@@ -264,6 +264,8 @@ mod assembly;
 /// What the assembly does, in Rust.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod portable {
+    use crate::arch::arm_dsp::byte_rows::four_blocks;
+
     /// How far the decoding of a row has come.
     #[derive(Debug)]
     pub(super) struct State {
@@ -290,29 +292,45 @@ mod portable {
         #[inline(never)]
         pub(super) fn run<const WIDTH: usize>(
             &mut self,
-            mut places: &[u32],
+            places: &[u32],
             table: &mut [[u32; 2]],
             gaps: &[u8],
             weights: &[[u8; WIDTH]],
         ) -> (usize, u32) {
-            let columns = places.len();
+            let blocks = places.as_chunks::<WIDTH>().0;
             let slots = table.get_mut(self.entries..).unwrap_or_default().as_chunks_mut::<WIDTH>().0;
-            let (mut before, mut sum, mut done) = (self.place, self.sum, 0);
-            for ((gap, weights), slots) in gaps.iter().zip(weights).zip(slots) {
-                let behind = places.get(usize::from(*gap) * WIDTH..).and_then(|rest| rest.split_first_chunk::<WIDTH>());
-                let Some((block, rest)) = behind.filter(|_| *gap != u8::MAX) else { break };
-                for ((slot, place), weight) in slots.iter_mut().zip(block).zip(weights) {
+            let (mut before, mut sum, mut next) = (self.place, self.sum, 0);
+            let mut put = |slots: &mut [[u32; 2]; WIDTH], places: &[u32; WIDTH], weights: &[u8; WIDTH]| {
+                for ((slot, place), weight) in slots.iter_mut().zip(places).zip(weights) {
                     let weight = i32::from(weight.cast_signed());
                     *slot = [place.wrapping_sub(before), (weight << 8) as u32];
                     before = *place;
                     sum += weight;
                 }
-                places = rest;
+            };
+            let fours = gaps.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0);
+            let mut done = 0;
+            for ((gaps, weights), slots) in fours.zip(slots.as_chunks_mut::<4>().0) {
+                let Some(numbers) = four_blocks(*gaps, next, blocks.len()) else { break };
+                for ((slots, number), weights) in slots.iter_mut().zip(numbers).zip(weights) {
+                    // SAFETY: the numbers are below `blocks.len()`.
+                    put(slots, unsafe { blocks.get_unchecked(number) }, weights);
+                }
+                next = numbers[3] + 1;
+                done += 4;
+            }
+            let (gaps, weights) = (gaps.get(done..).unwrap_or_default(), weights.get(done..).unwrap_or_default());
+            let slots = slots.get_mut(done..).unwrap_or_default();
+            for ((gap, weights), slots) in gaps.iter().zip(weights).zip(slots) {
+                let number = next + usize::from(*gap);
+                let Some(block) = blocks.get(number).filter(|_| *gap != u8::MAX) else { break };
+                put(slots, block, weights);
+                next = number + 1;
                 done += 1;
             }
             (self.place, self.sum) = (before, sum);
             self.entries += done * WIDTH;
-            (done, ((columns - places.len()) / WIDTH) as u32)
+            (done, next as u32)
         }
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Walk<'a> {
     pub(super) segments: &'a [i32],
     /// Where the walk stands before the first block.
     pub(super) start: i32,
+    /// Where the table's first entry lies in a channel's part of the band, and the farthest place that an entry may have there.
+    #[cfg(not(nested_kernels_backend = "dsp"))]
+    pub(super) places: [i32; 2],
     pub(super) multiplier: i32,
     pub(super) zero_point: i32,
     /// Where the first output goes, and for pairs of pixels the first of the second lane.
@@ -98,8 +101,7 @@ impl Walk<'_> {
 
     #[cfg(not(nested_kernels_backend = "dsp"))]
     fn requantise(&self, sum: i32, multiplier: i32) -> i8 {
-        let scaled = (i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32;
-        (scaled as i32).wrapping_add(self.zero_point).clamp(-128, 127) as i8
+        requantise(sum, multiplier, self.zero_point)
     }
 
     #[cfg(not(nested_kernels_backend = "dsp"))]
@@ -126,6 +128,14 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// `sum · multiplier / 2³²`, halves up, as an output.
+#[cfg(not(nested_kernels_backend = "dsp"))]
+#[inline(always)]
+fn requantise(sum: i32, multiplier: i32, zero_point: i32) -> i8 {
+    let scaled = (i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32;
+    (scaled as i32).wrapping_add(zero_point).clamp(-128, 127) as i8
 }
 
 #[cfg(nested_kernels_backend = "dsp")]

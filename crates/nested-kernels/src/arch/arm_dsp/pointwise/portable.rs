@@ -84,9 +84,13 @@ impl Row<'_> {
             }
         }
         for (lane, at) in at.into_iter().enumerate() {
-            for (cell, sum) in plane.iter_mut().skip(at).zip(&sums.lanes).take(extent) {
-                let scaled = self.row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point);
-                *cell = scaled.clamp(-128, 127) as i8;
+            let outputs = sums
+                .lanes
+                .map(|sum| self.row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point).clamp(-128, 127) as i8);
+            let cells = plane.get_mut(at..).unwrap_or_default();
+            match cells.first_chunk_mut() {
+                Some(cells) if WORDS <= extent => *cells = outputs,
+                _ => cells.iter_mut().zip(outputs).take(extent).for_each(|(cell, output)| *cell = output),
             }
         }
     }
@@ -106,13 +110,9 @@ struct Sums<const WORDS: usize> {
 impl<const WORDS: usize> Sums<WORDS> {
     fn all(&mut self, tile: &[[u32; WORDS]], weights: &[u8]) {
         for (tile, weights) in tile.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
-            let mut sum = 0;
-            for (words, weight) in tile.iter().zip(weights) {
-                let weight = weight.cast_signed();
-                self.add(words, weight);
-                sum += i32::from(weight);
-            }
-            self.spill(sum);
+            // Apart from the products: a 32-bit core has registers for the sums of four words and for little else.
+            products(&mut self.words, tile, weights);
+            self.spill(sum_of(weights));
         }
     }
 
@@ -151,4 +151,31 @@ impl<const WORDS: usize> Sums<WORDS> {
             *words = LANES;
         }
     }
+}
+
+/// Adds the products of weights with the words of as many columns.
+#[inline(never)]
+fn products<const WORDS: usize>(sums: &mut [i64; WORDS], tile: &[[u32; WORDS]], weights: &[u8]) {
+    let Some(tile) = tile.get(..weights.len()) else { return };
+    let (mut all, mut words) = (*sums, tile.as_ptr());
+    for weight in weights {
+        // SAFETY: there are as many words as weights.
+        for (sum, word) in all.iter_mut().zip(unsafe { *words }) {
+            *sum = sum.wrapping_add(i64::from(weight.cast_signed()) * i64::from(word.cast_signed()));
+        }
+        words = words.wrapping_add(1);
+    }
+    *sums = all;
+}
+
+/// The sum of at most [`CHUNK`] weights: two 16-bit sums at a time, of weights from 0 on.
+#[inline(never)]
+fn sum_of(weights: &[u8]) -> i32 {
+    let (words, rest) = weights.as_chunks::<4>();
+    let halves = words.iter().fold(0, |halves, word| {
+        let word = u32::from_le_bytes(*word) ^ 0x8080_8080;
+        halves + (word & 0x00ff_00ff) + (word >> 8 & 0x00ff_00ff)
+    });
+    let rest: i32 = rest.iter().map(|weight| i32::from(weight.cast_signed())).sum();
+    ((halves & 0xffff) + (halves >> 16)) as i32 - 128 * 4 * words.len() as i32 + rest
 }

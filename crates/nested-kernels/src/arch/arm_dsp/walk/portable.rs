@@ -1,84 +1,103 @@
-//! The walk of pairs of pixels in Rust. Each place is checked before a table is walked, not as it is: a 32-bit core has
-//! registers for the sums of four words and for little else.
-use super::Walk;
+//! The walk of pairs of pixels in Rust.
+use super::{HEAD, Walk};
 
-/// Where a table leads to from where a walk stands, in bytes.
+/// Where the blocks of a walk may stand, so that its table leads to words of the band alone.
 #[derive(Clone, Copy, Debug)]
 struct Reach {
-    least: i32,
-    most: i32,
-    /// Behind the last entry, with the mark.
-    end: i32,
+    /// The first place, in bytes.
+    first: i32,
+    /// Words from there to the last place.
+    words: u32,
 }
 
 impl Reach {
-    /// `None` unless the last entry, and no other, leads to an odd place: so [`super::super::table`] writes them, whatever the
-    /// weights, from places that the band chose, which are multiples of 4.
+    /// `None` when no place will do.
     fn new(walk: &Walk<'_>) -> Option<Reach> {
-        let mut reach = Reach { least: 0, most: 0, end: 0 };
-        let mut places = 0;
-        for [_, step] in walk.entries() {
-            places |= reach.end;
-            (reach.least, reach.most) = (reach.least.min(reach.end), reach.most.max(reach.end));
-            reach.end = reach.end.checked_add(step)?;
-        }
-        (places & 3 == 0 && reach.end & 1 != 0).then_some(reach)
+        let [first, farthest] = walk.places;
+        let room = i32::try_from(4 * walk.packed.len()).ok()?.checked_sub(16)?.checked_sub(farthest)?;
+        Some(Reach { first, words: u32::try_from(room).ok()? / 4 })
     }
 
-    /// The words from a place on, when all that the table leads to from there is four of them. The band's segments lead to no
-    /// other place: it holds as many words as its blocks meet.
-    fn words(&self, packed: &[u32], place: i32) -> Option<*const u32> {
-        let first = place.checked_add(self.least)?;
-        let last = usize::try_from(place.checked_add(self.most)?).ok()?;
-        let inside = first >= 0 && place & 3 == 0 && last / 4 + 4 <= packed.len();
-        inside.then_some(packed.as_ptr().wrapping_byte_offset(place as isize))
+    /// Whether a block at a place, whose first entry has the place of the band's part that begins so many bytes before, stays
+    /// inside the band with every entry. The band's segments lead to no other place: it holds as many words as its blocks meet.
+    #[inline(always)]
+    fn holds(&self, place: i32) -> bool {
+        // An odd number of bytes becomes a great number of words.
+        (place.wrapping_sub(self.first) as u32).rotate_right(2) <= self.words
     }
+}
+
+/// What the blocks of a row have in common.
+struct Row<'t> {
+    head: [u64; 4],
+    entries: &'t [[i32; 2]],
+    multiplier: i32,
+    zero_point: i32,
 }
 
 /// Blocks of 4 words, 8 outputs.
 pub(super) fn pixels(walk: &Walk<'_>, output: &mut [i8]) {
-    let parts = walk.table.split_first_chunk::<{ super::HEAD }>().zip(Reach::new(walk));
-    debug_assert!(parts.is_some(), "a table that no decoder writes");
+    let parts = walk.table.split_first_chunk::<HEAD>().zip(Reach::new(walk));
     let Some(((head, entries), reach)) = parts else { return };
-    let head: [u64; 4] = core::array::from_fn(|i| u64::from(head[2 * i]) | u64::from(head[2 * i + 1]) << 32);
+    let entries = bytemuck::cast_slice::<u32, i32>(entries).as_chunks().0;
+    let Some(entries) = entries.get(..walk.entries).filter(|entries| !entries.is_empty()) else { return };
+    let head = core::array::from_fn(|i| u64::from(head[2 * i]) | u64::from(head[2 * i + 1]) << 32);
+    let row = Row { head, entries, multiplier: walk.multiplier, zero_point: walk.zero_point };
+    let Some(last) = output.len().checked_sub(4) else { return };
+    let cells = output.as_mut_ptr();
     walk.each_block(4, |walk, p, outputs| {
-        let words = reach.words(walk.packed, *p);
-        debug_assert!(words.is_some(), "a block outside of the band");
-        let Some(words) = words else { return };
-        // SAFETY: `reach` has seen that every entry leads to four words of `packed` and the last one to an odd address.
-        let sums = unsafe { add_up(entries.as_ptr().cast(), words, &head) };
-        *p += reach.end - super::LAST;
-        let [low, high] = outputs;
-        write(output, low, sums.map(|sum| walk.requantise((sum as u32 ^ 1 << 31) as i32, walk.multiplier >> 8)));
-        write(output, high, sums.map(|sum| walk.requantise((sum >> 32) as i32, walk.multiplier)));
+        let inside = reach.holds(*p) && outputs.iter().all(|at| *at <= last);
+        debug_assert!(inside, "a block outside of the band");
+        if inside {
+            let words = walk.packed.as_ptr().wrapping_byte_offset(*p as isize);
+            // SAFETY: a table's entries lead from one column's place to another's, and the last of them, and no other, 16
+            // bytes and the mark behind the first: so [`super::super::table`] writes them, whatever the weights. Places are
+            // multiples of 4, none is farther than `walk.places` says, and `reach` has seen that as much is left of
+            // `packed`. Four cells of `output` begin at each of `outputs`, and nothing else uses it.
+            unsafe { row.block(words, outputs.map(|at| cells.wrapping_add(at).cast())) };
+        }
+        *p += 16;
     });
 }
 
-#[inline(always)]
-fn write(output: &mut [i8], start: usize, values: [i8; 4]) {
-    if let Some(cells) = output.get_mut(start..).and_then(|cells| cells.first_chunk_mut()) {
-        *cells = values;
+impl Row<'_> {
+    /// Adds the products of each entry's weight with the four words that it leads to, and writes each lane's outputs, the
+    /// first lane's first.
+    ///
+    /// # Safety
+    /// The entries lead from `words` to four words each that may be read, and the last of them, and no other, to an odd
+    /// address. Both outputs may be written.
+    #[inline(never)]
+    unsafe fn block(&self, mut words: *const u32, [low, high]: [*mut [i8; 4]; 2]) {
+        let mut sums = self.head;
+        let mut entry = self.entries.as_ptr();
+        let mut add = |words: *const u32| {
+            // SAFETY: the entry is not behind the last one, whose address is odd, and leads here.
+            let ([weight, step], four) = unsafe { (*entry, *words.cast::<[i32; 4]>()) };
+            for (sum, word) in sums.iter_mut().zip(four) {
+                *sum = sum.wrapping_add((i64::from(weight) * i64::from(word)) as u64);
+            }
+            entry = entry.wrapping_add(1);
+            words.wrapping_byte_offset(step as isize)
+        };
+        if self.entries.len() % 2 == 1 {
+            words = add(words);
+        }
+        // Not a counted loop: the compiler would unroll it further, and run out of registers.
+        while words.addr() & 1 == 0 {
+            words = add(words);
+            words = add(words);
+        }
+        let outputs = |lane: fn(u64) -> i32, multiplier| sums.map(|sum| self.requantise(lane(sum), multiplier));
+        // SAFETY: they may be written.
+        unsafe {
+            *low = outputs(|sum| (sum as u32 ^ 1 << 31) as i32, self.multiplier >> 8);
+            *high = outputs(|sum| (sum >> 32) as i32, self.multiplier);
+        }
     }
-}
 
-/// Adds the products of each entry's weight with the four words that it leads to.
-///
-/// # Safety
-/// The entries lead from `words` to four words each that may be read, and the last of them, and no other, to an odd address.
-#[inline(never)]
-unsafe fn add_up(mut entry: *const [i32; 2], mut words: *const u32, head: &[u64; 4]) -> [u64; 4] {
-    let mut sums = *head;
-    loop {
-        // SAFETY: the entry is not behind the last one, and leads here.
-        let ([weight, step], four) = unsafe { (*entry, *words.cast::<[i32; 4]>()) };
-        for (sum, word) in sums.iter_mut().zip(four) {
-            *sum = sum.wrapping_add((i64::from(weight) * i64::from(word)) as u64);
-        }
-        words = words.wrapping_byte_offset(step as isize);
-        // Not a counted loop: the compiler would unroll it, and run out of registers.
-        if words.addr() & 1 != 0 {
-            return sums;
-        }
-        entry = entry.wrapping_add(1);
+    #[inline(always)]
+    fn requantise(&self, sum: i32, multiplier: i32) -> i8 {
+        super::requantise(sum, multiplier, self.zero_point)
     }
 }
