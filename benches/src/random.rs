@@ -58,13 +58,7 @@ pub fn model(
     profile: Profile,
     seed: u64,
 ) -> Result<Model<Vec<u8>>, Error> {
-    let mut generator = Generator {
-        random: Xoshiro256PlusPlus::seed_from_u64(seed),
-        builder: ModelBuilder::new(ladder.levels(), network.input(), INPUT)?,
-        zero_points: vec![INPUT.zero_point],
-        block,
-        ladder,
-    };
+    let mut generator = Generator::new(network.input(), block, ladder, seed)?;
     for (index, node) in network.nodes().iter().enumerate() {
         generator.node(&node.name, node.operation, network.weights(index), node.output)?;
     }
@@ -84,13 +78,7 @@ pub fn layer(
     profile: Profile,
     seed: u64,
 ) -> Result<Model<Vec<u8>>, Error> {
-    let mut generator = Generator {
-        random: Xoshiro256PlusPlus::seed_from_u64(seed),
-        builder: ModelBuilder::new(ladder.levels(), input, INPUT)?,
-        zero_points: vec![INPUT.zero_point],
-        block,
-        ladder,
-    };
+    let mut generator = Generator::new(input, block, ladder, seed)?;
     let [kernel_height, kernel_width] = window.kernel.map(usize::from);
     let weights = Shape { rows, columns: kernel_height * kernel_width * input.channels };
     let operation =
@@ -111,7 +99,13 @@ struct Generator<'a> {
     ladder: &'a Ladder,
 }
 
-impl Generator<'_> {
+impl<'a> Generator<'a> {
+    fn new(input: TensorShape, block: Block, ladder: &'a Ladder, seed: u64) -> Result<Self, Error> {
+        let builder = ModelBuilder::new(ladder.levels(), input, INPUT)?;
+        let random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        Ok(Generator { random, builder, zero_points: vec![INPUT.zero_point], block, ladder })
+    }
+
     fn node(
         &mut self,
         name: &str,
