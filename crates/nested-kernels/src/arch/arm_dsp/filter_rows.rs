@@ -6,7 +6,7 @@ use super::{
     row_walk::{Function, State, begin_row, begin_walk, next_row, pixels_head},
     stored_rows::requantization,
     table,
-    walk::assembly::{UNROLL, both_lanes, pixels_body, pixels_store, walk, walk_pixels},
+    walk::assembly::{UNROLL, both_lanes, pixels_body, walk, walk_pixels},
 };
 use crate::rows::DenseRows;
 use nested_csr::NodeParameters;

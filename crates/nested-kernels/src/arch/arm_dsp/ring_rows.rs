@@ -6,7 +6,7 @@ use super::{
     pack::Pairing,
     row_walk::{Function, State, begin_row, begin_walk, next_row, pixels_head},
     stored_rows::requantization,
-    walk::assembly::{UNROLL, both_lanes, one_lane, pixels_body, pixels_store, walk, walk_channels, walk_pixels},
+    walk::assembly::{UNROLL, both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels},
 };
 use crate::Geometry;
 use nested_csr::{Level, MAX_LEVELS, MatrixView, NodeParameters};

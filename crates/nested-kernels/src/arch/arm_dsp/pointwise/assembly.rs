@@ -1,5 +1,5 @@
 //! The walk of rows over tiles, in assembly. Accumulators live in r0–r7 (r0–r3 for tiles of two words), the place in the
-//! tile in r8, gaps in r9, weights in r10; r11, r12 and lr pass a weight and activations. On the stack: `sp[0..12]` as in
+//! tile in r8, gaps in r9, weights in r10 (both from where whole turns of the loop would have begun); r11, r12 and lr pass a weight and activations. On the stack: `sp[0..12]` as in
 //! [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left before they are added
 //! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132),
 //! a 0 (136), the state (140), the bytes of a block's code (144) and where the last one's begins (148), where a run's end leads to (152)
@@ -183,8 +183,9 @@ impl Rows<'_> {
 macro_rules! tiles {
     (
         $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal],
-        sums $sums:expr, body $body:literal, accumulators $accumulators:literal, lanes $lanes:literal,
-        spill $spill:literal, wide $wide:literal, narrow $narrow:literal, store $store:literal
+        sums $sums:expr, body $body:literal, advance $advance:literal, shift $shift:literal,
+        accumulators $accumulators:literal, lanes $lanes:literal, spill $spill:literal, outputs $outputs:literal,
+        wide $wide:literal
     ) => {
         dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
@@ -239,12 +240,17 @@ macro_rules! tiles {
             "10:",
             $take,
             "26:",
-            "stm r12, {{r7, r8}}",
             $sums,
             "18:",
             "strd r7, r8, [r2, #8]",
-            // The loop is entered so that the last block is the last before its end.
+            // The loop is entered so that the last block is the last before its end. Gaps and weights are taken from where
+            // they would be if whole turns had gone before: at offsets that do not change, so that no load waits for a pointer.
             "subs r0, r9, #1",
+            "orr lr, r0, #{unroll} - 1",
+            "add lr, lr, #1",
+            "sub r1, r7, lr",
+            concat!("sub lr, r8, lr", $shift),
+            "strd r1, lr, [r12]",
             "and r0, r0, #{unroll} - 1",
             "ldrd lr, r10, [sp, #144]",
             "mls r10, r0, lr, r10",
@@ -334,13 +340,16 @@ macro_rules! tiles {
             "bx lr",
             ".p2align 3",
             "3:",
+            ".set nested_kernels_block, 0",
             ".rept {unroll}",
             $body,
+            ".set nested_kernels_block, nested_kernels_block + 1",
             ".endr",
             "2:",
             "ldr pc, [sp, #36]",
             // Whether a long run has ended.
             "4:",
+            $advance,
             "ldr r12, [sp, #40]",
             "ldr r11, [r12]",
             concat!("cmp ", $end, ", r11"),
@@ -348,6 +357,7 @@ macro_rules! tiles {
             "ldr pc, [r12, #4]",
             // The same in a wide row.
             "7:",
+            $advance,
             "ldr r12, [sp, #40]",
             "ldr r11, [r12]",
             "ldr lr, [sp, #112]",
@@ -383,19 +393,14 @@ macro_rules! tiles {
             "strd r9, r10, [sp, #104]",
             "ldm sp, {{r8-r12, lr}}",
             $wide,
-            "b 12f",
-            // The outputs of any other row.
-            "6:",
-            "ldm sp, {{r8-r12, lr}}",
-            $lanes,
-            "eor r0, r8, r0, lsl #8",
-            "eor r2, r8, r2, lsl #8",
-            $narrow,
-            "12:",
-            $store,
-            "strd r12, lr, [sp, #16]",
             "ldrd r8, r9, [sp, #24]",
             "ldr r10, [sp, #32]",
+            "b 12f",
+            // The outputs of any other row, in an order that lets a core with two pipelines use both.
+            "6:",
+            $outputs,
+            "12:",
+            "strd r12, lr, [sp, #16]",
             "add r8, r8, r9",
             "str r8, [sp, #24]",
             "cmp r12, r10",
@@ -432,9 +437,9 @@ macro_rules! tiles {
 
 /// Tiles of four words.
 macro_rules! fours {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "4", $kind, sums $sums, body $body,
+            $name, $unroll, $size, "4", $kind, sums $sums, body $body, advance $advance, shift $shift,
             accumulators "ldm r12, {{r0-r7}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -464,6 +469,45 @@ macro_rules! fours {
                 add r6, r11
                 add r7, lr
                 strd r6, r7, [sp, #104]",
+            outputs "lsl r5, r5, #8
+                ldm sp, {{r8-r12, lr}}
+                lsl r3, r3, #8
+                lsl r7, r7, #8
+                orr r3, r3, r2, lsr #24
+                eor r2, r8, r2, lsl #8
+                orr r5, r5, r4, lsr #24
+                eor r4, r8, r4, lsl #8
+                smmlar r3, r3, r9, r11
+                orr r7, r7, r6, lsr #24
+                smmlar r4, r4, r10, r11
+                lsl r1, r1, #8
+                orr r1, r1, r0, lsr #24
+                smmlar r2, r2, r10, r11
+                eor r6, r8, r6, lsl #8
+                ssat r3, #8, r3
+                ssat r2, #8, r2
+                smmlar r6, r6, r10, r11
+                eor r0, r8, r0, lsl #8
+                strb r2, [r12, #1]
+                ssat r4, #8, r4
+                smmlar r0, r0, r10, r11
+                smmlar r5, r5, r9, r11
+                strb r4, [r12, #2]
+                ssat r0, #8, r0
+                smmlar r7, r7, r9, r11
+                ssat r6, #8, r6
+                strb r6, [r12, #3]
+                smmlar r1, r1, r9, r11
+                ldrd r8, r9, [sp, #24]
+                strb r0, [r12], #4
+                ssat r5, #8, r5
+                strb r3, [lr, #1]
+                ssat r7, #8, r7
+                ldr r10, [sp, #32]
+                strb r7, [lr, #3]
+                ssat r1, #8, r1
+                strb r5, [lr, #2]
+                strb r1, [lr], #4",
             wide "smmlar r0, r0, r9, r11
                 smmlar r2, r2, r9, r11
                 smmlar r4, r4, r9, r11
@@ -471,18 +515,8 @@ macro_rules! fours {
                 smmlar r1, r1, r9, r11
                 smmlar r3, r3, r9, r11
                 smmlar r5, r5, r9, r11
-                smmlar r7, r7, r9, r11",
-            narrow "eor r4, r8, r4, lsl #8
-                eor r6, r8, r6, lsl #8
-                smmlar r0, r0, r10, r11
-                smmlar r2, r2, r10, r11
-                smmlar r4, r4, r10, r11
-                smmlar r6, r6, r10, r11
-                smmlar r1, r1, r9, r11
-                smmlar r3, r3, r9, r11
-                smmlar r5, r5, r9, r11
-                smmlar r7, r7, r9, r11",
-            store "ssat r0, #8, r0
+                smmlar r7, r7, r9, r11
+                ssat r0, #8, r0
                 ssat r2, #8, r2
                 ssat r4, #8, r4
                 ssat r6, #8, r6
@@ -504,9 +538,9 @@ macro_rules! fours {
 
 /// Tiles of two words.
 macro_rules! twos {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
         tiles!(
-            $name, $unroll, $size, "2", $kind, sums $sums, body $body,
+            $name, $unroll, $size, "2", $kind, sums $sums, body $body, advance $advance, shift $shift,
             accumulators "ldm r12, {{r0-r3}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -520,15 +554,32 @@ macro_rules! twos {
                 add r2, r11
                 add r3, lr
                 strd r2, r3, [sp, #88]",
+            outputs "lsl r1, r1, #8
+                lsl r3, r3, #8
+                orr r3, r3, r2, lsr #24
+                ldm sp, {{r8-r12, lr}}
+                eor r2, r8, r2, lsl #8
+                smmlar r3, r3, r9, r11
+                orr r1, r1, r0, lsr #24
+                eor r0, r8, r0, lsl #8
+                smmlar r2, r2, r10, r11
+                smmlar r0, r0, r10, r11
+                ssat r2, #8, r2
+                smmlar r1, r1, r9, r11
+                ssat r0, #8, r0
+                strb r2, [r12, #1]
+                ssat r3, #8, r3
+                ldr r10, [sp, #32]
+                strb r0, [r12], #2
+                ssat r1, #8, r1
+                strb r3, [lr, #1]
+                ldrd r8, r9, [sp, #24]
+                strb r1, [lr], #2",
             wide "smmlar r0, r0, r9, r11
                 smmlar r2, r2, r9, r11
                 smmlar r1, r1, r9, r11
-                smmlar r3, r3, r9, r11",
-            narrow "smmlar r0, r0, r10, r11
-                smmlar r2, r2, r10, r11
-                smmlar r1, r1, r9, r11
-                smmlar r3, r3, r9, r11",
-            store "ssat r0, #8, r0
+                smmlar r3, r3, r9, r11
+                ssat r0, #8, r0
                 ssat r2, #8, r2
                 ssat r1, #8, r1
                 ssat r3, #8, r3
@@ -602,6 +653,8 @@ macro_rules! all {
                 "ldrsb lr, [r8], #1
                  add r5, lr"
             ),
+            "add r10, #64",
+            "",
             $body
         );
     };
@@ -618,7 +671,7 @@ macro_rules! long_count {
 
 /// Blocks with gaps, whose sum and whose number are at most the blocks of a row.
 macro_rules! some {
-    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $body:literal) => {
+    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
         $tiles!(
             $name,
             $unroll,
@@ -644,6 +697,8 @@ macro_rules! some {
                 "cmp r10, r3
                  bhi.w 99f"
             ),
+            $advance,
+            $shift,
             $body
         );
     };
@@ -696,7 +751,7 @@ all!(
     fours,
     "nested_kernels_tiles_all_4",
     28,
-    "ldrsb r11, [r10], #1
+    "ldrsb r11, [r10, #nested_kernels_block]
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr
@@ -710,8 +765,11 @@ some!(
     UNROLL,
     36,
     sums_of_ones!(),
-    "ldrb r12, [r9], #1
-     ldrsb r11, [r10], #1
+    "add r9, #64
+     add r10, #64",
+    "",
+    "ldrb r12, [r9, #nested_kernels_block]
+     ldrsb r11, [r10, #nested_kernels_block]
      add.w r8, r8, r12, lsl #4
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
@@ -726,8 +784,11 @@ some!(
     UNROLL_PAIRS,
     64,
     sums_of_twos!(),
-    "ldrb r12, [r9], #1
-     ldrsb r11, [r10], #1
+    "add r9, #16
+     add r10, #32",
+    ", lsl #1",
+    "ldrb r12, [r9, #nested_kernels_block]
+     ldrsb r11, [r10, #2 * nested_kernels_block]
      add.w r8, r8, r12, lsl #5
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
@@ -735,7 +796,7 @@ some!(
      ldrd r12, lr, [r8], #8
      smlal r4, r5, r11, r12
      smlal r6, r7, r11, lr
-     ldrsb r11, [r10], #1
+     ldrsb r11, [r10, #2 * nested_kernels_block + 1]
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr
@@ -747,7 +808,7 @@ all!(
     twos,
     "nested_kernels_tiles_all_2",
     16,
-    "ldrsb r11, [r10], #1
+    "ldrsb r11, [r10, #nested_kernels_block]
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr"
@@ -758,8 +819,11 @@ some!(
     UNROLL,
     24,
     sums_of_ones!(),
-    "ldrb r12, [r9], #1
-     ldrsb r11, [r10], #1
+    "add r9, #64
+     add r10, #64",
+    "",
+    "ldrb r12, [r9, #nested_kernels_block]
+     ldrsb r11, [r10, #nested_kernels_block]
      add.w r8, r8, r12, lsl #3
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
@@ -771,13 +835,16 @@ some!(
     UNROLL_PAIRS,
     40,
     sums_of_twos!(),
-    "ldrb r12, [r9], #1
-     ldrsb r11, [r10], #1
+    "add r9, #16
+     add r10, #32",
+    ", lsl #1",
+    "ldrb r12, [r9, #nested_kernels_block]
+     ldrsb r11, [r10, #2 * nested_kernels_block]
      add.w r8, r8, r12, lsl #4
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr
-     ldrsb r11, [r10], #1
+     ldrsb r11, [r10, #2 * nested_kernels_block + 1]
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr"

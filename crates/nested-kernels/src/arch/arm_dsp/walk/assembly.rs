@@ -167,22 +167,42 @@ macro_rules! walk_pixels {
             32,
             "tst r8, #1
              beq 3b",
-            concat!(
-                "ldm sp, {{r9-r12, lr}}
-                 eor r0, r0, #0x80000000
-                 eor r2, r2, #0x80000000
-                 eor r4, r4, #0x80000000
-                 eor r6, r6, #0x80000000
-                 smmlar r0, r0, r10, r11
-                 smmlar r2, r2, r10, r11
-                 smmlar r4, r4, r10, r11
-                 smmlar r6, r6, r10, r11
-                 smmlar r1, r1, r9, r11
-                 smmlar r3, r3, r9, r11
-                 smmlar r5, r5, r9, r11
-                 smmlar r7, r7, r9, r11\n",
-                pixels_store!()
-            )
+            // First the first lane, whose outputs may be overwritten by the second's. In an order that lets a core with two
+            // pipelines use both.
+            "eor r2, r2, #0x80000000
+             ldm sp, {{r9-r12, lr}}
+             eor r4, r4, #0x80000000
+             smmlar r2, r2, r10, r11
+             eor r6, r6, #0x80000000
+             smmlar r4, r4, r10, r11
+             eor r0, r0, #0x80000000
+             smmlar r6, r6, r10, r11
+             ssat r2, #8, r2
+             smmlar r3, r3, r9, r11
+             ssat r4, #8, r4
+             smmlar r5, r5, r9, r11
+             ssat r6, #8, r6
+             smmlar r0, r0, r10, r11
+             smmlar r1, r1, r9, r11
+             strb r2, [r12, #1]
+             ssat r0, #8, r0
+             strb r6, [r12, #3]
+             ssat r3, #8, r3
+             strb r4, [r12, #2]
+             strb r0, [r12], #4
+             smmlar r7, r7, r9, r11
+             ssat r5, #8, r5
+             strb r3, [lr, #1]
+             ssat r7, #8, r7
+             strb r5, [lr, #2]
+             ssat r1, #8, r1
+             strb r7, [lr, #3]
+             sub r8, r8, #1
+             ldr r0, [sp, #20]
+             strb r1, [lr], #4
+             strd r12, lr, [sp, #12]
+             cmp r12, r0
+             bne 4b"
         );
     };
 }
@@ -197,33 +217,6 @@ macro_rules! pixels_body {
          add.w r8, r8, r11
          smlal r4, r5, r10, r12
          smlal r6, r7, r10, lr"
-    };
-}
-
-/// From eight scaled sums to outputs, and to the next block.
-macro_rules! pixels_store {
-    () => {
-        "ssat r0, #8, r0
-         ssat r2, #8, r2
-         ssat r4, #8, r4
-         ssat r6, #8, r6
-         ssat r1, #8, r1
-         ssat r3, #8, r3
-         ssat r5, #8, r5
-         ssat r7, #8, r7
-         strb r2, [r12, #1]
-         strb r4, [r12, #2]
-         strb r6, [r12, #3]
-         strb r0, [r12], #4
-         strb r3, [lr, #1]
-         strb r5, [lr, #2]
-         strb r7, [lr, #3]
-         strb r1, [lr], #4
-         ldr r0, [sp, #20]
-         sub r8, r8, #1
-         strd r12, lr, [sp, #12]
-         cmp r12, r0
-         bne 4b"
     };
 }
 
@@ -266,37 +259,37 @@ macro_rules! walk_channels {
              beq 3b
              6:",
             "ldm sp, {{r9-r12, lr}}
-             smmlar r0, r0, r9, r11
              smmlar r1, r1, r9, r11
              smmlar r2, r2, r9, r11
-             smmlar r3, r3, r9, r11
-             smmlar r4, r4, r9, r11
-             smmlar r5, r5, r9, r11
-             smmlar r6, r6, r9, r11
-             smmlar r7, r7, r9, r11
-             ssat r0, #8, r0
              ssat r1, #8, r1
+             smmlar r3, r3, r9, r11
              ssat r2, #8, r2
+             smmlar r5, r5, r9, r11
              ssat r3, #8, r3
+             smmlar r4, r4, r9, r11
+             strb r2, [r12, #2]
+             smmlar r0, r0, r9, r11
              ssat r4, #8, r4
+             strb r4, [r12, #4]
+             smmlar r7, r7, r9, r11
              ssat r5, #8, r5
-             ssat r6, #8, r6
+             strb r3, [r12, #3]
              ssat r7, #8, r7
              strb r1, [r12, #1]
-             strb r2, [r12, #2]
-             strb r3, [r12, #3]
-             strb r4, [r12, #4]
-             strb r5, [r12, #5]
-             strb r6, [r12, #6]
              strb r7, [r12, #7]
+             smmlar r6, r6, r9, r11
+             ssat r6, #8, r6
+             strb r5, [r12, #5]
+             ssat r0, #8, r0
+             strb r6, [r12, #6]
              strb r0, [r12], #8
-             str r12, [sp, #12]
              cmp r12, lr
+             str r12, [sp, #12]
              bne 4b"
         );
     };
 }
-pub(in super::super) use {both_lanes, one_lane, pixels_body, pixels_store, walk, walk_channels, walk_pixels};
+pub(in super::super) use {both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels};
 
 walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}", "");
 walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
@@ -367,7 +360,27 @@ walk!(
          smmlar r1, r1, r9, r11
          smmlar r3, r3, r9, r11
          smmlar r5, r5, r9, r11
-         smmlar r7, r7, r9, r11\n",
-        pixels_store!()
+         smmlar r7, r7, r9, r11
+         ssat r0, #8, r0
+         ssat r2, #8, r2
+         ssat r4, #8, r4
+         ssat r6, #8, r6
+         ssat r1, #8, r1
+         ssat r3, #8, r3
+         ssat r5, #8, r5
+         ssat r7, #8, r7
+         strb r2, [r12, #1]
+         strb r4, [r12, #2]
+         strb r6, [r12, #3]
+         strb r0, [r12], #4
+         strb r3, [lr, #1]
+         strb r5, [lr, #2]
+         strb r7, [lr, #3]
+         strb r1, [lr], #4
+         ldr r0, [sp, #20]
+         sub r8, r8, #1
+         strd r12, lr, [sp, #12]
+         cmp r12, r0
+         bne 4b"
     )
 );
