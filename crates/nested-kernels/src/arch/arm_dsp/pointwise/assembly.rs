@@ -183,7 +183,8 @@ impl Rows<'_> {
 macro_rules! tiles {
     (
         $name:literal, $unroll:expr, $size:expr, $words:literal, [$end:literal, $first_end:literal, $take:literal],
-        sums $sums:expr, body $body:literal, advance $advance:literal, shift $shift:literal,
+        sums $sums:expr, body $body:expr, lead [$lead:expr, $lead_bytes:literal, $nothing:literal],
+        advance $advance:literal, shift $shift:literal,
         accumulators $accumulators:literal, lanes $lanes:literal, spill $spill:literal, outputs $outputs:literal,
         wide $wide:literal
     ) => {
@@ -204,6 +205,7 @@ macro_rules! tiles {
             "mov r1, #{size}",
             "adr.w r2, 2f",
             "subs r2, r2, r1",
+            concat!("sub r2, r2, #", $lead_bytes),
             "orr r2, r2, #1",
             "strd r1, r2, [sp, #144]",
             "adr.w r1, 5f",
@@ -337,13 +339,14 @@ macro_rules! tiles {
             "9:",
             "ldm r12!, {{r9-r11, lr}}",
             "strd r11, r12, [sp, #36]",
+            $nothing,
             "bx lr",
             ".p2align 3",
             "3:",
             ".set nested_kernels_block, 0",
+            $lead,
             ".rept {unroll}",
             $body,
-            ".set nested_kernels_block, nested_kernels_block + 1",
             ".endr",
             "2:",
             "ldr pc, [sp, #36]",
@@ -353,6 +356,7 @@ macro_rules! tiles {
             "ldr r12, [sp, #40]",
             "ldr r11, [r12]",
             concat!("cmp ", $end, ", r11"),
+            $nothing,
             "bne.w 3b",
             "ldr pc, [r12, #4]",
             // The same in a wide row.
@@ -365,6 +369,7 @@ macro_rules! tiles {
             "str lr, [sp, #112]",
             "beq 11f",
             concat!("cmp ", $end, ", r11"),
+            $nothing,
             "bne.w 3b",
             "11:",
             $lanes,
@@ -380,6 +385,7 @@ macro_rules! tiles {
             "ldr r12, [sp, #40]",
             "ldr r11, [r12]",
             concat!("cmp ", $end, ", r11"),
+            $nothing,
             "bne.w 3b",
             "ldr pc, [r12, #4]",
             // The outputs of a wide row.
@@ -437,9 +443,9 @@ macro_rules! tiles {
 
 /// Tiles of four words.
 macro_rules! fours {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $lead:tt, $advance:literal, $shift:literal, $body:expr) => {
         tiles!(
-            $name, $unroll, $size, "4", $kind, sums $sums, body $body, advance $advance, shift $shift,
+            $name, $unroll, $size, "4", $kind, sums $sums, body $body, lead $lead, advance $advance, shift $shift,
             accumulators "ldm r12, {{r0-r7}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -538,9 +544,9 @@ macro_rules! fours {
 
 /// Tiles of two words.
 macro_rules! twos {
-    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
+    ($name:literal, $unroll:expr, $size:expr, $kind:tt, $sums:expr, $lead:tt, $advance:literal, $shift:literal, $body:expr) => {
         tiles!(
-            $name, $unroll, $size, "2", $kind, sums $sums, body $body, advance $advance, shift $shift,
+            $name, $unroll, $size, "2", $kind, sums $sums, body $body, lead $lead, advance $advance, shift $shift,
             accumulators "ldm r12, {{r0-r3}}",
             lanes "lsl r1, r1, #8
                 lsl r3, r3, #8
@@ -592,35 +598,47 @@ macro_rules! twos {
 }
 
 /// Adds up the bytes of the r9 blocks of a run, `$four` blocks' and then the rest one by one: turns of four fours, the first of
-/// which may be shorter. r1 is the number of fours when `$begin` begins; `$island` is code that is jumped to.
+/// which may be shorter and begins `$skip`; `$step` goes on to the next. r1 is the number of fours when `$begin` begins;
+/// `$island` is code that is jumped to. r0 and lr may be used.
 macro_rules! add_up {
-    ($begin:literal, $island:expr, $four:literal, $one:literal) => {
+    ($begin:literal, $island:expr, $skip:literal, $four:literal, $step:literal, $one:literal) => {
         concat!(
-            "lsrs r1, r9, #2
-             and r0, r9, #3\n",
+            "lsrs r1, r9, #2\n",
             $begin,
             "beq.w 13f
              rsb lr, r1, #0
-             and lr, lr, #3
+             and lr, lr, #3\n",
+            $skip,
+            "
              adds r1, #3
              lsr r1, r1, #2
              tbb [pc, lr]
              11:
              .byte (12f - 11b) / 2, (16f - 11b) / 2, (17f - 11b) / 2, (19f - 11b) / 2\n",
             $island,
-            "12:\n",
+            ".set nested_kernels_four, 0
+             12:\n",
             $four,
-            "\n16:\n",
+            "
+             .set nested_kernels_four, 1
+             16:\n",
             $four,
-            "\n17:\n",
+            "
+             .set nested_kernels_four, 2
+             17:\n",
             $four,
-            "\n19:\n",
+            "
+             .set nested_kernels_four, 3
+             19:\n",
             $four,
+            "\n",
+            $step,
             "
              subs r1, #1
              bne 12b
              13:
-             cbz r0, 15f
+             ands r0, r9, #3
+             beq 15f
              14:\n",
             $one,
             "
@@ -633,7 +651,7 @@ macro_rules! add_up {
 
 /// All the columns: no gaps.
 macro_rules! all {
-    ($tiles:ident, $name:literal, $size:expr, $body:literal) => {
+    ($tiles:ident, $name:literal, $size:expr, $body:expr) => {
         $tiles!(
             $name,
             UNROLL,
@@ -647,15 +665,18 @@ macro_rules! all {
             add_up!(
                 "sub r6, r6, r1, lsl #2\n",
                 "",
-                "ldr lr, [r8], #4
+                "sub r8, r8, lr, lsl #2",
+                "ldr lr, [r8, #4 * nested_kernels_four]
                  eor lr, lr, #0x80808080
                  usada8 r5, lr, r11, r5",
+                "add r8, #16",
                 "ldrsb lr, [r8], #1
                  add r5, lr"
             ),
+            ["", "0", ""],
             "add r10, #64",
             "",
-            $body
+            concat!($body, "\n .set nested_kernels_block, nested_kernels_block + 1")
         );
     };
 }
@@ -671,7 +692,7 @@ macro_rules! long_count {
 
 /// Blocks with gaps, whose sum and whose number are at most the blocks of a row.
 macro_rules! some {
-    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $advance:literal, $shift:literal, $body:literal) => {
+    ($tiles:ident, $name:literal, $unroll:expr, $size:expr, $sums:expr, $advance:literal, $shift:literal, $gap:literal, [$last:literal, $lead_bytes:literal], $body:literal) => {
         $tiles!(
             $name,
             $unroll,
@@ -697,9 +718,23 @@ macro_rules! some {
                 "cmp r10, r3
                  bhi.w 99f"
             ),
+            // A block's gap is loaded while the block before is worked on: what comes before the first one adds nothing.
+            [concat!("ldrb ", $gap, ", [r9]\n", $last), $lead_bytes, "mov r11, #0"],
             $advance,
             $shift,
-            $body
+            concat!(
+                $body,
+                "
+                 .set nested_kernels_block, nested_kernels_block + 1
+                 .if nested_kernels_block < {unroll}
+                 ldrb ",
+                $gap,
+                ", [r9, #nested_kernels_block]
+                 .else
+                 nop.w
+                 .endif\n",
+                $last
+            )
         );
     };
 }
@@ -710,11 +745,15 @@ macro_rules! sums_of_ones {
         add_up!(
             "sub r6, r6, r1, lsl #2\n",
             long_count!(),
-            "ldr lr, [r7], #4
+            "sub r7, r7, lr, lsl #2
+             sub r8, r8, lr, lsl #2",
+            "ldr lr, [r7, #4 * nested_kernels_four]
+             ldr r0, [r8, #4 * nested_kernels_four]
              usada8 r10, lr, r11, r10
-             ldr lr, [r8], #4
-             eor lr, lr, #0x80808080
-             usada8 r5, lr, r11, r5",
+             eor r0, r0, #0x80808080
+             usada8 r5, r0, r11, r5",
+            "add r7, #16
+             add r8, #16",
             "ldrb lr, [r7], #1
              add r10, lr
              ldrsb lr, [r8], #1
@@ -729,14 +768,18 @@ macro_rules! sums_of_twos {
         add_up!(
             "sub r6, r6, r1, lsl #3\n",
             long_count!(),
-            "ldr lr, [r7], #4
+            "sub r7, r7, lr, lsl #2
+             sub r8, r8, lr, lsl #3",
+            "ldr lr, [r7, #4 * nested_kernels_four]
+             ldr r0, [r8, #8 * nested_kernels_four]
              usada8 r10, lr, r11, r10
-             ldr lr, [r8], #4
-             eor lr, lr, #0x80808080
-             usada8 r5, lr, r11, r5
-             ldr lr, [r8], #4
+             ldr lr, [r8, #8 * nested_kernels_four + 4]
+             eor r0, r0, #0x80808080
+             usada8 r5, r0, r11, r5
              eor lr, lr, #0x80808080
              usada8 r5, lr, r11, r5",
+            "add r7, #16
+             add r8, #32",
             "ldrb lr, [r7], #1
              add r10, lr
              ldrsb lr, [r8], #1
@@ -768,15 +811,15 @@ some!(
     "add r9, #64
      add r10, #64",
     "",
-    "ldrb r12, [r9, #nested_kernels_block]
-     ldrsb r11, [r10, #nested_kernels_block]
+    "r12",
+    ["smlal r6, r7, r11, lr", "8"],
+    "ldrsb r11, [r10, #nested_kernels_block]
      add.w r8, r8, r12, lsl #4
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr
      ldrd r12, lr, [r8], #8
-     smlal r4, r5, r11, r12
-     smlal r6, r7, r11, lr"
+     smlal r4, r5, r11, r12"
 );
 some!(
     fours,
@@ -787,8 +830,9 @@ some!(
     "add r9, #16
      add r10, #32",
     ", lsl #1",
-    "ldrb r12, [r9, #nested_kernels_block]
-     ldrsb r11, [r10, #2 * nested_kernels_block]
+    "r12",
+    ["smlal r6, r7, r11, lr", "8"],
+    "ldrsb r11, [r10, #2 * nested_kernels_block]
      add.w r8, r8, r12, lsl #5
      ldrd r12, lr, [r8], #8
      smlal r0, r1, r11, r12
@@ -801,8 +845,7 @@ some!(
      smlal r0, r1, r11, r12
      smlal r2, r3, r11, lr
      ldrd r12, lr, [r8], #8
-     smlal r4, r5, r11, r12
-     smlal r6, r7, r11, lr"
+     smlal r4, r5, r11, r12"
 );
 all!(
     twos,
@@ -822,30 +865,32 @@ some!(
     "add r9, #64
      add r10, #64",
     "",
-    "ldrb r12, [r9, #nested_kernels_block]
-     ldrsb r11, [r10, #nested_kernels_block]
-     add.w r8, r8, r12, lsl #3
+    "r4",
+    ["smlal r2, r3, r11, lr", "8"],
+    "ldrsb r11, [r10, #nested_kernels_block]
+     add.w r8, r8, r4, lsl #3
      ldrd r12, lr, [r8], #8
-     smlal r0, r1, r11, r12
-     smlal r2, r3, r11, lr"
+     smlal r0, r1, r11, r12"
 );
 some!(
     twos,
     "nested_kernels_tiles_2_2",
     UNROLL_PAIRS,
-    40,
+    36,
     sums_of_twos!(),
     "add r9, #16
      add r10, #32",
     ", lsl #1",
-    "ldrb r12, [r9, #nested_kernels_block]
-     ldrsb r11, [r10, #2 * nested_kernels_block]
+    "r12",
+    [
+        "smlal r0, r1, r11, r6
+     smlal r2, r3, r11, r7",
+        "12"
+    ],
+    "ldrsb lr, [r10, #2 * nested_kernels_block]
      add.w r8, r8, r12, lsl #4
-     ldrd r12, lr, [r8], #8
-     smlal r0, r1, r11, r12
-     smlal r2, r3, r11, lr
+     ldm r8!, {{r4-r7}}
      ldrsb r11, [r10, #2 * nested_kernels_block + 1]
-     ldrd r12, lr, [r8], #8
-     smlal r0, r1, r11, r12
-     smlal r2, r3, r11, lr"
+     smlal r0, r1, lr, r4
+     smlal r2, r3, lr, r5"
 );
