@@ -128,8 +128,8 @@ macro_rules! pack {
 macro_rules! pixel_pairs {
     () => {
         "eor r4, r4, #0x80808080
-         and r8, r12, r5, lsl #8
          uxtb16 r6, r4
+         and r8, r12, r5, lsl #8
          uxtb16 r7, r4, ror #8
          and r9, r5, r12
          pkhbt r4, r6, r8, lsl #16
