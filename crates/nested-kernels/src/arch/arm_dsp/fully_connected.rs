@@ -16,7 +16,8 @@ pub(super) fn is_it(geometry: &Geometry) -> bool {
 /// Words for the window in the order of columns, where the input is not, for four activations in two words, and for each
 /// row's sum.
 pub(super) fn scratch(geometry: &Geometry) -> Scratch {
-    let fours = columns(geometry).div_ceil(4);
+    let columns = columns(geometry);
+    let fours = columns.div_ceil(4);
     let ordered = if is_ordered(geometry) { 0 } else { fours };
     let words = ordered + 2 * fours + geometry.output.channels;
     Scratch { minimum: words, preferred: words }
@@ -24,7 +25,9 @@ pub(super) fn scratch(geometry: &Geometry) -> Scratch {
 
 /// Whether the window is a single pixel of the only one there is.
 fn is_ordered(geometry: &Geometry) -> bool {
-    columns(geometry) == geometry.input.len() && geometry.taps() == 1 && geometry.window.padding == Padding::default()
+    geometry.window.kernel == [1, 1]
+        && geometry.window.padding == Padding::default()
+        && geometry.input.height * geometry.input.width == 1
 }
 
 fn columns(geometry: &Geometry) -> usize {
@@ -63,7 +66,14 @@ struct Parts<'s> {
 }
 
 impl<'s> Parts<'s> {
-    fn new(geometry: &Geometry, input: &'s [i8], scratch: &'s mut [u32]) -> Option<Self> {
+    fn new(geometry: &Geometry, input: &'s [i8], scratch: &'s mut [u32]) -> Result<Self, KernelError> {
+        let given = scratch.len();
+        let too_short = || KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
+        Parts::cut(geometry, input, scratch).ok_or_else(too_short)
+    }
+
+    /// `None` when the scratch is too short.
+    fn cut(geometry: &Geometry, input: &'s [i8], scratch: &'s mut [u32]) -> Option<Self> {
         let columns = columns(geometry);
         let fours = columns.div_ceil(4);
         let (halves, rest) = scratch.split_at_mut_checked(2 * fours)?;
@@ -102,17 +112,16 @@ pub(super) fn sparse(
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let columns = matrix.shape().columns;
-    if let Some(ring) = level.up_to().next().map(|first| matrix.byte_ring(first)).transpose()?.flatten()
+    let first = matrix.byte_ring(Level::FIRST)?;
+    if let Some(ring) = &first
         && ring.weights.len() == geometry.output.channels * columns
     {
         // All weights are in the first ring: it is dense.
         return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, input, output, scratch);
     }
-    let given = scratch.len();
-    let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
-    let parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
+    let parts = Parts::new(geometry, input, scratch)?;
     #[cfg(nested_kernels_backend = "dsp")]
-    if rings::outputs(matrix, level, parameters, parts.ordered, parts.sums, output)? {
+    if rings::outputs(matrix, first, level, parameters, parts.ordered, parts.sums, output)? {
         clamp::clamp(output, Bounds::new(parameters));
         return Ok(());
     }
@@ -187,9 +196,7 @@ pub(super) fn dense(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let given = scratch.len();
-    let too_short = KernelError::ScratchTooShort { needed: self::scratch(geometry).minimum, given };
-    let mut parts = Parts::new(geometry, input, scratch).ok_or(too_short)?;
+    let mut parts = Parts::new(geometry, input, scratch)?;
     parts.write_halves();
     let rest = parts.ordered.as_chunks::<4>().1;
     for (sum, row) in parts.sums.iter_mut().zip(weights.chunks_exact(columns(geometry).max(1))) {

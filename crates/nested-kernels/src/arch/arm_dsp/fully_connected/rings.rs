@@ -40,10 +40,11 @@ unsafe extern "C" {
 }
 
 /// All outputs but for their clamp, from the input in the order of columns; with more rings than one, the sums of the ones
-/// before the last stand in `sums`. False where some ring is not one for the assembly, or has a column that parsing has ruled
+/// before the last stand in `sums`; `first` is the first ring. False where some ring is not one for the assembly, or has a column that parsing has ruled
 /// out: nothing here is then of use.
 pub(super) fn outputs(
     matrix: &MatrixView<'_>,
+    first: Option<ByteRing<'_>>,
     level: Level,
     parameters: &NodeParameters<'_>,
     input: &[i8],
@@ -59,8 +60,12 @@ pub(super) fn outputs(
     if level != Level::FIRST {
         sums.fill(0);
     }
+    let mut next = first;
     for each in level.up_to() {
-        let Some(ring) = matrix.byte_ring(each)?.filter(|ring| suits(ring, rows)) else { return Ok(false) };
+        if each != Level::FIRST {
+            next = matrix.byte_ring(each)?;
+        }
+        let Some(ring) = next.as_ref().filter(|ring| suits(ring, rows)) else { return Ok(false) };
         let functions: [Function; 2] = match (each == level, level == Level::FIRST) {
             (true, true) => [nested_kernels_rings_only_1, nested_kernels_rings_only_2],
             (true, false) => [nested_kernels_rings_last_1, nested_kernels_rings_last_2],
