@@ -52,6 +52,7 @@ impl ExperimentOptions {
                 vec![(NetworkName::MobileNetV1, 0.25), (NetworkName::ResNet9, 0.25)]
             },
             other_epochs: 6,
+            other_rates: vec![0.05, 0.1, 0.2],
         }
     }
 }

@@ -62,7 +62,9 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
 
 /// Another network, nested and dense, with one seed. It is large, so its rate is tuned in one short epoch.
 fn other(scale: &Scale, images: &Images, network: NetworkName, width: f64) -> Vec<Planned> {
-    let scale = Scale { network, width, small_epochs: 1, small_images: scale.small_images / 2, ..scale.clone() };
+    let rates = scale.other_rates.clone();
+    let small_images = scale.small_images / 2;
+    let scale = Scale { network, width, rates, small_epochs: 1, small_images, ..scale.clone() };
     let builder = Builder { scale: &scale, images, widths: &[] };
     let of_kind = |kind| {
         let tuning = builder.tuning(kind).into_iter().map(given);

@@ -95,6 +95,8 @@ pub struct Scale {
     /// Other networks to train nested and dense, with their widths, and for how many epochs.
     pub others: Vec<(NetworkName, f64)>,
     pub other_epochs: usize,
+    /// They are deeper, and some of their channels die at the rates of the others.
+    pub other_rates: Vec<f64>,
 }
 
 /// A run whose learning rate is given.
@@ -124,6 +126,7 @@ mod tests {
             rates: vec![0.1, 0.2, 0.4],
             others: Vec::new(),
             other_epochs: 1,
+            other_rates: vec![0.1, 0.2],
         }
     }
 

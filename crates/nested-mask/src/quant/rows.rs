@@ -1,7 +1,7 @@
 //! One layer's int8 weights, and the requantisation of its rows at each level.
 use super::{QuantError, fraction, multiplier};
 use crate::nn::{Layer, Parameters};
-use nested_csr::{Level, Quantization, Requantization};
+use nested_csr::{Level, Multiplier, Quantization, Requantization};
 
 /// Symmetric int8 weights of one row, in −127..=127, and the real step of one count: `max |w| / 127`, or 1 for a row of
 /// zeros. Values must be finite: what is not becomes 0 or an extreme.
@@ -76,6 +76,9 @@ impl QuantizedLayer {
 
     /// Multiplier and bias of each row. With `a · Σ w x + b` the normalised sum and `S` the scales:
     /// `multiplier = a · S_w · S_in / S_out`, `bias = b / (S_out · multiplier) − zero point · Σ w`.
+    ///
+    /// A row that hardly varies is normalised with so great an `a` that a single count of its sum would move the output by half a
+    /// count or more: no integer input tells its values apart, and it yields their mean, the normalisation's shift.
     pub(super) fn requantizations(
         &self,
         layer: &Layer<f32>,
@@ -85,17 +88,25 @@ impl QuantizedLayer {
     ) -> Vec<Requantization> {
         let columns = layer.weights.ncols();
         let counts = layer.counts(level);
-        let norm = layer.norms.get(level.number() - 1).map(|norm| norm.affine());
+        let norm = layer.norms.get(level.number() - 1).map(|norm| (norm.affine(), &norm.shift));
         let one = |(row, weights): (usize, &[i8])| {
-            let (a, b) =
-                norm.as_ref().map_or((1.0, layer.bias.get(row).copied().unwrap_or(0.0)), |(a, b)| (a[row], b[row]));
+            let (a, b, mean) = match &norm {
+                Some(((a, b), shift)) => (a[row], b[row], Some(shift[row])),
+                None => (1.0, layer.bias.get(row).copied().unwrap_or(0.0), None),
+            };
             let used = |column: &usize| counts(row * columns + column);
             let total: i64 = (0..columns).filter(used).map(|column| i64::from(weights[column])).sum();
             let dead = (0..columns).filter(used).all(|column| weights[column] == 0);
             let scale = f64::from(output.scale);
             let real = f64::from(a) * f64::from(self.scales[row]) * f64::from(input.scale) / scale;
-            // Without weights only the bias counts, and any multiplier will do.
-            let multiplier = multiplier(if dead { 1.0 / 1024.0 } else { real });
+            let (real, b) = match mean {
+                // Without weights only the bias counts, and any multiplier will do.
+                _ if dead => (1.0 / 1024.0, b),
+                // The least that leaves the bias of 255 counts room in 24 bits, and of the sum next to nothing.
+                Some(mean) if Multiplier::nearest(real).is_none() => (1.0 / 32768.0, mean),
+                _ => (real, b),
+            };
+            let multiplier = multiplier(real);
             let shift = (f64::from(b) / (scale * fraction(multiplier))).round();
             let bias = shift - (i64::from(input.zero_point) * total) as f64;
             // A conversion to an integer saturates; the builder refuses what would overflow.
@@ -112,5 +123,33 @@ fn sign(name: &str, layer: &Layer<f32>, row: usize) -> Result<f32, QuantError> {
         0 => Ok(1.0),
         all if all == layer.norms.len() => Ok(-1.0),
         _ => Err(QuantError::Sign { node: name.into(), row }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Norm;
+    use ndarray::array;
+
+    #[test]
+    fn a_row_that_hardly_varies_yields_its_mean() {
+        // The first row's sum has a deviation of 1, the second's of less than √ε.
+        let norm =
+            Norm { scale: vec![1.0, 1.0], shift: vec![0.5, 0.5], mean: vec![2.0, 2.0], variance: vec![1.0, 0.0] };
+        let layer = Layer { weights: array![[1.0f32], [1.0]], mask: None, bias: Vec::new(), norms: vec![norm] };
+        let quantized = QuantizedLayer::new("layer", &layer).unwrap();
+        let (input, output) =
+            (Quantization { scale: 0.05, zero_point: -128 }, Quantization { scale: 0.02, zero_point: -128 });
+        let rows = quantized.requantizations(&layer, Level::FIRST, input, output);
+        let output_of = |row: usize, value: i32| {
+            let Requantization { multiplier, bias } = rows[row];
+            f64::from(multiplier.apply(127 * value + bias)) * 0.02
+        };
+        for counts in [-128, -88, -48, 127] {
+            let real = f64::from(counts + 128) * 0.05;
+            assert!((output_of(0, counts) - (real - 2.0 + 0.5)).abs() < 0.05, "{real}");
+            assert!((output_of(1, counts) - 0.5).abs() < 0.05, "{real}");
+        }
     }
 }
