@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Uses the crates as somebody else would: packages them as for the registry, unpacks the packages outside the repository,
-# and builds a new app on each crate alone; then a C program, written from docs/format.md, reads what the first app wrote.
+# and builds a new app on each crate alone, and the firmware that docs/embedded.md shows; then a C program, written from
+# docs/format.md, reads what the first app wrote.
 #
 #     interop/run.sh [FOLDER]      the folder is kept; without one it is temporary
 set -euo pipefail
@@ -32,6 +33,17 @@ for model in "$repository"/benches/models/*.ncsr; do cargo run --quiet -- "$mode
 
 app mask 'nested-mask = "0.1"'
 cargo run --quiet
+
+# What docs/embedded.md says to write, linked for a Cortex-M7: Debian's compiler brings the standard library's source.
+shown() { awk -v begin="^\`\`\`$1" -v number="$2" '$0 ~ begin { on = ++n == number; next } /^```/ { on = 0 } on' "$repository/docs/embedded.md"; }
+app firmware
+sed -i '/^\[dependencies\]/d' Cargo.toml && shown toml 1 >>Cargo.toml
+mkdir -p .cargo && shown toml 2 >.cargo/config.toml
+shown rust 1 >src/main.rs && shown text 1 >memory.x
+cp "$repository/benches/models/resnet8-w0.5-1x1.ncsr" model.ncsr
+env -u RUSTFLAGS PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+    CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=arm-none-eabi-ld /usr/bin/cargo build --quiet --release -Zbuild-std=core
+arm-none-eabi-size "$CARGO_TARGET_DIR/thumbv7em-none-eabihf/release/firmware"
 
 cc -std=c99 -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -o "$work/read_ncsr" "$repository/interop/read_ncsr.c"
 count=0
