@@ -11,14 +11,16 @@ work=$(realpath -m "${1:-$(mktemp -d)}")
 mkdir -p "$work/apps" "$work/files"
 "$repository/interop/unpack.sh" "$work"
 
+new() { # name
+    rm -rf "$work/apps/$1"
+    cargo new --quiet --vcs none "$work/apps/$1"
+    cd "$work/apps/$1"
+}
 app() { # name, dependencies…
-    local name=$1
-    rm -rf "$work/apps/$name"
-    cargo new --quiet --vcs none "$work/apps/$name"
-    cp "$repository/interop/apps/$name.rs" "$work/apps/$name/src/main.rs"
+    new "$1"
+    cp "$repository/interop/apps/$1.rs" src/main.rs
     shift
-    printf '%s\n' "$@" >>"$work/apps/$name/Cargo.toml"
-    cd "$work/apps/$name"
+    printf '%s\n' "$@" >>Cargo.toml
 }
 export CARGO_TARGET_DIR=$work/target RUSTFLAGS="-D warnings" ASAN_OPTIONS=detect_leaks=0
 
@@ -36,7 +38,7 @@ cargo run --quiet
 
 # What docs/embedded.md says to write, linked for a Cortex-M7: Debian's compiler brings the standard library's source.
 shown() { awk -v begin="^\`\`\`$1" -v number="$2" '$0 ~ begin { on = ++n == number; next } /^```/ { on = 0 } on' "$repository/docs/embedded.md"; }
-app firmware
+new firmware
 sed -i '/^\[dependencies\]/d' Cargo.toml && shown toml 1 >>Cargo.toml
 mkdir -p .cargo && shown toml 2 >.cargo/config.toml
 shown rust 1 >src/main.rs && shown text 1 >memory.x
