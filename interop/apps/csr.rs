@@ -56,7 +56,7 @@ fn dense(layers: &[MatrixView<'_>]) -> Result<String, Box<dyn Error>> {
     let Some(first) = layers.first() else { return Ok(text) };
     for level in first.levels().up_to() {
         for (number, layer) in layers.iter().enumerate() {
-            writeln!(text, "layer {number} level {}", level.number())?;
+            writeln!(text, "layer {number} level {level}")?;
             for row in layer.to_dense(level)?.chunks(layer.shape().columns) {
                 writeln!(text, "{}", row.iter().map(i8::to_string).collect::<Vec<_>>().join(" "))?;
             }

@@ -14,9 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             network.run(level, &image, &mut arena, logits)?;
         }
         if logits[0] != logits[1] {
-            return Err(format!("level {} gives two results for one image", level.number()).into());
+            return Err(format!("level {level} gives two results for one image").into());
         }
-        println!("level {}: {:?}", level.number(), logits[0]);
+        println!("level {level}: {:?}", logits[0]);
     }
     Ok(())
 }

@@ -13,12 +13,7 @@ fn main() -> Result<(), FormatError> {
     let bytes: &[u8] = matrix.as_bytes(); // write them to a file or into flash
     let read = NestedCsr::parse(bytes)?; // checks all once; no allocation
     for level in read.levels().up_to() {
-        println!(
-            "level {}: {} weights, {} bytes",
-            level.number(),
-            read.view().stored(level)?,
-            read.prefix(level)?.len()
-        );
+        println!("level {level}: {} weights, {} bytes", read.view().stored(level)?, read.prefix(level)?.len());
         let mut rows = read.rows(level)?;
         let mut row = 0;
         while let Some(weights) = rows.row() {

@@ -54,10 +54,10 @@ pub enum FormatError {
     #[error("kind byte {found} is not defined")]
     UnknownKind { found: u8 },
     /// A file of another kind than the one asked for.
-    #[error("the file holds a {found}, not a {expected}")]
+    #[error("the file holds a {found}, not a {expected}: read it with {}", found.reader())]
     WrongKind { found: Kind, expected: Kind },
     /// Content that differs from its checksum.
-    #[error("{part}: checksum {found:08x}, the header says {expected:08x}")]
+    #[error("the {part} is damaged: its checksum is {found:08x}, it should be {expected:08x}")]
     Checksum { part: Part, expected: u32, found: u32 },
     /// Fewer bytes than the part needs; `needed` and `have` count from the start of the file.
     #[error("truncated in the {part}: it ends at byte {needed}, the file has {have}")]
@@ -75,13 +75,18 @@ pub enum FormatError {
     #[error("{part}: {what} {index} ends or starts at {found}, expected {expected}")]
     Offset { part: Part, what: &'static str, index: usize, found: usize, expected: usize },
     /// A matrix shape that the format cannot hold.
-    #[error("layer {layer}: a matrix of {rows} rows and {columns} columns")]
+    #[error(
+        "layer {layer}: a matrix of {rows} rows and {columns} columns; possible are 1 to {} columns and fewer than 2³¹ weights",
+        crate::MAX_COLUMNS
+    )]
     Shape { layer: usize, rows: usize, columns: usize },
     /// A block code that is not defined.
     #[error("layer {layer}: block code {found} is not defined")]
     UnknownBlock { layer: usize, found: u8 },
     /// An index code or parameter that is not defined, not allowed here, or not the smallest.
-    #[error("layer {layer}, level {level}: index code {code} with parameter {parameter}")]
+    #[error(
+        "layer {layer}, level {level}: index code {code} with parameter {parameter} is undefined, not allowed here or has a smaller form"
+    )]
     IndexCode { layer: usize, level: usize, code: u8, parameter: u16 },
     /// A number of blocks or values that does not fit the matrix or its index.
     #[error("layer {layer}, level {level}: {what} is {stated}, the index has {found}")]
@@ -102,13 +107,13 @@ pub enum FormatError {
     #[error("{what}: {given} given, {needed} needed")]
     LengthMismatch { what: &'static str, needed: usize, given: usize },
     /// A ring number above the number of levels.
-    #[error("row {row}, column {column}: ring {ring}, of {levels} levels")]
+    #[error("row {row}, column {column}: ring {ring}, but there are {levels} levels")]
     RingAboveLevels { row: usize, column: usize, ring: usize, levels: usize },
-    /// A non-zero weight that is in no ring.
-    #[error("row {row}, column {column}: weight {weight} is outside every level")]
+    /// A non-zero weight that is in no ring: what is pruned must be 0.
+    #[error("row {row}, column {column}: weight {weight} is in no ring: set it to 0, or give it the ring of a level")]
     WeightOutsideLevels { row: usize, column: usize, weight: i8 },
     /// The two weights of a 1×2 block in different rings.
-    #[error("row {row}, column {column}: the block's weights are in different rings")]
+    #[error("row {row}, column {column}: the two weights of a 1×2 block are in different rings: give both the same")]
     SplitBlock { row: usize, column: usize },
     /// More than the format's fields can count.
     #[error("{what} is too large for the format")]
@@ -129,6 +134,8 @@ pub enum FormatError {
     #[error("node {node}, level {level}: {field} is out of range, unused or not in its smallest form")]
     Parameters { node: usize, level: usize, field: &'static str },
     /// A row whose `bias + extreme dot product` leaves 32 bits.
-    #[error("node {node}, level {level}, row {row}: the accumulator would leave 32 bits")]
+    #[error(
+        "node {node}, level {level}, row {row}: the accumulator could leave 32 bits: the bias or the weights are too large"
+    )]
     AccumulatorOverflow { node: usize, level: usize, row: usize },
 }

@@ -83,6 +83,17 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Kind {
+    /// What reads such a file, for messages.
+    pub(crate) const fn reader(self) -> &'static str {
+        match self {
+            Kind::Matrix => "NestedCsr::parse",
+            Kind::Layers => "Layers::parse",
+            Kind::Model => "Model::parse",
+        }
+    }
+}
+
 /// Where the parts of a checked file lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -92,6 +103,48 @@ pub(crate) struct Layout {
     pub stated: Level,
     /// End of the body, then of each section that is there.
     ends: [u32; MAX_LEVELS + 1],
+}
+
+/// The lengths of the files that begin here: of the one of level 1, of levels 1 to 2, … to all levels that the header states.
+///
+/// It is for memory of which the file is only the beginning, such as a region of flash: `parse` wants the file alone, and refuses
+/// what lies behind it. Only the header is read and checked; lengths may go past the end of `bytes`.
+///
+/// ```
+/// use nested_csr::{FormatError, Model, prefix_lens};
+/// # use nested_csr::{Level, ModelBuilder, Profile, Quantization, TensorShape, Window};
+///
+/// /// The model of the most levels that are whole in a region; the others are still to come.
+/// fn installed(region: &[u8]) -> Result<Model<&[u8]>, FormatError> {
+///     let mut result = Err(FormatError::Empty);
+///     for len in prefix_lens(region)?.rev() {
+///         result = Model::parse(&region[..len.min(region.len())]);
+///         if result.is_ok() {
+///             break;
+///         }
+///     }
+///     result
+/// }
+///
+/// # let image = TensorShape { channels: 1, height: 2, width: 2 };
+/// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.5, zero_point: -3 })?;
+/// # builder.max_pool("pool", builder.input(), Window::square(2, 1, 0))?;
+/// # let file = builder.finish(Profile::Size)?;
+/// let mut flash = [0xff; 512]; // erased
+/// let first = file.prefix(Level::FIRST)?; // of a `file` of two levels
+/// flash[..first.len()].copy_from_slice(first);
+/// assert_eq!(installed(&flash)?.levels(), Level::FIRST);
+/// flash[..file.as_bytes().len()].copy_from_slice(file.as_bytes());
+/// assert_eq!(installed(&flash)?.levels().number(), 2);
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
+///
+/// # Errors
+/// What is wrong with the header: see [`Kind::of`]; its checksum, a length that no part may have.
+pub fn prefix_lens(bytes: &[u8]) -> Result<impl DoubleEndedIterator<Item = usize> + ExactSizeIterator, FormatError> {
+    Kind::of(bytes)?;
+    let layout = Layout::stated(bytes)?;
+    Ok((0..layout.stated.number()).map(move |inner| layout.end(inner.saturating_add(1))))
 }
 
 impl Layout {
@@ -113,6 +166,23 @@ impl Layout {
 
     /// Checks the header and its lengths, and finds how many sections are there.
     fn find(bytes: &[u8]) -> Result<Layout, FormatError> {
+        let layout = Layout::stated(bytes)?;
+        for part in 0..=layout.stated.number() {
+            let end = layout.end(part);
+            if bytes.len() == end && part > 0 {
+                return Ok(Layout { held: Level::new(part)?, ..layout });
+            }
+            if bytes.len() < end {
+                let part = if part == 0 { Part::Body } else { Part::Section(part) };
+                return Err(FormatError::Truncated { part, needed: end, have: bytes.len() });
+            }
+        }
+        let end = layout.end(layout.stated.number());
+        Err(FormatError::TrailingBytes { extra: bytes.len().saturating_sub(end) })
+    }
+
+    /// Checks the header and its lengths: where the parts of the whole file would lie, all levels held.
+    fn stated(bytes: &[u8]) -> Result<Layout, FormatError> {
         let stated = Level::new(usize::from(u8_at(bytes, 7)))?;
         let header = header_len(stated.number());
         if bytes.len() < header {
@@ -123,8 +193,7 @@ impl Layout {
 
         let mut ends = [0; MAX_LEVELS + 1];
         let mut end = header;
-        let mut held = None;
-        for part in 0..=stated.number() {
+        for (part, slot) in ends.iter_mut().enumerate().take(stated.number().saturating_add(1)) {
             let (name, field) = match part.checked_sub(1) {
                 None => (Part::Body, 8),
                 Some(index) => (Part::Section(part), FIXED_LEN.wrapping_add(index.wrapping_mul(ENTRY_LEN))),
@@ -135,21 +204,9 @@ impl Layout {
             }
             // On a 32-bit machine lengths may add up to more than an address can hold.
             end = end.checked_add(len as usize).ok_or(FormatError::TooLarge { what: "the file" })?;
-            let end32 = u32::try_from(end).map_err(|_| FormatError::TooLarge { what: "the file" })?;
-            if let Some(slot) = ends.get_mut(part) {
-                *slot = end32;
-            }
-            if bytes.len() == end && part > 0 {
-                held = Some(Level::new(part)?);
-            } else if bytes.len() < end && held.is_none() {
-                return Err(FormatError::Truncated { part: name, needed: end, have: bytes.len() });
-            }
+            *slot = u32::try_from(end).map_err(|_| FormatError::TooLarge { what: "the file" })?;
         }
-        match held {
-            Some(held) => Ok(Layout { held, stated, ends }),
-            None if bytes.len() > end => Err(FormatError::TrailingBytes { extra: bytes.len().saturating_sub(end) }),
-            None => Err(FormatError::Truncated { part: Part::Section(1), needed: end, have: bytes.len() }),
-        }
+        Ok(Layout { held: stated, stated, ends })
     }
 
     fn end(&self, part: usize) -> usize {

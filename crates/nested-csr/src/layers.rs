@@ -5,6 +5,7 @@ use crate::ring::{Directory, RING_LEN};
 use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
 use crate::view::{check_directory, check_padding};
 use crate::{FormatError, Kind, Level, MatrixView, Part};
+use core::fmt;
 
 /// Bytes of the body before the layers' records: their number and the length of all names.
 const LAYERS_LEN: usize = 8;
@@ -30,10 +31,17 @@ const ENTRY_LEN: usize = LAYER_LEN + 4;
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Layers<B> {
     bytes: B,
     layout: Layout,
+}
+
+/// Where the parts lie, without the bytes.
+impl<B> fmt::Debug for Layers<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").field("layout", &self.layout).finish_non_exhaustive()
+    }
 }
 
 impl<B: AsRef<[u8]>> Layers<B> {

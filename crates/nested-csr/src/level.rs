@@ -1,5 +1,6 @@
 //! Levels: which of the nested sub-networks.
 use crate::FormatError;
+use core::fmt;
 
 /// The most levels that a file may hold.
 pub const MAX_LEVELS: usize = 8;
@@ -13,6 +14,7 @@ pub const MAX_LEVELS: usize = 8;
 /// assert_eq!(densest.up_to().map(Level::number).collect::<Vec<_>>(), [1, 2, 3]);
 /// assert!(Level::FIRST < densest);
 /// assert!(Level::new(0).is_err());
+/// assert_eq!(format!("level {densest}"), "level 3");
 /// # Ok::<(), nested_csr::FormatError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,5 +50,12 @@ impl Level {
     /// The levels `1..=self`, sparsest first.
     pub fn up_to(self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator {
         (0..self.0).map(|below| Level(below.saturating_add(1)))
+    }
+}
+
+/// Its number.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }

@@ -56,7 +56,7 @@ pub use builder::Profile;
 pub use byte_ring::ByteRing;
 pub use error::{FormatError, Part};
 pub use graph::{Node, Operation, Padding, TensorId, TensorShape, Weights, Window};
-pub use header::{Kind, MAGIC, VERSION};
+pub use header::{Kind, MAGIC, VERSION, prefix_lens};
 pub use index::IndexCode;
 pub use layers::Layers;
 #[cfg(feature = "alloc")]

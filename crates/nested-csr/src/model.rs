@@ -8,6 +8,7 @@ use crate::view::{check_directory, check_padding};
 use crate::{
     FormatError, Kind, Level, MatrixView, Node, NodeParameters, Operation, Quantization, TensorId, TensorShape, Weights,
 };
+use core::fmt;
 
 /// Bytes of a section before the ring records: the level's cost.
 pub(crate) const COST_LEN: usize = 4;
@@ -30,10 +31,17 @@ pub(crate) const COST_LEN: usize = 4;
 /// assert_eq!([first.as_bytes(), model.sections_after(Level::FIRST)?].concat(), file);
 /// # Ok::<(), nested_csr::FormatError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Model<B> {
     bytes: B,
     layout: Layout,
+}
+
+/// Where the parts lie, without the bytes.
+impl<B> fmt::Debug for Model<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("layout", &self.layout).finish_non_exhaustive()
+    }
 }
 
 impl<B: AsRef<[u8]>> Model<B> {

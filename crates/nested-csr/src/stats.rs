@@ -210,6 +210,27 @@ impl<B: AsRef<[u8]>> Model<B> {
     }
 
     /// The nested layers, each with the index of its node.
+    ///
+    /// ```
+    /// # use nested_csr::{
+    /// #     Block, ConvolutionWeights, Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization,
+    /// #     TensorShape, Window,
+    /// # };
+    /// # let quantization = Quantization { scale: 0.1, zero_point: 0 };
+    /// # let row = Requantization { multiplier: Multiplier::from_code(0), bias: 0 };
+    /// # let level = NodeLevel { output: quantization, low: -128, high: 127, input_weights: [0; 2], rows: vec![row] };
+    /// # let image = TensorShape { channels: 4, height: 1, width: 1 };
+    /// # let mut builder = ModelBuilder::new(Level::FIRST, image, quantization)?;
+    /// # let weights = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[4, 0, 0, 0], rings: &[1, 0, 0, 0] };
+    /// # builder.convolution("pointwise", builder.input(), Window::square(1, 1, 0), 1, weights, &[level])?;
+    /// # let model = builder.finish(Profile::Size)?;
+    /// // A `model` of one sparse layer, with 4 weights of which 1 is kept:
+    /// for (node, layer) in model.sparse_layers() {
+    ///     let kept = layer.stored(model.levels())?;
+    ///     assert_eq!((model.name(node), kept, layer.shape().len()), (Some("pointwise"), 1, 4));
+    /// }
+    /// # Ok::<(), nested_csr::FormatError>(())
+    /// ```
     pub fn sparse_layers(&self) -> impl Iterator<Item = (usize, MatrixView<'_>)> {
         (0..self.node_count()).filter_map(|index| match self.node(index)?.operation {
             crate::Operation::Convolution { weights: Weights::Sparse(layer), .. } => Some((index, layer)),

@@ -138,6 +138,18 @@ pub fn nested() -> impl Strategy<Value = Nested> {
 }
 
 /// A nested matrix of this shape, block and number of levels, of any density.
+///
+/// ```
+/// use nested_csr::testing::nested_of;
+/// use nested_csr::{Block, Level, Profile, Shape};
+/// use proptest::prelude::*;
+///
+/// let (shape, levels) = (Shape { rows: 16, columns: 72 }, Level::new(3)?); // what the code under test takes
+/// proptest!(ProptestConfig::with_cases(16), |(matrix in nested_of(shape, Block::OneByTwo, levels))| {
+///     prop_assert_eq!(matrix.compress(Profile::Speed)?.shape(), shape);
+/// });
+/// # Ok::<(), nested_csr::FormatError>(())
+/// ```
 pub fn nested_of(shape: Shape, block: Block, levels: Level) -> impl Strategy<Value = Nested> {
     let blocks = shape.rows * shape.columns.div_ceil(block.width());
     let density = prop_oneof![Just(1u8), 1u8..=100, Just(100u8)];
@@ -305,9 +317,26 @@ fn node_levels(rng: &mut TestRng, rows: usize, levels: Level, operands: bool) ->
 }
 
 /// What holds for every file and matrix; each names the first thing that does not.
+///
+/// Files from elsewhere can be held to them too:
+///
+/// ```
+/// use nested_csr::testing::laws;
+/// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+///
+/// # let shape = Shape { rows: 1, columns: 4 };
+/// # let made = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &[7, 0, -3, 5], &[2, 0, 1, 1], Profile::Size)?;
+/// # let bytes = made.into_bytes();
+/// let file = NestedCsr::parse(bytes)?; // for instance of a writer of your own
+/// laws::levels_nest(file.view())?;
+/// laws::prefixes_are_files(&file)?;
+/// laws::encoding_is_canonical(&file)?;
+/// laws::bytes_add_up(&file)?;
+/// # Ok::<(), proptest::test_runner::TestCaseError>(())
+/// ```
 pub mod laws {
     use super::Nested;
-    use crate::{FormatError, Layers, Level, MatrixView, Model, NestedCsr, Operation, Weights};
+    use crate::{FormatError, Layers, Level, MatrixView, Model, NestedCsr, Operation, Weights, prefix_lens};
     use proptest::prelude::*;
     use proptest::test_runner::TestCaseError;
     use std::vec::Vec;
@@ -371,7 +400,7 @@ pub mod laws {
         Ok(())
     }
 
-    /// Each prefix is a file of that many levels, and grows into the whole by an upgrade; a wrong upgrade changes nothing.
+    /// Each prefix is a file of that many levels, as long as the header tells, and grows into the whole by an upgrade; a wrong upgrade changes nothing.
     ///
     /// # Errors
     /// The first prefix for which it does not hold.
@@ -379,6 +408,8 @@ pub mod laws {
         for level in file.levels().up_to() {
             let mut prefix = NestedCsr::parse(file.prefix(level)?.to_vec())?;
             prop_assert_eq!(prefix.levels(), level);
+            let told = prefix_lens(prefix.as_bytes())?.nth(level.number() - 1);
+            prop_assert_eq!(told, Some(prefix.as_bytes().len()));
             same_matrix(prefix.view(), file.view())?;
             let sections = file.sections_after(level)?;
             if level < file.levels() {

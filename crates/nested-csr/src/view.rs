@@ -7,6 +7,7 @@ use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
 use crate::{Block, ByteRing, FormatError, Kind, Level, MAX_LEVELS, Part, Rows, Shape};
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
+use core::fmt;
 
 /// A file that holds one nested sparse matrix, over any bytes: a `Vec`, a memory map or a `static`.
 ///
@@ -24,10 +25,17 @@ use alloc::vec::Vec;
 /// assert_eq!((small.levels(), small.levels_stated().number()), (Level::FIRST, 2));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NestedCsr<B> {
     bytes: B,
     layout: Layout,
+}
+
+/// Where the parts lie, without the bytes.
+impl<B> fmt::Debug for NestedCsr<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NestedCsr").field("layout", &self.layout).finish_non_exhaustive()
+    }
 }
 
 /// The body of a matrix is its layer's record.
@@ -174,7 +182,7 @@ pub(crate) fn append(
 /// assert_eq!(view.to_dense(Level::new(2)?)?, weights);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct MatrixView<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) layout: &'a Layout,
@@ -182,6 +190,15 @@ pub struct MatrixView<'a> {
     pub(crate) layer: usize,
     pub(crate) shape: Shape,
     pub(crate) block: Block,
+}
+
+/// What it is, without the bytes.
+impl fmt::Debug for MatrixView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("MatrixView");
+        debug.field("shape", &self.shape).field("block", &self.block).field("levels", &self.levels());
+        debug.finish_non_exhaustive()
+    }
 }
 
 impl<'a> MatrixView<'a> {

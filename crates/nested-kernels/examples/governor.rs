@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let left = deadline - deadline * percent / 100;
         match governor.densest_within(left) {
             Some(level) => {
-                println!("{percent} % of the frame is taken: level {}, {} of {left} ns", level.number(), run(level)?)
+                println!("{percent} % of the frame is taken: level {level}, {} of {left} ns", run(level)?)
             }
             None => println!("{percent} % of the frame is taken: no level fits {left} ns, the frame is dropped"),
         }

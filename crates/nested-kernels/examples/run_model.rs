@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for level in network.model().levels().up_to() {
         let start = Instant::now();
         network.run(level, &image, &mut arena, &mut output)?;
-        println!("level {}: {:?} in {:?}", level.number(), &output[..output.len().min(10)], start.elapsed());
+        println!("level {level}: {:?} in {:?}", &output[..output.len().min(10)], start.elapsed());
     }
     Ok(())
 }

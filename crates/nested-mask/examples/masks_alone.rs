@@ -1,7 +1,8 @@
 //! Masks and gradient masking in a training loop of one's own, without this crate's layers: a linear classifier that nests
-//! two sparse ones, trained by plain gradient descent on `ndarray`.
+//! two sparse ones, trained by plain gradient descent on `ndarray`, then compressed.
 use ndarray::{Array1, Array2, Axis};
-use nested_mask::{Block, Ladder, Level, NestedMask, Routing, schedule::Ramp};
+use nested_mask::nested_csr::{NestedCsr, Profile, Shape};
+use nested_mask::{Block, Ladder, Level, NestedMask, Routing, quant::quantize_row, schedule::Ramp};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -52,8 +53,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let logits = images.dot(&mask.apply(level, weights.view())?.t());
         let right = logits.rows().into_iter().zip(&labels).filter(|(row, label)| (row[1] > row[0]) == (**label > 0.5));
         let share = right.count() as f64 / images.nrows() as f64;
-        println!("level {}: sparsity {:.2}, right {:.3}", level.number(), mask.sparsity(level), share);
+        println!("level {level}: sparsity {:.2}, right {:.3}", mask.sparsity(level), share);
         assert!(level == Level::FIRST || share > 0.95);
     }
+
+    // The format takes int8 weights, one scale a row, and 0 for what is pruned.
+    let kept = mask.apply(mask.levels(), weights.view())?;
+    let (mut integers, mut scales) = (Vec::new(), Vec::new());
+    for row in kept.rows() {
+        let (row, scale) = quantize_row(&row.iter().map(|&weight| weight as f32).collect::<Vec<f32>>());
+        integers.extend(row);
+        scales.push(scale);
+    }
+    let rings: Vec<u8> = mask.rings().iter().copied().collect();
+    let shape = Shape { rows: kept.nrows(), columns: kept.ncols() };
+    let file = NestedCsr::compress(shape, mask.block(), mask.levels(), &integers, &rings, Profile::Size)?;
+    println!(
+        "{} bytes, {} of them for level 1; scales {scales:?}",
+        file.as_bytes().len(),
+        file.prefix(Level::FIRST)?.len()
+    );
     Ok(())
 }

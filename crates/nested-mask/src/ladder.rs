@@ -37,7 +37,7 @@ pub enum LadderError {
         levels: usize,
     },
     /// A sparsity that is no fraction.
-    #[error("sparsity {sparsity} of level {level} is outside [0, 1)")]
+    #[error("sparsity {sparsity} of level {level} is outside [0, 1): it is a fraction, 0.9 for 90 %")]
     Outside {
         /// The level, from 1.
         level: usize,
@@ -45,7 +45,7 @@ pub enum LadderError {
         sparsity: f64,
     },
     /// A level that is not denser than the one before it.
-    #[error("sparsity {sparsity} of level {level} is not below {previous} of level {}", level - 1)]
+    #[error("sparsity {sparsity} of level {level} is not below {previous} of level {}: levels grow denser", level - 1)]
     NotFalling {
         /// The level, from 1.
         level: usize,
@@ -93,7 +93,8 @@ impl Ladder {
 
     /// The densest level, whose number is how many there are.
     pub fn levels(&self) -> Level {
-        Level::new(self.sparsities.len()).expect("checked by the constructor")
+        // `new` refuses no and too many sparsities, and nothing changes them afterwards.
+        Level::new(self.sparsities.len()).expect("1 to MAX_LEVELS sparsities")
     }
 
     /// The sparsities, sparsest level first.

@@ -7,7 +7,9 @@ use num_traits::Float;
 /// The ring of each weight of one layer: `1..=levels`, or 0 when it is in no level.
 ///
 /// The support of level k is where the ring is in `1..=k`, so `Support(1) ⊂ … ⊂ Support(N)` whatever the rings are.
-/// Axis 0 is the rows (output channels); the rest, flattened in logical order, are the columns.
+/// Axis 0 is the rows (output channels); the rest, flattened in logical order, are the columns: 1×2 blocks pair neighbours in
+/// that order. Files have the columns of a convolution as `(kh · KW + kw) · Cin + cin`; for weights of `[Cout, Cin, KH, KW]`, as
+/// PyTorch has them, take the mask of `weights.permuted_axes([0, 2, 3, 1])`.
 ///
 /// ```
 /// use nested_mask::{Block, Level, NestedMask};
@@ -187,6 +189,7 @@ impl<D: Dimension> NestedMask<D> {
                 rings[next].fill(index as u8 + 1);
             }
         }
+        // `rings` was made with one for each score.
         let rings = Array::from_shape_vec(scores.raw_dim(), rings).expect("one ring a score");
         Ok(NestedMask { rings, levels, block })
     }
@@ -258,17 +261,18 @@ fn blocks<T: Float, D: Dimension>(
     block: Block,
 ) -> Result<Vec<(T, usize)>, MaskError> {
     let flat: Vec<T> = scores.iter().copied().collect();
-    if let Some(index) = flat.iter().position(|score| score.is_nan()) {
-        return Err(MaskError::NotANumber { index });
-    }
     let score = |start| {
         let scores = &flat[start..block_end(start, columns, block)];
-        (scores.iter().fold(T::zero(), |sum, &score| sum + score), start)
+        let sum = scores.iter().fold(T::zero(), |sum, &score| sum + score);
+        // Of a block without such a score the sum may still be none: ∞ − ∞.
+        let wrong = || start + scores.iter().position(|score| score.is_nan()).unwrap_or(0);
+        if sum.is_nan() { Err(MaskError::NotANumber { index: wrong() }) } else { Ok((sum, start)) }
     };
-    Ok(block_starts(flat.len(), columns, block).map(score).collect())
+    block_starts(flat.len(), columns, block).map(score).collect()
 }
 
-/// Greatest score first, ties by position.
+/// Greatest score first, ties by position. No score is NaN: [`blocks`] refuses what is, and what divides scores divides by a
+/// finite number above 0.
 pub(crate) fn sort<T: Float, P: Ord>(ranking: &mut [(T, P)]) {
     ranking.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).expect("no score is NaN").then_with(|| a.1.cmp(&b.1)));
 }

@@ -88,6 +88,7 @@ impl<D: Dimension> NestedMask<D> {
         for (start, ring) in order.zip(of_level) {
             exchanged[self.block_at(start)].fill(ring);
         }
+        // `exchanged` was made with one for each weight.
         let exchanged = Array::from_shape_vec(self.rings().raw_dim(), exchanged).expect("one ring a weight");
         NestedMask::from_rings(exchanged, self.levels(), self.block())
     }

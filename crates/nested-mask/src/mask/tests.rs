@@ -106,3 +106,13 @@ fn what_is_wrong_is_named() {
         Err(MaskError::Ring { index: 1, ring: 2, levels: 1 })
     );
 }
+
+#[test]
+fn a_block_whose_score_is_no_number_is_refused() {
+    let scores = array![[1.0, 2.0, f32::INFINITY, f32::NEG_INFINITY]];
+    let ladder = Ladder::new([0.5]).unwrap();
+    let across = NestedMask::by_score_across(&[scores.view()], &ladder, Block::OneByTwo);
+    assert_eq!(across, Err(MaskError::NotANumber { index: 2 }));
+    assert_eq!(NestedMask::by_score(scores.view(), &ladder, Block::OneByTwo), Err(MaskError::NotANumber { index: 2 }));
+    assert!(NestedMask::by_score(scores.view(), &ladder, Block::OneByOne).is_ok());
+}

@@ -93,6 +93,7 @@ impl<T: Scalar> Parameters<T> {
         let layers = (0..network.nodes().len()).map(|node| {
             let (shape, finish) = (network.weights(node)?, network.finish(node)?);
             let deviation = (2.0 / shape.columns as f64).sqrt();
+            // No tensor of a checked network is empty, so that there is at least one column.
             let normal = Normal::new(0.0, deviation).expect("finite and positive");
             let draw = |_| T::from_f64(normal.sample(&mut random));
             let weights = Array2::from_shape_simple_fn((shape.rows, shape.columns), {

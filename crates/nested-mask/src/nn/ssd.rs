@@ -46,9 +46,10 @@ const SHAPES: [f64; 2] = [2.0, 0.5];
 /// use nested_csr::TensorShape;
 /// let image = TensorShape { channels: 1, height: 96, width: 96 };
 /// let network = nested_mask::nn::ssd_mobilenet_v2(image, 1.0, 10)?;
-/// let sizes: Vec<_> = network.anchors().unwrap().maps().iter().map(|map| (map.height, map.width)).collect();
+/// let anchors = network.anchors().ok_or("a classifier")?;
+/// let sizes: Vec<_> = anchors.maps().iter().map(|map| (map.height, map.width)).collect();
 /// assert_eq!(sizes, [(12, 12), (6, 6), (3, 3)]);
-/// # Ok::<(), nested_mask::nn::NetworkError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn ssd_mobilenet_v2(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     let mut b = NetworkBuilder::new(shape);

@@ -140,6 +140,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            // Three constants, of which the doc test makes a ladder too.
             ladder: Ladder::new([0.9, 0.8, 0.7]).expect("strictly falling"),
             masking: Masking::Nested,
             allocation: Allocation::Uniform,

@@ -30,7 +30,7 @@ pub enum TrainError {
         error: MaskError,
     },
     /// A level that uses the same weights as the one below it, in every layer.
-    #[error("level {level} has the weights of level {}: the layers are too small for sparsities so near", level - 1)]
+    #[error("level {level} has the weights of level {}: the layers are too small for sparsities so near: spread the ladder", level - 1)]
     EqualLevels {
         /// The level.
         level: usize,
@@ -63,7 +63,7 @@ pub enum TrainError {
         classes: usize,
     },
     /// Fewer images than a batch.
-    #[error("{images} images for batches of {batch}")]
+    #[error("{images} images are fewer than a batch of {batch}: take a smaller `Config::batch`")]
     TooFew {
         /// Images.
         images: usize,
@@ -71,7 +71,9 @@ pub enum TrainError {
         batch: usize,
     },
     /// The loss, or a weight that is to be ranked, is not a number or infinite.
-    #[error("{what} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite")]
+    #[error(
+        "{what} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite: try a smaller learning rate"
+    )]
     NotFinite {
         /// What was found.
         what: String,

@@ -2,7 +2,7 @@
 use super::Trained;
 use nested_csr::Level;
 
-/// What is unusual in a network's levels, though no error.
+/// What is unusual in a network's levels, though no error; [`Trained::warnings`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -26,10 +26,10 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Warning::Floor { layer, level } => {
-                write!(f, "layer `{layer}` has only one block at level {}, the least it may have", level.number())
+                write!(f, "layer `{layer}` has only one block at level {level}, the least it may have")
             }
             Warning::EmptyRing { layer, level } => {
-                write!(f, "layer `{layer}` has no more weights at level {} than below it", level.number())
+                write!(f, "layer `{layer}` has no more weights at level {level} than below it")
             }
         }
     }
