@@ -156,7 +156,7 @@ fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     }
     let counts = m7::counts(M7.cpu, &core.layers, &shapes, &core.networks);
     if wanted(Part::Portable) {
-        core.layers.extend(portable(&anchors, &core.layers)?);
+        core.layers.extend(portable(options, &anchors, &core.layers)?);
     }
     let run = m7::Run { layers: &core.layers, shapes: &shapes, networks: &core.networks, switch: switch_instructions };
     let goals = m7::reached(&anchors, run);
@@ -338,10 +338,13 @@ fn deadline(firmware: &Firmware, trained: &[Trained]) -> Result<Deadline, Error>
     Ok(Deadline { period, frames })
 }
 
-fn portable(anchors: &m7::Anchors, dsp: &[Layer]) -> Result<Vec<Layer>, Error> {
-    let layers = m7::measure_layers(&Firmware::build(M7, Kernels::Portable)?, anchors)?;
+fn portable(options: &Options, anchors: &m7::Anchors, dsp: &[Layer]) -> Result<Vec<Layer>, Error> {
+    let firmware = Firmware::build(M7, Kernels::Portable)?;
+    let layers = m7::measure_layers(&firmware, anchors)?;
     println!("\n## The portable kernels\n\nTheir instructions over the DSP path's, preferred scratch.\n");
     m7::print_portable(dsp, &layers);
+    let cases = m7::check_cases(&firmware, options.cases, options.seed)?;
+    println!("\n{cases} random cases equal the reference.");
     Ok(layers)
 }
 
