@@ -77,8 +77,9 @@ impl QuantizedLayer {
     /// Multiplier and bias of each row. With `a · Σ w x + b` the normalised sum and `S` the scales:
     /// `multiplier = a · S_w · S_in / S_out`, `bias = b / (S_out · multiplier) − zero point · Σ w`.
     ///
-    /// A row that hardly varies is normalised with so great an `a` that a single count of its sum would move the output by half a
-    /// count or more: no integer input tells its values apart, and it yields their mean, the normalisation's shift.
+    /// Two kinds of rows have a bias that keeps the mean `β` of the normalised sum, `β / (S_out · multiplier) − mean / (S_w · S_in) − …`:
+    /// those whose multiplier would be a half or more, which have the greatest there is; and those whose sum varies less than
+    /// the rounding of its inputs to whole counts disturbs it (`variance < S_w² S_in² Σ w² / 12`), which yield that mean alone.
     pub(super) fn requantizations(
         &self,
         layer: &Layer<f32>,
@@ -88,27 +89,36 @@ impl QuantizedLayer {
     ) -> Vec<Requantization> {
         let columns = layer.weights.ncols();
         let counts = layer.counts(level);
-        let norm = layer.norms.get(level.number() - 1).map(|norm| (norm.affine(), &norm.shift));
+        let norm = layer.norms.get(level.number() - 1).map(|norm| (norm.affine(), norm));
         let one = |(row, weights): (usize, &[i8])| {
-            let (a, b, mean) = match &norm {
-                Some(((a, b), shift)) => (a[row], b[row], Some(shift[row])),
-                None => (1.0, layer.bias.get(row).copied().unwrap_or(0.0), None),
-            };
             let used = |column: &usize| counts(row * columns + column);
             let total: i64 = (0..columns).filter(used).map(|column| i64::from(weights[column])).sum();
-            let dead = (0..columns).filter(used).all(|column| weights[column] == 0);
+            let squares: f64 = (0..columns).filter(used).map(|column| f64::from(weights[column]).powi(2)).sum();
             let scale = f64::from(output.scale);
-            let real = f64::from(a) * f64::from(self.scales[row]) * f64::from(input.scale) / scale;
-            let (real, b) = match mean {
-                // Without weights only the bias counts, and any multiplier will do.
-                _ if dead => (1.0 / 1024.0, b),
-                // The least that leaves the bias of 255 counts room in 24 bits, and of the sum next to nothing.
-                Some(mean) if Multiplier::nearest(real).is_none() => (1.0 / 32768.0, mean),
-                _ => (real, b),
+            let step = f64::from(self.scales[row]) * f64::from(input.scale);
+            let a = norm.as_ref().map_or(1.0, |((a, _), _)| f64::from(a[row]));
+            // Without weights only the bias counts, and any multiplier will do.
+            let real = if squares == 0.0 { 1.0 / 1024.0 } else { a * step / scale };
+            let (multiplier, shift) = match &norm {
+                Some((_, norm)) if squares > 0.0 && f64::from(norm.variance[row]) < step * step * squares / 12.0 => {
+                    // Next to nothing of a sum that hardly varies; no output is farther than 255 counts from another.
+                    let multiplier = multiplier(1.0 / 4096.0);
+                    let mean = (f64::from(norm.shift[row]) / scale).clamp(-256.0, 256.0);
+                    (multiplier, mean / fraction(multiplier) - f64::from(norm.mean[row]) / step)
+                }
+                Some((_, norm)) if Multiplier::nearest(real).is_none() => {
+                    let multiplier = multiplier(real);
+                    let mean = f64::from(norm.shift[row]) / scale;
+                    (multiplier, mean / fraction(multiplier) - f64::from(norm.mean[row]) / step)
+                }
+                _ => {
+                    let b =
+                        norm.as_ref().map_or_else(|| layer.bias.get(row).copied().unwrap_or(0.0), |((_, b), _)| b[row]);
+                    let multiplier = multiplier(real);
+                    (multiplier, f64::from(b) / (scale * fraction(multiplier)))
+                }
             };
-            let multiplier = multiplier(real);
-            let shift = (f64::from(b) / (scale * fraction(multiplier))).round();
-            let bias = shift - (i64::from(input.zero_point) * total) as f64;
+            let bias = shift.round() - (i64::from(input.zero_point) * total) as f64;
             // A conversion to an integer saturates; the builder refuses what would overflow.
             Requantization { multiplier, bias: bias as i32 }
         };
@@ -130,26 +140,60 @@ fn sign(name: &str, layer: &Layer<f32>, row: usize) -> Result<f32, QuantError> {
 mod tests {
     use super::*;
     use crate::nn::Norm;
-    use ndarray::array;
+    use ndarray::Array2;
+
+    /// The output of each row, in reals, when all inputs have so many counts.
+    fn outputs(layer: &Layer<f32>, output: Quantization, counts: i32) -> Vec<f64> {
+        let input = Quantization { scale: 0.05, zero_point: -128 };
+        let quantized = QuantizedLayer::new("layer", layer).unwrap();
+        let rows = quantized.requantizations(layer, Level::FIRST, input, output);
+        let sums = quantized.weights.chunks_exact(layer.weights.ncols());
+        let sums = sums.map(|weights| weights.iter().map(|weight| i32::from(*weight) * counts).sum::<i32>());
+        let one = |(sum, row): (i32, &Requantization)| {
+            f64::from(row.multiplier.apply(sum + row.bias)) * f64::from(output.scale)
+        };
+        sums.zip(&rows).map(one).collect()
+    }
+
+    fn normalised(weights: Array2<f32>, mean: f32, variance: f32) -> Layer<f32> {
+        let rows = weights.nrows();
+        let norm = Norm {
+            scale: vec![1.0; rows],
+            shift: vec![0.5; rows],
+            mean: vec![mean; rows],
+            variance: vec![variance; rows],
+        };
+        Layer { weights, mask: None, bias: Vec::new(), norms: vec![norm] }
+    }
 
     #[test]
-    fn a_row_that_hardly_varies_yields_its_mean() {
-        // The first row's sum has a deviation of 1, the second's of less than √ε.
-        let norm =
-            Norm { scale: vec![1.0, 1.0], shift: vec![0.5, 0.5], mean: vec![2.0, 2.0], variance: vec![1.0, 0.0] };
-        let layer = Layer { weights: array![[1.0f32], [1.0]], mask: None, bias: Vec::new(), norms: vec![norm] };
-        let quantized = QuantizedLayer::new("layer", &layer).unwrap();
-        let (input, output) =
-            (Quantization { scale: 0.05, zero_point: -128 }, Quantization { scale: 0.02, zero_point: -128 });
-        let rows = quantized.requantizations(&layer, Level::FIRST, input, output);
-        let output_of = |row: usize, value: i32| {
-            let Requantization { multiplier, bias } = rows[row];
-            f64::from(multiplier.apply(127 * value + bias)) * 0.02
-        };
-        for counts in [-128, -88, -48, 127] {
-            let real = f64::from(counts + 128) * 0.05;
-            assert!((output_of(0, counts) - (real - 2.0 + 0.5)).abs() < 0.05, "{real}");
-            assert!((output_of(1, counts) - 0.5).abs() < 0.05, "{real}");
+    fn a_row_that_varies_less_than_rounding_yields_its_mean() {
+        let output = Quantization { scale: 0.02, zero_point: -128 };
+        // A count of the input stands for 0.05, so that rounding one has a variance of 0.0002, and 64 of 0.013.
+        for (columns, variance) in [(1, 0.0001), (1, 0.0), (64, 0.01), (64, 0.0)] {
+            // The inputs stand for 6.35.
+            let layer = normalised(Array2::ones((1, columns)), 6.35 * columns as f32, variance);
+            for near in [-1, 0, 1] {
+                let found = outputs(&layer, output, near - 1)[0];
+                assert!((found - 0.5).abs() < 0.05, "{columns} columns, {near} counts from the mean: {found}");
+            }
         }
+        let varied = normalised(Array2::ones((1, 1)), 6.35, 0.0003);
+        assert!(outputs(&varied, output, 1)[0] > outputs(&varied, output, -3)[0] + 0.5);
+    }
+
+    #[test]
+    fn a_row_whose_multiplier_is_too_great_keeps_its_mean() {
+        // A weight of an input that is always 0 makes the others' counts few: 0.079 · 127 is 10.
+        let mut weights = Array2::from_elem((1, 11), 0.079);
+        weights[[0, 0]] = 1.0;
+        let output = Quantization { scale: 0.0001, zero_point: -128 };
+        let layer = normalised(weights, 12.0, 1.0);
+        let input = Quantization { scale: 0.05, zero_point: -128 };
+        let row = QuantizedLayer::new("layer", &layer).unwrap().requantizations(&layer, Level::FIRST, input, output)[0];
+        assert_eq!(row.multiplier, Multiplier::from_code(0xffff));
+        // 12 is 12 · 127 / 0.05 counts of the sum.
+        let mean = row.multiplier.apply(30_480 - 128 * 227 + row.bias);
+        assert!((f64::from(mean) * 0.0001 - 0.5).abs() < 0.001, "{mean}");
     }
 }

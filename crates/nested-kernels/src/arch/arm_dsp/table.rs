@@ -80,6 +80,7 @@ impl Sink for Pixels<'_> {
 
     #[inline(never)]
     fn all(&mut self, weights: &[i8]) {
+        debug_assert_eq!(self.0.entries(), 0, "all of a row's weights come first");
         let Writer { places, table, state } = &mut self.0;
         let (mut before, mut sum) = (state.place, state.sum);
         for ((slot, weight), place) in table.iter_mut().zip(weights).zip(places.iter()) {
@@ -129,6 +130,10 @@ pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32
         sink.weight(0, 0);
     }
     let (entries, State { place, sum, .. }) = (sink.0.entries(), sink.0.state);
+    // More weights than columns, of bytes that changed: the last of them had no room, and the table ends elsewhere.
+    if entries > places.len().max(1) {
+        return None;
+    }
     // The first entry's step came from 0.
     let first = *table.get(HEAD - 1)?;
     let last = first.wrapping_add(16).wrapping_sub(place).wrapping_add_signed(LAST);

@@ -6,7 +6,7 @@ use nested_csr::{
     Quantization, Requantization, Sink, TensorShape, Weights, Window,
 };
 use proptest::prelude::*;
-use std::{cell::Cell, vec::Vec};
+use std::{cell::Cell, vec, vec::Vec};
 
 /// Non-zero weights in two rings: even columns, then odd ones; or all columns ascending.
 struct RingRows<'a> {
@@ -184,4 +184,29 @@ fn weights_that_lead_elsewhere_than_when_they_were_checked_are_an_error() {
     fickle.changed.set(true);
     // Without streams, columns that are none count for nothing.
     assert_eq!(run(), if super::PLAIN { Ok(()) } else { Err(KernelError::WeightsChanged) });
+}
+
+/// Every column, and some of them again: what no file holds, but bytes that changed since they were checked may.
+struct Repeating;
+
+impl RowSource for Repeating {
+    fn next_row_into(&mut self, sink: &mut impl Sink) -> Option<()> {
+        (0..9).chain(3..6).for_each(|column| sink.weight(column, 1));
+        Some(())
+    }
+}
+
+#[test]
+fn more_weights_than_columns_are_an_error() {
+    let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    let geometry = Geometry::new(shape, Window::square(3, 1, 1), 1, 0).unwrap();
+    for pairing in [Pairing::Pixels, Pairing::Channels] {
+        let lines = Lines::new(&geometry, pairing);
+        let mut scratch = vec![0; scratch_words(lines, &geometry).unwrap().preferred];
+        let rows = || Ok::<_, KernelError>(Repeating);
+        let row = |_| Requantization { multiplier: Multiplier::nearest(0.003).unwrap(), bias: 0 };
+        let bounds = Bounds { zero_point: 0, low: -128, high: 127 };
+        let done = convolve_rows(lines, rows, row, bounds, &geometry, &[1; 64], &mut [0; 64], &mut scratch);
+        assert_eq!(done, Err(KernelError::WeightsChanged), "{pairing:?}");
+    }
 }

@@ -40,8 +40,8 @@ unsafe extern "C" {
 }
 
 /// All outputs but for their clamp, from the input in the order of columns; with more rings than one, the sums of the ones
-/// before the last stand in `sums`; `first` is the first ring. False where some ring is not one for the assembly, or has a column that parsing has ruled
-/// out: nothing here is then of use.
+/// before the last stand in `sums`. `first` is the matrix's first ring. False where some ring is not one for the assembly, or
+/// has a column that parsing has ruled out: nothing here is then of use.
 pub(super) fn outputs(
     matrix: &MatrixView<'_>,
     first: Option<ByteRing<'_>>,

@@ -1,5 +1,8 @@
 //! The walk of rows over tiles, in assembly. Accumulators live in r0–r7 (r0–r3 for tiles of two words), the place in the
-//! tile in r8, gaps in r9, weights in r10 (both from where whole turns of the loop would have begun); r11, r12 and lr pass a weight and activations. On the stack: `sp[0..12]` as in
+//! tile in r8, gaps in r9, weights in r10 (both from where whole turns of the loop would have begun); r11, r12 and lr pass
+//! weights and activations, in tiles of two words r4–r7 as well. The gap of a block is loaded during the block before, into
+//! r12 or r4; a chain of blocks is entered just before that load, with an r11 of 0, so that what else stands there adds nothing.
+//! On the stack: `sp[0..12]` as in
 //! [`State`], then the accumulators' first values (48), the sums of a wide row (80), the turns left before they are added
 //! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132),
 //! a 0 (136), the state (140), the bytes of a block's code (144) and where the last one's begins (148), where a run's end leads to (152)
