@@ -191,4 +191,40 @@ proptest! {
         case.check_convolution(&mut random);
         case.check_depthwise(&mut random);
     }
+
+    /// What backends have ways of their own for: few pixels and many columns, in 1×1 windows and windows of the whole map.
+    #[test]
+    fn random_layers_of_few_pixels_equal_the_reference(
+        channels in 1..400usize,
+        [height, width] in [1..8usize, 1..8usize],
+        whole: bool,
+        rows in 1..14usize,
+        levels in 1..=8usize,
+        values in [prop::sample::select(&Values::ALL[..]), prop::sample::select(&Values::ALL[..])],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let window = match whole {
+            true => Window { kernel: [height as u8, width as u8], ..Window::square(1, 1, 0) },
+            false => Window::square(1, 1, 0),
+        };
+        let channels = if whole { channels.div_ceil(height * width) } else { channels };
+        let case = Case { input: TensorShape { channels, height, width }, window, rows, levels, values, zero_point };
+        case.check_convolution(&mut seeded(seed));
+    }
+
+    /// Depthwise layers on maps of any size, of so many channels that the last register is not full.
+    #[test]
+    fn random_depthwise_layers_equal_the_reference(
+        channels in 1..40usize,
+        [height, width] in [1..20usize, 1..20usize],
+        window in windows(),
+        values in [prop::sample::select(&Values::ALL[..]), prop::sample::select(&Values::ALL[..])],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let input = TensorShape { channels, height, width };
+        let case = Case { input, window, rows: channels, levels: 2, values, zero_point };
+        case.check_depthwise(&mut seeded(seed));
+    }
 }

@@ -1,6 +1,10 @@
 //! The instructions that a sweep is made of: the seam between the algorithm and the backends.
 use super::copy::{CopyLines, copy};
-use crate::requant::Finish;
+use crate::{
+    Geometry,
+    requant::{Finish, Finishes},
+    rows::RowSource,
+};
 
 /// What a vector unit does with a block of pixels, four taps at a time: `sum += Σ wᵢ · pixelᵢ`, modulo 2³².
 ///
@@ -48,6 +52,36 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn lines(self, lines: CopyLines<'_>, padding: Self::Element, to: &mut [Self::Element]) {
         lines.copy(self, padding, to);
     }
+    /// Runs a depthwise layer in a way of its own, when there is one for its shape; whether it did.
+    #[inline(always)]
+    fn depthwise(self, layer: Filters<'_>) -> bool {
+        let _ = layer;
+        false
+    }
+    /// The words of scratch of [`Lanes::points`], when there is that way for the layer.
+    #[inline(always)]
+    fn points_words(self, geometry: &Geometry) -> Option<usize> {
+        let _ = geometry;
+        None
+    }
+    /// Runs a dense layer of 1×1 windows in a way of its own, when there is one and the scratch for it; whether it did.
+    #[inline(always)]
+    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
+        let _ = (geometry, layer);
+        false
+    }
+    /// The words of scratch of [`Lanes::gathered`], when there is that way for the layer.
+    #[inline(always)]
+    fn gathered_words(self, geometry: &Geometry) -> Option<usize> {
+        let _ = geometry;
+        None
+    }
+    /// Runs a sparse layer of few pixels in a way of its own, when there is one and the scratch for it; whether it did.
+    #[inline(always)]
+    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
+        let _ = (geometry, layer);
+        false
+    }
     /// A weight for a table.
     fn weight(weight: i8) -> Self::Weight;
     /// Weights for a table, which begins with as many.
@@ -76,6 +110,33 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn finish(self, sums: Self::Sums, finish: &Finish) -> Self::Pixels;
     /// Writes as many pixels as `to` holds, from pixel `from` on.
     fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]);
+}
+
+/// A depthwise layer: a filter for each channel.
+pub(crate) struct Filters<'a> {
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) weights: &'a [i8],
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+}
+
+/// A sparse layer of few pixels.
+pub(crate) struct Gathered<'a, R> {
+    pub(crate) rows: R,
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+    pub(crate) scratch: &'a mut [u32],
+}
+
+/// A dense layer of 1×1 windows.
+pub(crate) struct Points<'a> {
+    pub(crate) weights: &'a [i8],
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+    pub(crate) scratch: &'a mut [u32],
 }
 
 /// Code that is compiled once for each set of instructions.

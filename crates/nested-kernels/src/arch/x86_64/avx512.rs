@@ -1,8 +1,17 @@
 //! AVX-512 with VNNI: 64 pixels a block; fours of bytes, `vpdpbusd`.
 use super::*;
+use crate::{
+    arch::all::lanes::{Filters, Gathered, Points},
+    rows::RowSource,
+};
+use depthwise::Permutations;
 use narrow::Narrow;
+use nested_csr::Window;
 
+mod depthwise;
+mod gather;
 mod narrow;
+mod points;
 
 /// Activations are biased by 128 to be unsigned, as `vpdpbusd` wants them. Of each 16 pixels, the four registers of sums
 /// hold 0–3, 4–7, 8–11 and 12–15.
@@ -139,6 +148,33 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn depthwise(self, layer: Filters<'_>) -> bool {
+        Permutations::detect(self).is_some_and(|permutations| permutations.depthwise(layer))
+    }
+
+    #[inline(always)]
+    fn gathered_words(self, geometry: &Geometry) -> Option<usize> {
+        Permutations::detect(self).and_then(|_| gather::Plan::new(geometry)).map(gather::Plan::words)
+    }
+
+    #[inline(always)]
+    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
+        let plan = gather::Plan::new(geometry);
+        Permutations::detect(self).zip(plan).is_some_and(|(permutations, plan)| permutations.gathered(plan, layer))
+    }
+
+    #[inline(always)]
+    fn points_words(self, geometry: &Geometry) -> Option<usize> {
+        points::Plan::new(geometry).map(points::Plan::words)
+    }
+
+    #[inline(always)]
+    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
+        // SAFETY: that `self` exists proves the features.
+        points::Plan::new(geometry).is_some_and(|plan| unsafe { points::points(plan, layer) })
+    }
+
+    #[inline(always)]
     fn weight(weight: i8) -> i8 {
         weight
     }
@@ -214,14 +250,29 @@ impl Lanes for Avx512 {
     }
 }
 
-/// `zero point + ((sum · m + 2³¹) >> 32)`: the zero point joins the half that rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 fn scaled(sums: __m512i, finish: &Finish) -> __m512i {
-    let m = _mm512_set1_epi32(finish.multiplier as i32);
+    scaled_by(sums, _mm512_set1_epi32(finish.multiplier as i32), finish)
+}
+
+/// `zero point + ((sum · m + 2³¹) >> 32)`: the zero point joins the half that rounds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn scaled_by(sums: __m512i, m: __m512i, finish: &Finish) -> __m512i {
     let added = _mm512_set1_epi64(i64::from(finish.zero_point) << 32 | 1 << 31);
     let even = _mm512_add_epi64(_mm512_mul_epi32(sums, m), added);
-    let odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), m), added);
+    let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), _mm512_srli_epi64::<32>(m));
+    let odd = _mm512_add_epi64(odd, added);
     // The upper halves of both.
     _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
+}
+
+/// Values within the bounds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn clamped(values: __m512i, finish: &Finish) -> __m128i {
+    // Saturating changes nothing: the bounds lie within int8.
+    let pixels = _mm_max_epi8(_mm512_cvtsepi32_epi8(values), _mm_set1_epi8(finish.low as i8));
+    _mm_min_epi8(pixels, _mm_set1_epi8(finish.high as i8))
 }
