@@ -1,4 +1,4 @@
-//! Depthwise layers, sixteen outputs at once: where a register holds the pixels that they meet, one permutation of its bytes
+//! Depthwise layers, sixteen outputs at once: where one register or two hold the pixels that they meet, a permutation of its bytes
 //! brings four taps of each output together, padding included. Small maps share a register: sixteen outputs may be those of
 //! several channels.
 use super::*;
@@ -10,22 +10,32 @@ const OUTPUTS: usize = 16;
 const VECTORS: usize = 16;
 const TAPS: usize = 28;
 
-/// Bytes to take from a register: the place of each, and which are taken.
+/// For each byte of a register, the place of the one to take, in words of four taps; and which are taken.
 #[derive(Clone, Copy)]
 struct Choice {
-    places: [u8; 64],
+    places: [u32; OUTPUTS],
     taken: u64,
 }
 
 impl Choice {
-    const NOTHING: Choice = Choice { places: [0; 64], taken: 0 };
+    const NOTHING: Choice = Choice { places: [0; OUTPUTS], taken: 0 };
 
-    /// Has byte `to` taken from `from`.
-    fn take(&mut self, to: usize, from: usize) {
-        if let Some(place) = self.places.get_mut(to) {
-            *place = from as u8;
-            self.taken |= 1 << to;
+    /// Of up to four taps, each with the place of every output's byte, or [`OUTSIDE`].
+    #[inline(always)]
+    fn new(taps: &[[u32; OUTPUTS]], start: u32) -> Choice {
+        let mut choice = Choice::NOTHING;
+        let mut taken = [0u32; OUTPUTS];
+        for (tap, places) in (0..4).zip(taps) {
+            for ((to, taken), place) in choice.places.iter_mut().zip(&mut taken).zip(places) {
+                let inside = *place != OUTSIDE;
+                *to |= u32::from(inside) * (place.wrapping_sub(start) & 0xff) << (8 * tap);
+                *taken |= u32::from(inside) << tap;
+            }
         }
+        for (lane, taken) in taken.iter().enumerate() {
+            choice.taken |= u64::from(*taken) << (4 * lane);
+        }
+        choice
     }
 }
 
@@ -33,8 +43,9 @@ impl Choice {
 struct Plan<const FOURS: usize> {
     /// Channels of a group.
     channels: usize,
-    /// Vectors of outputs of a group, of which each has taps that lie within 64 pixels from `starts` on.
+    /// Where the pixels start that each vector of outputs meets, which lie within one register, or within two.
     starts: [usize; VECTORS],
+    wide: bool,
     pixels: [[Choice; FOURS]; VECTORS],
     weights: [Choice; FOURS],
 }
@@ -44,10 +55,10 @@ impl<const FOURS: usize> Plan<FOURS> {
     #[inline(always)]
     fn new(geometry: &Geometry) -> Option<Self> {
         let (input, output) =
-            (geometry.input.height * geometry.input.width, geometry.output.height * geometry.output.width);
+            (geometry.input.height * geometry.input.width, (geometry.output.height * geometry.output.width).max(1));
         let taps = geometry.taps();
-        let shared = if OUTPUTS.is_multiple_of(output.max(1)) { OUTPUTS / output.max(1) } else { 1 };
-        let channels = if shared * input <= 64 && shared * taps <= 64 { shared } else { 1 };
+        let shared = if OUTPUTS.is_multiple_of(output) { OUTPUTS / output } else { 1 };
+        let channels = if shared * input <= 128 && shared * taps <= 64 { shared } else { 1 };
         let vectors = (channels * output).div_ceil(OUTPUTS);
         if taps > 4 * FOURS || vectors > VECTORS {
             return None;
@@ -55,25 +66,33 @@ impl<const FOURS: usize> Plan<FOURS> {
         let mut plan = Plan {
             channels,
             starts: [0; VECTORS],
+            wide: false,
             pixels: [[Choice::NOTHING; FOURS]; VECTORS],
             weights: [Choice::NOTHING; FOURS],
         };
         for (vector, (start, choices)) in plan.starts.iter_mut().zip(&mut plan.pixels).enumerate().take(vectors) {
             let places = places(geometry, vector * OUTPUTS, channels * output);
-            let real = places.iter().take(taps).flatten().copied();
-            *start = real.clone().min().unwrap_or(0).min(u32::MAX - 1) as usize;
-            for (tap, places) in places.iter().enumerate().take(taps) {
-                for (lane, place) in places.iter().enumerate().filter(|(_, place)| **place != OUTSIDE) {
-                    let from = (*place as usize).checked_sub(*start).filter(|from| *from < 64)?;
-                    choices.get_mut(tap / 4)?.take(4 * lane + tap % 4, from);
-                }
+            let places = places.get(..taps)?;
+            let real = places.as_flattened();
+            let first = real.iter().fold(OUTSIDE, |first, place| first.min(*place));
+            let last = real.iter().fold(0, |last, place| if *place == OUTSIDE { last } else { last.max(*place) });
+            let reach = last.saturating_sub(first);
+            if reach >= 128 {
+                return None;
+            }
+            plan.wide |= reach >= 64;
+            *start = if first == OUTSIDE { 0 } else { first as usize };
+            for (choice, taps) in choices.iter_mut().zip(places.chunks(4)) {
+                *choice = Choice::new(taps, first);
             }
         }
-        for tap in 0..taps {
-            for lane in 0..OUTPUTS {
-                let from = lane / output.max(1) % channels * taps + tap;
-                plan.weights.get_mut(tap / 4)?.take(4 * lane + tap % 4, from);
-            }
+        for (four, choice) in plan.weights.iter_mut().enumerate() {
+            let place = |tap: usize, lane: usize| {
+                let tap = 4 * four + tap;
+                if tap < taps { (lane / output % channels * taps + tap) as u32 } else { OUTSIDE }
+            };
+            let taps: [[u32; OUTPUTS]; 4] = core::array::from_fn(|tap| core::array::from_fn(|lane| place(tap, lane)));
+            *choice = Choice::new(&taps, 0);
         }
         Some(plan)
     }
@@ -87,25 +106,26 @@ const OUTSIDE: u32 = u32::MAX;
 fn places(geometry: &Geometry, first: usize, all: usize) -> [[u32; OUTPUTS]; TAPS] {
     let (input, window) = (geometry.input, geometry.window);
     let (height, width) = (input.height as u32, input.width as u32);
-    let (mut top, mut left, mut channel) = ([OUTSIDE; OUTPUTS], [OUTSIDE; OUTPUTS], [0; OUTPUTS]);
-    let map = (geometry.output.height * geometry.output.width).max(1);
-    for (lane, output) in (first..all).take(OUTPUTS).enumerate() {
-        let (pixel, columns) = (output % map, geometry.output.width.max(1));
-        let stride = usize::from(window.stride);
+    let (mut top, mut left, mut channel) = ([0; OUTPUTS], [0; OUTPUTS], [0; OUTPUTS]);
+    let (map, columns) = (geometry.output.height * geometry.output.width, geometry.output.width as u32);
+    let lanes = top.iter_mut().zip(&mut left).zip(&mut channel);
+    for (((top, left), channel), output) in lanes.zip(first..all) {
+        let pixel = (output % map.max(1)) as u32;
+        let stride = u32::from(window.stride);
         // Before the map, both wrap around, and are beyond it.
-        top[lane] = ((pixel / columns * stride) as u32).wrapping_sub(window.padding.top.into());
-        left[lane] = ((pixel % columns * stride) as u32).wrapping_sub(window.padding.left.into());
-        channel[lane] = (output / map) as u32 * height * width;
+        *top = (pixel / columns.max(1) * stride).wrapping_sub(window.padding.top.into());
+        *left = (pixel % columns.max(1) * stride).wrapping_sub(window.padding.left.into());
+        *channel = (output / map.max(1)) as u32 * height * width;
     }
-    let unused = all.saturating_sub(first);
+    let used = all.saturating_sub(first);
     let mut places = [[OUTSIDE; OUTPUTS]; TAPS];
     let kernel_width = u32::from(window.kernel[1]).max(1);
     for (tap, places) in (0..geometry.taps() as u32).zip(&mut places) {
         let (down, along) = (tap / kernel_width, tap % kernel_width);
         for (lane, place) in places.iter_mut().enumerate() {
             let (y, x) = (top[lane].wrapping_add(down), left[lane].wrapping_add(along));
-            let inside = y < height && x < width && lane < unused;
-            *place = if inside { channel[lane] + y * width + x } else { OUTSIDE };
+            let inside = (y < height) & (x < width) & (lane < used);
+            *place = if inside { channel[lane].wrapping_add(y.wrapping_mul(width)).wrapping_add(x) } else { OUTSIDE };
         }
     }
     places
@@ -130,15 +150,21 @@ impl Permutations {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
 fn depthwise(layer: Filters<'_>) -> bool {
-    if layer.geometry.taps() <= 12 {
-        Plan::<3>::new(layer.geometry).map(|plan| sweep(&plan, layer)).is_some()
-    } else {
-        Plan::<7>::new(layer.geometry).map(|plan| sweep(&plan, layer)).is_some()
-    }
+    if layer.geometry.taps() <= 12 { planned::<3>(layer) } else { planned::<7>(layer) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn sweep<const FOURS: usize>(plan: &Plan<FOURS>, layer: Filters<'_>) {
+fn planned<const FOURS: usize>(layer: Filters<'_>) -> bool {
+    match Plan::<FOURS>::new(layer.geometry) {
+        Some(plan) if plan.wide => sweep::<FOURS, true>(&plan, layer),
+        Some(plan) => sweep::<FOURS, false>(&plan, layer),
+        None => return false,
+    }
+    true
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
+fn sweep<const FOURS: usize, const WIDE: bool>(plan: &Plan<FOURS>, layer: Filters<'_>) {
     let Filters { geometry, weights, finishes, input, output } = layer;
     let (pixels, outputs) =
         (geometry.input.height * geometry.input.width, geometry.output.height * geometry.output.width);
@@ -171,15 +197,27 @@ fn sweep<const FOURS: usize>(plan: &Plan<FOURS>, layer: Filters<'_>) {
         let origin = _mm512_sub_epi32(bias, _mm512_slli_epi32::<7>(total));
         let vectors = plan.starts.iter().zip(&plan.pixels).zip(output.chunks_mut(OUTPUTS));
         for ((start, choices), output) in vectors {
-            let map = _mm512_xor_si512(load(input, first * pixels + start), _mm512_set1_epi8(i8::MIN));
+            let map = biased(load(input, first * pixels + start));
+            let rest = if WIDE { biased(load(input, first * pixels + start + 64)) } else { map };
             let mut sums = origin;
             for (choice, taps) in choices.iter().zip(&taps) {
-                let met = _mm512_mask_permutexvar_epi8(padding, choice.taken, load(&choice.places, 0), map);
+                let places = load(&choice.places, 0);
+                let met = match WIDE {
+                    true => _mm512_mask_blend_epi8(choice.taken, padding, _mm512_permutex2var_epi8(map, places, rest)),
+                    false => _mm512_mask_permutexvar_epi8(padding, choice.taken, places, map),
+                };
                 sums = _mm512_dpbusd_epi32(sums, met, *taps);
             }
             store(scaled_by(sums, multiplier, &common), &common, output);
         }
     }
+}
+
+/// Activations, biased by 128 to be unsigned.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn biased(activations: __m512i) -> __m512i {
+    _mm512_xor_si512(activations, _mm512_set1_epi8(i8::MIN))
 }
 
 /// The 64 bytes from `at` on; 0 beyond the end.
