@@ -38,17 +38,18 @@ pub(crate) enum Threads {
 impl Threads {
     /// Shares of a work, for threads that begin late or run slowly; 1 when other threads would begin too late.
     #[cfg(feature = "rayon")]
-    fn shares(self, work: &Work<'_>) -> usize {
-        /// Products of a weight with a pixel: some ten microseconds.
-        const LEAST: usize = 1 << 20;
+    fn shares<L: Lanes>(self, work: &Work<'_>) -> usize {
         let output = work.frame.geometry.output;
-        let enough = work.stored.saturating_mul(output.height * output.width) >= LEAST;
+        // Products of a weight with a pixel. So many take some twenty microseconds, whatever the width of a register; in
+        // fewer, another thread gains less than waking it and packing shared rows twice costs.
+        let least = L::PIXELS << 16;
+        let enough = work.stored.saturating_mul(output.height * output.width) >= least;
         if self == Threads::Pool && enough { 2 * rayon::current_num_threads() } else { 1 }
     }
 
     /// There is one thread.
     #[cfg(not(feature = "rayon"))]
-    fn shares(self, _: &Work<'_>) -> usize {
+    fn shares<L: Lanes>(self, _: &Work<'_>) -> usize {
         1
     }
 }
@@ -72,7 +73,10 @@ pub(crate) fn convolution_with<L: Lanes>(
     {
         return Ok(());
     }
-    if let Weights::Sparse(matrix) = *weights {
+    if let Weights::Sparse(matrix) = *weights
+        && lanes.gathered_words(geometry).is_some_and(|words| words <= scratch.len())
+        && (!is_fully_connected(geometry) || has_long_runs(matrix.stored(level)?, geometry, level))
+    {
         let rows = matrix.rows(level)?;
         let layer = Gathered { rows, finishes, input, output: &mut *output, scratch: &mut *scratch };
         if lanes.gathered(geometry, layer) {
@@ -185,6 +189,12 @@ fn depthwise_work(one: Frame<'_>) -> Work<'_> {
     Work { frame: one, method: Method::Alone, rows: 1, columns, stored: columns }
 }
 
+/// Whether the rings of a row hold so many weights that following them in registers pays with a single pixel, too.
+fn has_long_runs(stored: usize, geometry: &Geometry, level: Level) -> bool {
+    const LEAST: usize = 32;
+    stored >= LEAST * geometry.output.channels * level.number()
+}
+
 /// Whether the kernel is the whole map: one output pixel, no padding.
 fn is_fully_connected(geometry: &Geometry) -> bool {
     let [height, width] = geometry.window.kernel.map(usize::from);
@@ -249,7 +259,8 @@ impl<L: Lanes> Layer<'_, L> {
         let geometry = frame.geometry;
         let needed = self.work.words::<L>(Cut::LEAST).ok_or(KernelError::TooLarge)?;
         let too_short = KernelError::ScratchTooShort { needed, given: scratch.len() };
-        let cut = self.work.fitting::<L>(scratch.len(), self.threads.shares(&self.work)).ok_or(too_short.clone())?;
+        let cut =
+            self.work.fitting::<L>(scratch.len(), self.threads.shares::<L>(&self.work)).ok_or(too_short.clone())?;
         let band = frame.band::<L>(cut.step).ok_or(KernelError::TooLarge)?;
         let parts = scratch.split_at_mut_checked(frame.place_words());
         let (places, rest) = parts.ok_or(too_short.clone())?;

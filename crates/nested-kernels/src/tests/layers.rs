@@ -5,7 +5,7 @@ use super::{
     random::{Nested, Random, Values, level, one_convolution, one_depthwise, output, seeded},
 };
 use crate::{Geometry, Scratch};
-use nested_csr::{ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
+use nested_csr::{Block, ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
 use proptest::prelude::*;
 use rand::RngExt;
 use std::{println, vec, vec::Vec};
@@ -162,6 +162,39 @@ fn all_small_shapes_equal_the_reference_kernel_5() {
 fn all_small_shapes_with_all_extremes_equal_the_reference() {
     for kernel in [1, 3, 5] {
         small_shapes(kernel, extremes().count());
+    }
+}
+
+/// Gaps of 254 blocks and of more, which are written otherwise, in rings that are swept in any way.
+#[test]
+fn rows_of_few_weights_far_apart_equal_the_reference() {
+    let mut random = seeded(4);
+    for (height, block) in [(1, Block::OneByOne), (2, Block::OneByTwo), (4, Block::OneByOne), (9, Block::OneByOne)] {
+        let input = TensorShape { channels: 1400, height, width: height };
+        let geometry = Geometry::new(input, Window::square(1, 1, 0), 4, 3).unwrap();
+        let (mut weights, mut rings) = (vec![0; 4 * 1400], vec![0; 4 * 1400]);
+        // Rows of 0 or more weights; the last ends with the last column.
+        for (row, places) in
+            [&[][..], &[254, 510, 767], &[0, 1, 255, 256, 800], &[700, 1398, 1399]].into_iter().enumerate()
+        {
+            for place in places.iter().map(|place| 1400 * row + place) {
+                (weights[place], rings[place]) = (random.random_range(1..=127), 1 + (place % 2) as u8);
+                if block == Block::OneByTwo {
+                    let pair = place / 2 * 2;
+                    rings[pair..pair + 2].fill(1);
+                }
+            }
+        }
+        let outputs: Vec<Output> = (0..2).map(|_| output(4, 10_000.0, &mut random)).collect();
+        let image = Values::Any.many(input.len(), &mut random);
+        let builder = ConvolutionWeights::Sparse { block, weights: &weights, rings: &rings };
+        let model = one_convolution(input, geometry.window, 4, builder, &outputs);
+        for number in 1..=2 {
+            let of_level = |(weight, ring): (&i8, &u8)| if usize::from(*ring) <= number { *weight } else { 0 };
+            let at: Vec<i8> = weights.iter().zip(&rings).map(of_level).collect();
+            let expected = naive::convolution(&at, &outputs[number - 1], &geometry, &image);
+            run_convolution(&model, number, &geometry, &image, &expected, &mut random);
+        }
     }
 }
 

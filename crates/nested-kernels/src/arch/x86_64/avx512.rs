@@ -119,10 +119,12 @@ impl Lanes for Avx512 {
         let CopyLines { from, stride, step, before, real, pitch } = lines;
         let count = to.len() / pitch.max(1);
         // Activations that a line reads, up to its last, and those that all read.
-        let line = (real * stride).saturating_sub(stride - 1);
-        let all = count.saturating_sub(1) * step + line;
+        let line = real.saturating_mul(stride).saturating_sub(stride.saturating_sub(1));
+        // What saturates is longer than any slice.
+        let all = count.saturating_sub(1).saturating_mul(step).saturating_add(line);
         let widest = if stride == 1 { 64 } else { 32 };
-        if stride > 2 || !(1..=widest).contains(&pitch) || before + real > pitch || line == 0 || all > from.len() {
+        let fits = (1..=widest).contains(&pitch) && before.saturating_add(real) <= pitch;
+        if !(1..=2).contains(&stride) || !fits || line == 0 || all > from.len() {
             return lines.copy(self, padding, to);
         }
         let (some, stored) = (u64::MAX >> (64 - real) << before, u64::MAX >> (64 - pitch));
@@ -130,10 +132,11 @@ impl Lanes for Avx512 {
         let source = from.as_ptr().wrapping_sub(stride * before);
         let target = to.as_mut_ptr();
         for index in 0..count {
-            // SAFETY: that `self` exists proves AVX-512F and BW. Byte i of the register is `from[index · step + i - stride ·
-            // before]`: the mask has the `line` bytes from there on, which end at `all` or before, and no other is touched;
-            // they fit the register, because `stride · (before + real)` is at most 64. Stored are the `pitch` elements of
-            // line `index` of the `count` that `to` holds.
+            // SAFETY: that `self` exists proves AVX-512F and BW. The conditions above hold without having overflowed, so that
+            // `stride · (before + real)` is at most 64 and both shifts are below 64. Byte i of the register is `from[index · step
+            // + i - stride · before]`: the mask has the `line` bytes from there on, the last line's end at `all`, which `from`
+            // has, and no other is touched. Stored are the `pitch` elements of line `index` of the `count` that `to` holds, the
+            // quotient of its length by `pitch`.
             unsafe {
                 let pixels = _mm512_maskz_loadu_epi8(loaded, source.wrapping_add(index * step));
                 let pixels = match stride {
