@@ -1,5 +1,10 @@
 //! From accumulators to int8 outputs: `q = clamp(zp + ((acc · m + 2³¹) >> 32), low, high)`.
-#[cfg(any(test, not(nested_kernels_backend = "dsp")))]
+#[cfg(any(
+    test,
+    nested_kernels_backend = "x86_64",
+    nested_kernels_backend = "aarch64",
+    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
+))]
 use nested_csr::Multiplier;
 use nested_csr::{NodeParameters, Requantization};
 
@@ -54,13 +59,23 @@ impl Finish {
 }
 
 /// How the rows of a node are finished, each with a requantisation of its own.
-#[cfg(any(test, not(nested_kernels_backend = "dsp")))]
+#[cfg(any(
+    test,
+    nested_kernels_backend = "x86_64",
+    nested_kernels_backend = "aarch64",
+    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
+))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Finishes<'a> {
     parameters: &'a NodeParameters<'a>,
 }
 
-#[cfg(any(test, not(nested_kernels_backend = "dsp")))]
+#[cfg(any(
+    test,
+    nested_kernels_backend = "x86_64",
+    nested_kernels_backend = "aarch64",
+    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
+))]
 impl<'a> Finishes<'a> {
     pub(crate) fn new(parameters: &'a NodeParameters<'a>) -> Self {
         Finishes { parameters }

@@ -113,6 +113,7 @@ pub(crate) trait Lanes: Copy + Send + Sync {
 }
 
 /// A depthwise layer: a filter for each channel.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
 pub(crate) struct Filters<'a> {
     pub(crate) geometry: &'a Geometry,
     pub(crate) weights: &'a [i8],
@@ -122,6 +123,7 @@ pub(crate) struct Filters<'a> {
 }
 
 /// A sparse layer of few pixels.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
 pub(crate) struct Gathered<'a, R> {
     pub(crate) rows: R,
     pub(crate) finishes: Finishes<'a>,
@@ -131,6 +133,7 @@ pub(crate) struct Gathered<'a, R> {
 }
 
 /// A dense layer of 1×1 windows.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
 pub(crate) struct Points<'a> {
     pub(crate) weights: &'a [i8],
     pub(crate) finishes: Finishes<'a>,

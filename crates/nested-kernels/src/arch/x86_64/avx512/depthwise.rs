@@ -28,7 +28,7 @@ impl Choice {
         for (tap, places) in (0..4).zip(taps) {
             for ((to, taken), place) in choice.places.iter_mut().zip(&mut taken).zip(places) {
                 let inside = *place != OUTSIDE;
-                *to |= u32::from(inside) * (place.wrapping_sub(start) & 0xff) << (8 * tap);
+                *to |= (u32::from(inside) * (place.wrapping_sub(start) & 0xff)) << (8 * tap);
                 *taken |= u32::from(inside) << tap;
             }
         }
@@ -122,10 +122,11 @@ fn places(geometry: &Geometry, first: usize, all: usize) -> [[u32; OUTPUTS]; TAP
     let kernel_width = u32::from(window.kernel[1]).max(1);
     for (tap, places) in (0..geometry.taps() as u32).zip(&mut places) {
         let (down, along) = (tap / kernel_width, tap % kernel_width);
-        for (lane, place) in places.iter_mut().enumerate() {
-            let (y, x) = (top[lane].wrapping_add(down), left[lane].wrapping_add(along));
+        let lanes = top.iter().zip(&left).zip(&channel);
+        for (lane, (place, ((top, left), channel))) in places.iter_mut().zip(lanes).enumerate() {
+            let (y, x) = (top.wrapping_add(down), left.wrapping_add(along));
             let inside = (y < height) & (x < width) & (lane < used);
-            *place = if inside { channel[lane].wrapping_add(y.wrapping_mul(width)).wrapping_add(x) } else { OUTSIDE };
+            *place = if inside { channel.wrapping_add(y.wrapping_mul(width)).wrapping_add(x) } else { OUTSIDE };
         }
     }
     places

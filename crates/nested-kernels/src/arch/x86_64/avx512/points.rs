@@ -60,17 +60,18 @@ pub(super) fn points(plan: Plan, layer: Points<'_>) -> bool {
         let (mut bias, mut multiplier) = ([_mm_setzero_si128(); BLOCK], [_mm_setzero_si128(); BLOCK]);
         let mut rows: [&[i8]; BLOCK] = [weights.get(..columns).unwrap_or(&[]); BLOCK];
         // Of rows that are missing, the first stands in.
-        for (index, row) in weights.chunks_exact(columns).enumerate() {
+        let slots = rows.iter_mut().zip(bias.iter_mut().zip(&mut multiplier));
+        for ((index, row), (slot, (bias, multiplier))) in weights.chunks_exact(columns).enumerate().zip(slots) {
             let finish = finishes.of(BLOCK * group + index);
-            rows[index] = row;
-            bias[index] = _mm_set1_epi32(finish.bias);
-            multiplier[index] = _mm_set1_epi32(finish.multiplier as i32);
+            *slot = row;
+            *bias = _mm_set1_epi32(finish.bias);
+            *multiplier = _mm_set1_epi32(finish.multiplier as i32);
         }
         let (bias, multiplier) = (joined(bias), joined(multiplier));
         let blocks = copy.chunks_exact(BLOCK * pitch / REGISTER).zip(sums.as_chunks::<BLOCK>().0);
         for (block, (copy, sums)) in blocks.enumerate() {
             // Weights are biased by 128, to be unsigned.
-            let biased = _mm512_broadcast_i32x4(bytemuck_load(sums));
+            let biased = _mm512_broadcast_i32x4(load_sums(sums));
             let origin = _mm512_sub_epi32(bias, _mm512_slli_epi32::<7>(biased));
             let products = products(&rows, copy, pitch / REGISTER);
             let outputs = scaled_by(_mm512_add_epi32(products, origin), multiplier, &common);
@@ -161,7 +162,7 @@ fn joined([a, b, c, d]: [__m128i; 4]) -> __m512i {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn bytemuck_load(sums: &[u32; 4]) -> __m128i {
+fn load_sums(sums: &[u32; 4]) -> __m128i {
     // SAFETY: the array is the 16 bytes that are loaded.
     unsafe { _mm_loadu_si128(sums.as_ptr().cast()) }
 }

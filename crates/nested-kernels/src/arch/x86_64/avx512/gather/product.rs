@@ -14,7 +14,7 @@ pub(super) fn product<const P: usize>(met: &[[u8; P]], weights: &[i8], len: usiz
     let (mut sums, mut others) = (_mm512_setzero_si512(), _mm512_setzero_si512());
     for (met, weights) in pairs.take(len.div_ceil(2 * each)) {
         let [one, two, ..] = met.as_chunks().0 else { break };
-        let (some, rest) = weights.split_at(each);
+        let Some((some, rest)) = weights.split_at_checked(each) else { break };
         sums = _mm512_dpbusd_epi32(sums, _mm512_permutexvar_epi8(places, load(one)), fours::<P>(some));
         others = _mm512_dpbusd_epi32(others, _mm512_permutexvar_epi8(places, load(two)), fours::<P>(rest));
     }
@@ -38,14 +38,7 @@ pub(super) fn product<const P: usize>(met: &[[u8; P]], weights: &[i8], len: usiz
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
 #[inline]
 fn places<const P: usize>() -> __m512i {
-    let places = const {
-        let (mut places, mut to) = ([0; REGISTER], 0);
-        while to < REGISTER {
-            places[to] = ((4 * (to / 4 / P) + to % 4) * P + to / 4 % P) as u8;
-            to += 1;
-        }
-        places
-    };
+    let places: [u8; REGISTER] = core::array::from_fn(|to| ((4 * (to / 4 / P) + to % 4) * P + to / 4 % P) as u8);
     load(&places)
 }
 
