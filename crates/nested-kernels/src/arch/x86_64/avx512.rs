@@ -279,3 +279,12 @@ fn clamped(values: __m512i, finish: &Finish) -> __m128i {
     let pixels = _mm_max_epi8(_mm512_cvtsepi32_epi8(values), _mm_set1_epi8(finish.low as i8));
     _mm_min_epi8(pixels, _mm_set1_epi8(finish.high as i8))
 }
+
+/// Words of a line of the cache.
+const LINE: usize = 16;
+
+/// What of a scratch begins with a line of the cache; loads across lines take twice as long.
+fn aligned(scratch: &mut [u32]) -> &mut [u32] {
+    let start = scratch.as_ptr().align_offset(4 * LINE);
+    scratch.get_mut(start..).unwrap_or_default()
+}

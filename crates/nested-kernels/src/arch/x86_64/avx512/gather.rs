@@ -34,16 +34,20 @@ impl Plan {
         (pixels <= MOST).then_some(Plan { pixels, columns: channels * taps, taps })
     }
 
+    /// Columns that there is room for, the same in all parts of the scratch; whole lines of the cache.
+    fn held(self) -> usize {
+        (self.columns + ROOM).next_multiple_of(64)
+    }
+
     /// Words of scratch.
     pub(super) fn words(self) -> usize {
-        let held = self.pixels.next_power_of_two();
-        (self.columns + ROOM) * (3 * held + 2).div_ceil(4)
+        self.held() * (3 * self.pixels.next_power_of_two() + 2) / 4 + LINE
     }
 
     /// Shares the scratch out: the values of all columns, and two rows.
     fn parts<const P: usize>(self, scratch: &mut [u32]) -> Option<(&mut [[u8; P]], [Row<'_, P>; 2])> {
-        let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch.get_mut(..self.words())?);
-        let held = self.columns + ROOM;
+        let held = self.held();
+        let scratch: &mut [u8] = bytemuck::cast_slice_mut(aligned(scratch));
         let (values, scratch) = scratch.split_at_mut_checked(held * P)?;
         let (one, scratch) = scratch.split_at_mut_checked(held * P)?;
         let (other, scratch) = scratch.split_at_mut_checked(held * P)?;

@@ -34,7 +34,7 @@ impl Plan {
     /// Words of scratch.
     pub(super) fn words(self) -> usize {
         let pixels = self.pixels.next_multiple_of(BLOCK);
-        pixels + pixels * self.pitch / 4
+        pixels + pixels * self.pitch / 4 + LINE
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn points(plan: Plan, layer: Points<'_>) -> bool {
     let Points { weights, finishes, input, output, scratch } = layer;
     let Plan { pixels, columns, pitch } = plan;
     let Some((sums, copy)) = scratch.split_at_mut_checked(pixels.next_multiple_of(BLOCK)) else { return false };
-    let Some(copy) = copy.get_mut(..pixels.next_multiple_of(BLOCK) * pitch / 4) else { return false };
+    let Some(copy) = aligned(copy).get_mut(..pixels.next_multiple_of(BLOCK) * pitch / 4) else { return false };
     transpose(plan, input, bytemuck::cast_slice_mut(copy));
     let copy: &[[u8; REGISTER]] = bytemuck::cast_slice(copy);
     for (sum, pixel) in sums.iter_mut().zip(copy.chunks_exact(pitch / REGISTER)) {
