@@ -45,16 +45,21 @@ impl Finish {
     }
 
     /// Requantises an accumulator that already holds the bias.
+    #[inline(always)]
+    pub(crate) fn apply(&self, accumulator: i32) -> i8 {
+        (self.zero_point.wrapping_add(self.scaled(accumulator))).max(self.low).min(self.high) as i8
+    }
+
+    /// `(acc · m + 2³¹) >> 32`.
     ///
     /// The product is taken unsigned, of `acc + 2³¹`, and `2³¹ · m` taken off again: the high word is the same to the
     /// bit, and vector units without a signed 32 × 32 → 64 multiplication (SSE2) can do it.
     #[inline(always)]
-    pub(crate) fn apply(&self, accumulator: i32) -> i8 {
+    pub(crate) fn scaled(&self, accumulator: i32) -> i32 {
         let m = u64::from(self.multiplier);
         let shifted = u64::from(accumulator as u32 ^ 1 << 31);
         let product = (shifted * m).wrapping_add((1u64 << 31).wrapping_sub(m << 31));
-        let scaled = (product >> 32) as i32;
-        (self.zero_point.wrapping_add(scaled)).max(self.low).min(self.high) as i8
+        (product >> 32) as i32
     }
 }
 

@@ -190,5 +190,12 @@ impl<const N: usize> Unfinished<N> {
 #[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
 #[inline(never)]
 fn finish_block<const N: usize>(sums: &[i32; N], finish: &Finish, to: &mut [i8; N]) {
-    to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(*sum));
+    // Apart from the products, and on int16, as which SSE2 clamps; saturating changes nothing, because the bounds lie within
+    // int8.
+    let mut scaled = [0i16; N];
+    for (to, sum) in scaled.iter_mut().zip(sums) {
+        *to = finish.scaled(*sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+    }
+    let [zero_point, low, high] = [finish.zero_point, finish.low, finish.high].map(|value| value as i16);
+    to.iter_mut().zip(scaled).for_each(|(to, sum)| *to = sum.saturating_add(zero_point).max(low).min(high) as i8);
 }
