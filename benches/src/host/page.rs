@@ -37,7 +37,9 @@ fn page(host: &HostFile, train: &TrainFile) -> String {
     text += "\n## All reference layers\n\nOne thread. *dense* stores all weights without an index. Other engines gain nothing \
              from zeros.\n\n";
     text += &layer_table(&host.layers, 1);
-    text += "\nTwo threads (layers K and I run on one).\n\n";
+    text += "\nK1 and K2 have one pixel: a weight is decoded for a single product, so that dense weights, which need no decoding, \
+             are faster there at any\nof these sparsities.\n\n";
+    text += "Two threads; layers of less than some twenty microseconds, and K and I, run on one of them.\n\n";
     text += &layer_table(&host.layers, 2);
     text += "\n## Whole networks\n\nMilliseconds an image of 32×32×3, at full width; sparsity is that of the sparse layers. \
              One thread: image by image; two: batches of 16.\n\n";

@@ -3,13 +3,13 @@
 //! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
     Geometry, KernelError, Scratch,
-    requant::Finish,
+    requant::Finishes,
     rows::{DenseRows, RowSource},
 };
 use band::Band;
 use connected::FullyConnected;
 use cut::{Cut, Frame, Work};
-use lanes::Lanes;
+use lanes::{Filters, Gathered, Lanes, Points};
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use table::{Decoder, Method};
 use work::{Channels, Decode, Kept, Pack, Streamed, Whole};
@@ -38,17 +38,18 @@ pub(crate) enum Threads {
 impl Threads {
     /// Shares of a work, for threads that begin late or run slowly; 1 when other threads would begin too late.
     #[cfg(feature = "rayon")]
-    fn shares(self, work: &Work<'_>) -> usize {
-        /// Products of a weight with a pixel: some ten microseconds.
-        const LEAST: usize = 1 << 20;
+    fn shares<L: Lanes>(self, work: &Work<'_>) -> usize {
         let output = work.frame.geometry.output;
-        let enough = work.stored.saturating_mul(output.height * output.width) >= LEAST;
+        // Products of a weight with a pixel. So many take some twenty microseconds, whatever the width of a register; in
+        // fewer, another thread gains less than waking it and packing shared rows twice costs.
+        let least = L::PIXELS << 16;
+        let enough = work.stored.saturating_mul(output.height * output.width) >= least;
         if self == Threads::Pool && enough { 2 * rayon::current_num_threads() } else { 1 }
     }
 
     /// There is one thread.
     #[cfg(not(feature = "rayon"))]
-    fn shares(self, _: &Work<'_>) -> usize {
+    fn shares<L: Lanes>(self, _: &Work<'_>) -> usize {
         1
     }
 }
@@ -66,8 +67,24 @@ pub(crate) fn convolution_with<L: Lanes>(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let finish = |row| Finish::new(parameters.rows.get(row), parameters);
-    let layer = Layer { lanes, threads, work: work::<L>(weights, level, Frame::new::<L>(geometry))?, finish };
+    let finishes = Finishes::new(parameters);
+    if let Weights::Dense(weights) = *weights
+        && lanes.points(geometry, Points { weights, finishes, input, output: &mut *output, scratch: &mut *scratch })
+    {
+        return Ok(());
+    }
+    if let Weights::Sparse(matrix) = *weights
+        && lanes.gathered_words(geometry).is_some_and(|words| words <= scratch.len())
+        && (!is_fully_connected(geometry) || has_long_runs(matrix.stored(level)?, geometry, level))
+    {
+        let rows = matrix.rows(level)?;
+        let layer = Gathered { rows, finishes, input, output: &mut *output, scratch: &mut *scratch };
+        if lanes.gathered(geometry, layer) {
+            return Ok(());
+        }
+    }
+    let work = work::<L>(weights, level, Frame::new::<L>(geometry))?;
+    let layer = Layer { lanes, threads, work, finishes };
     match *weights {
         Weights::Sparse(matrix) => layer.convolve(|| matrix.rows(level), input, output, scratch),
         Weights::Dense(weights) => {
@@ -79,13 +96,17 @@ pub(crate) fn convolution_with<L: Lanes>(
 
 /// See [`crate::convolution_scratch`].
 pub(crate) fn convolution_scratch_with<L: Lanes>(
-    _: L,
+    lanes: L,
     weights: &Weights<'_>,
     level: Level,
     geometry: &Geometry,
 ) -> Result<Scratch, KernelError> {
+    let special = match weights {
+        Weights::Dense(_) => lanes.points_words(geometry),
+        Weights::Sparse(_) => lanes.gathered_words(geometry),
+    };
     if is_fully_connected(geometry) {
-        return Ok(Scratch::default());
+        return Ok(Scratch { minimum: 0, preferred: special.unwrap_or(0) });
     }
     // What is enough for a level is to be enough for all sparser ones.
     let densest = if matches!(weights, Weights::Dense(_)) { Level::FIRST } else { level };
@@ -95,7 +116,11 @@ pub(crate) fn convolution_scratch_with<L: Lanes>(
         let work = work::<L>(weights, level, frame)?;
         tables = [tables[0].max(work.table_words::<L>(false)), tables[1].max(work.table_words::<L>(true))];
     }
-    frame.scratch::<L>(tables)
+    let mut scratch = frame.scratch::<L>(tables)?;
+    if let Some(words) = special {
+        scratch.preferred = scratch.minimum.max(words);
+    }
+    Ok(scratch)
 }
 
 /// A depthwise convolution with the instructions of a backend: a convolution of one channel and one row for each channel.
@@ -109,17 +134,19 @@ pub(crate) fn depthwise_with<L: Lanes>(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    let finish = |row| Finish::new(parameters.rows.get(row), parameters);
+    let finishes = Finishes::new(parameters);
+    if lanes.depthwise(Filters { geometry, weights, finishes, input, output: &mut *output }) {
+        return Ok(());
+    }
     let one = one_channel(geometry);
-    let layer = Layer { lanes, threads: Threads::One, work: depthwise_work(Frame::new::<L>(&one)), finish };
+    let layer = Layer { lanes, threads: Threads::One, work: depthwise_work(Frame::new::<L>(&one)), finishes };
     let Parts { cut, band, decoder, words, copies } = layer.parts(scratch)?;
-    let (geometry, finish, step) = (&one, layer.finish, cut.step);
+    let (geometry, step) = (&one, cut.step);
     lanes.enter(Channels {
         lanes,
         geometry,
         decoder,
-        finish,
-        common: finish(0),
+        finishes,
         band: &band,
         step,
         weights,
@@ -162,6 +189,12 @@ fn depthwise_work(one: Frame<'_>) -> Work<'_> {
     Work { frame: one, method: Method::Alone, rows: 1, columns, stored: columns }
 }
 
+/// Whether the rings of a row hold so many weights that following them in registers pays with a single pixel, too.
+fn has_long_runs(stored: usize, geometry: &Geometry, level: Level) -> bool {
+    const LEAST: usize = 32;
+    stored >= LEAST * geometry.output.channels * level.number()
+}
+
 /// Whether the kernel is the whole map: one output pixel, no padding.
 fn is_fully_connected(geometry: &Geometry) -> bool {
     let [height, width] = geometry.window.kernel.map(usize::from);
@@ -170,11 +203,11 @@ fn is_fully_connected(geometry: &Geometry) -> bool {
 }
 
 /// A layer at one level, on the instructions and threads that work on it.
-struct Layer<'a, L, F> {
+struct Layer<'a, L> {
     lanes: L,
     threads: Threads,
     work: Work<'a>,
-    finish: F,
+    finishes: Finishes<'a>,
 }
 
 /// A cut, and the scratch shared out for it.
@@ -188,7 +221,7 @@ struct Parts<'s, L: Lanes> {
     copies: &'s mut [L::Element],
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
+impl<L: Lanes> Layer<'_, L> {
     /// Convolves with rows from any source; `rows` starts anew from the first row.
     fn convolve<R: RowSource + Send, E: Into<KernelError>>(
         &self,
@@ -200,7 +233,7 @@ impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
         let geometry = self.work.frame.geometry;
         if is_fully_connected(geometry) {
             let rows = rows().map_err(Into::into)?;
-            self.lanes.enter(FullyConnected { rows, finish: self.finish, geometry, input, output });
+            self.lanes.enter(FullyConnected { rows, finishes: self.finishes, geometry, input, output });
             return Ok(());
         }
         let Parts { cut, band, decoder, words, copies } = self.parts(scratch)?;
@@ -208,14 +241,14 @@ impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
             self.keep(&band, decoder, cut, rows().map_err(Into::into)?, input, output, words, copies);
             return Ok(());
         }
-        let (lanes, finish) = (self.lanes, self.finish);
+        let (lanes, finishes) = (self.lanes, self.finishes);
         for first in (0..geometry.output.height).step_by(cut.step) {
             lanes.enter(Pack { lanes, band: &band, geometry, first, input, copy: &mut *copies });
             let height = cut.step.min(geometry.output.height - first);
-            let sweep = band.sweep(lanes, geometry, height, copies, finish(0));
+            let sweep = band.sweep(lanes, geometry, height, copies, finishes.common());
             let rows = rows().map_err(Into::into)?;
             let maps = Whole::new(geometry, first, height, output);
-            lanes.enter(Streamed { sweep, decoder, finish, rows, words, maps });
+            lanes.enter(Streamed { sweep, decoder, finishes, rows, words, maps });
         }
         Ok(())
     }
@@ -226,7 +259,8 @@ impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
         let geometry = frame.geometry;
         let needed = self.work.words::<L>(Cut::LEAST).ok_or(KernelError::TooLarge)?;
         let too_short = KernelError::ScratchTooShort { needed, given: scratch.len() };
-        let cut = self.work.fitting::<L>(scratch.len(), self.threads.shares(&self.work)).ok_or(too_short.clone())?;
+        let cut =
+            self.work.fitting::<L>(scratch.len(), self.threads.shares::<L>(&self.work)).ok_or(too_short.clone())?;
         let band = frame.band::<L>(cut.step).ok_or(KernelError::TooLarge)?;
         let parts = scratch.split_at_mut_checked(frame.place_words());
         let (places, rest) = parts.ok_or(too_short.clone())?;
@@ -252,15 +286,15 @@ impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
         tables: &mut [u32],
         copies: &mut [L::Element],
     ) {
-        let (lanes, geometry, finish) = (self.lanes, self.work.frame.geometry, self.finish);
+        let (lanes, geometry, finishes) = (self.lanes, self.work.frame.geometry, self.finishes);
         let (starts, words) = tables.split_at_mut(self.work.groups() + 1);
-        lanes.enter(Decode { decoder, finish, rows, starts: &mut *starts, words: &mut *words });
+        lanes.enter(Decode { decoder, finishes, rows, starts: &mut *starts, words: &mut *words });
         #[cfg(feature = "rayon")]
         if self.threads == Threads::Pool && cut.held > 1 {
             return parallel::sweep(
                 lanes,
                 decoder,
-                finish(0),
+                finishes.common(),
                 (band, geometry),
                 cut,
                 starts,
@@ -274,7 +308,7 @@ impl<L: Lanes, F: Fn(usize) -> Finish + Copy + Send + Sync> Layer<'_, L, F> {
         for first in (0..geometry.output.height).step_by(cut.step) {
             lanes.enter(Pack { lanes, band, geometry, first, input, copy: &mut *copy });
             let height = cut.step.min(geometry.output.height - first);
-            let sweep = band.sweep(lanes, geometry, height, copy, finish(0));
+            let sweep = band.sweep(lanes, geometry, height, copy, finishes.common());
             let maps = Whole::new(geometry, first, height, output);
             lanes.enter(Kept { sweep, decoder, starts, words, maps });
         }

@@ -5,7 +5,7 @@ use super::{
     random::{Nested, Random, Values, level, one_convolution, one_depthwise, output, seeded},
 };
 use crate::{Geometry, Scratch};
-use nested_csr::{ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
+use nested_csr::{Block, ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
 use proptest::prelude::*;
 use rand::RngExt;
 use std::{println, vec, vec::Vec};
@@ -165,6 +165,39 @@ fn all_small_shapes_with_all_extremes_equal_the_reference() {
     }
 }
 
+/// Gaps of 254 blocks and of more, which are written otherwise, in rings that are swept in any way.
+#[test]
+fn rows_of_few_weights_far_apart_equal_the_reference() {
+    let mut random = seeded(4);
+    for (height, block) in [(1, Block::OneByOne), (2, Block::OneByTwo), (4, Block::OneByOne), (9, Block::OneByOne)] {
+        let input = TensorShape { channels: 1400, height, width: height };
+        let geometry = Geometry::new(input, Window::square(1, 1, 0), 4, 3).unwrap();
+        let (mut weights, mut rings) = (vec![0; 4 * 1400], vec![0; 4 * 1400]);
+        // Rows of 0 or more weights; the last ends with the last column.
+        for (row, places) in
+            [&[][..], &[254, 510, 767], &[0, 1, 255, 256, 800], &[700, 1398, 1399]].into_iter().enumerate()
+        {
+            for place in places.iter().map(|place| 1400 * row + place) {
+                (weights[place], rings[place]) = (random.random_range(1..=127), 1 + (place % 2) as u8);
+                if block == Block::OneByTwo {
+                    let pair = place / 2 * 2;
+                    rings[pair..pair + 2].fill(1);
+                }
+            }
+        }
+        let outputs: Vec<Output> = (0..2).map(|_| output(4, 10_000.0, &mut random)).collect();
+        let image = Values::Any.many(input.len(), &mut random);
+        let builder = ConvolutionWeights::Sparse { block, weights: &weights, rings: &rings };
+        let model = one_convolution(input, geometry.window, 4, builder, &outputs);
+        for number in 1..=2 {
+            let of_level = |(weight, ring): (&i8, &u8)| if usize::from(*ring) <= number { *weight } else { 0 };
+            let at: Vec<i8> = weights.iter().zip(&rings).map(of_level).collect();
+            let expected = naive::convolution(&at, &outputs[number - 1], &geometry, &image);
+            run_convolution(&model, number, &geometry, &image, &expected, &mut random);
+        }
+    }
+}
+
 /// Windows of any sort: not square, strides up to 4, padding that differs from side to side.
 fn windows() -> impl Strategy<Value = Window> {
     let padding = (0..4u8, 0..4u8, 0..4u8, 0..4u8);
@@ -190,5 +223,41 @@ proptest! {
         let mut random = seeded(seed);
         case.check_convolution(&mut random);
         case.check_depthwise(&mut random);
+    }
+
+    /// What backends have ways of their own for: few pixels and many columns, in 1×1 windows and windows of the whole map.
+    #[test]
+    fn random_layers_of_few_pixels_equal_the_reference(
+        channels in 1..400usize,
+        [height, width] in [1..8usize, 1..8usize],
+        whole: bool,
+        rows in 1..14usize,
+        levels in 1..=8usize,
+        values in [prop::sample::select(&Values::ALL[..]), prop::sample::select(&Values::ALL[..])],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let window = match whole {
+            true => Window { kernel: [height as u8, width as u8], ..Window::square(1, 1, 0) },
+            false => Window::square(1, 1, 0),
+        };
+        let channels = if whole { channels.div_ceil(height * width) } else { channels };
+        let case = Case { input: TensorShape { channels, height, width }, window, rows, levels, values, zero_point };
+        case.check_convolution(&mut seeded(seed));
+    }
+
+    /// Depthwise layers on maps of any size, of so many channels that the last register is not full.
+    #[test]
+    fn random_depthwise_layers_equal_the_reference(
+        channels in 1..40usize,
+        [height, width] in [1..20usize, 1..20usize],
+        window in windows(),
+        values in [prop::sample::select(&Values::ALL[..]), prop::sample::select(&Values::ALL[..])],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let input = TensorShape { channels, height, width };
+        let case = Case { input, window, rows: channels, levels: 2, values, zero_point };
+        case.check_depthwise(&mut seeded(seed));
     }
 }

@@ -1,25 +1,25 @@
 //! Fully connected layers. They have one pixel: too little to amortise a table over, so each row is streamed.
 use super::lanes::Task;
-use crate::{Geometry, requant::Finish, rows::RowSource};
+use crate::{Geometry, requant::Finishes, rows::RowSource};
 use nested_csr::Sink;
 
 /// A layer whose kernel is the whole map.
-pub(super) struct FullyConnected<'a, R, F> {
+pub(super) struct FullyConnected<'a, R> {
     pub(super) rows: R,
-    pub(super) finish: F,
+    pub(super) finishes: Finishes<'a>,
     pub(super) geometry: &'a Geometry,
     pub(super) input: &'a [i8],
     pub(super) output: &'a mut [i8],
 }
 
-impl<R: RowSource, F: Fn(usize) -> Finish> Task for FullyConnected<'_, R, F> {
+impl<R: RowSource> Task for FullyConnected<'_, R> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
         let (channels, pixels) = (self.geometry.input.channels, self.geometry.taps());
         for (row, output) in self.output.iter_mut().enumerate() {
-            let finish = (self.finish)(row);
+            let finish = self.finishes.of(row);
             let taps = Taps::new(channels);
             // One pixel: the columns are the channels.
             let decoded = if pixels == 1 {

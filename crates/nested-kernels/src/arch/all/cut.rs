@@ -69,23 +69,36 @@ impl<'a> Frame<'a> {
     pub(super) fn scratch<L: Lanes>(&self, [streamed, kept]: [usize; 2]) -> Result<Scratch, KernelError> {
         let words = |cut: Cut| self.words::<L>(cut)?.checked_add(if cut.kept { kept } else { streamed });
         let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
-        let fastest = words(self.fastest::<L>(if cfg!(feature = "rayon") { SHARES } else { 1 }));
-        Ok(Scratch { minimum, preferred: fastest.unwrap_or(minimum).max(minimum) })
+        let (most, mut preferred) = (self.most::<L>(), minimum);
+        let mut before = None;
+        // Rounding to whole rows, fewer shares may need more than many.
+        for shares in 1..=if cfg!(feature = "rayon") { SHARES } else { 1 } {
+            let cut = self.cut(most, shares);
+            if before.replace(cut) != Some(cut) {
+                preferred = preferred.max(words(cut).unwrap_or(0));
+            }
+        }
+        Ok(Scratch { minimum, preferred })
     }
 
-    /// The fastest cut: bands that fit the cache, as equal as they can be. With more than one share, there are about so many of
-    /// them or more, each with room of its own.
-    fn fastest<L: Lanes>(&self, shares: usize) -> Cut {
-        let all = shares > 1;
+    /// Output rows of the largest band that fits the cache.
+    fn most<L: Lanes>(&self) -> usize {
         let height = self.geometry.output.height;
         let bytes = |step: usize| self.band::<L>(step).map(|band| band.len * size_of::<L::Element>());
-        let most = match bytes(height) {
+        match bytes(height) {
             Some(whole) if whole <= SECOND => height,
             _ => match (bytes(1), bytes(2)) {
                 (Some(one), Some(two)) if one < two => (1 + SECOND.saturating_sub(one) / (two - one)).min(height),
                 _ => 1,
             },
-        };
+        }
+    }
+
+    /// The fastest cut: bands of at most so many rows, as equal as they can be. With more than one share, there are about so
+    /// many of them or more, each with room of its own.
+    fn cut(&self, most: usize, shares: usize) -> Cut {
+        let all = shares > 1;
+        let height = self.geometry.output.height;
         let shared = height.div_ceil(shares.max(1)).max(LEAST_SHARE.min(height));
         let step = height.div_ceil(height.div_ceil(if all { most.min(shared) } else { most }));
         let bands = height.div_ceil(step);
@@ -128,7 +141,34 @@ impl Work<'_> {
     /// The best cut for a scratch of so many words; `None` when there are too few.
     pub(super) fn fitting<L: Lanes>(&self, words: usize, shares: usize) -> Option<Cut> {
         let fits = |cut: &Cut| self.words::<L>(*cut).is_some_and(|needed| needed <= words);
-        let shared = (shares > 1).then(|| self.frame.fastest::<L>(shares.min(SHARES))).filter(fits);
-        shared.or_else(|| Some(self.frame.fastest::<L>(1)).filter(fits)).or_else(|| self.largest::<L>(words))
+        let most = self.frame.most::<L>();
+        let shared = (shares > 1).then(|| self.frame.cut(most, shares.min(SHARES))).filter(fits);
+        shared.or_else(|| Some(self.frame.cut(most, 1)).filter(fits)).or_else(|| self.largest::<L>(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::portable::Plain;
+    use nested_csr::{TensorShape, Window};
+
+    #[test]
+    fn the_preferred_scratch_holds_the_fastest_cut_for_any_number_of_shares() {
+        for height in 1..80 {
+            for (channels, window) in [(3, Window::square(3, 1, 1)), (600, Window::square(3, 2, 1))] {
+                let input = TensorShape { channels, height, width: 50 };
+                let geometry = Geometry::new(input, window, 5, 0).unwrap();
+                let columns = geometry.columns().unwrap();
+                let frame = Frame::new::<Plain>(&geometry);
+                let work = Work { frame, method: Method::Alone, rows: 5, columns, stored: 2 * columns };
+                let tables = [work.table_words::<Plain>(false), work.table_words::<Plain>(true)];
+                let preferred = frame.scratch::<Plain>(tables).unwrap().preferred;
+                for shares in 1..=if cfg!(feature = "rayon") { SHARES + 1 } else { 1 } {
+                    let fastest = frame.cut(frame.most::<Plain>(), shares.min(SHARES));
+                    assert_eq!(work.fitting::<Plain>(preferred, shares), Some(fastest), "{height}, {shares}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! The instructions that a sweep is made of: the seam between the algorithm and the backends.
 use super::copy::{CopyLines, copy};
-use crate::requant::Finish;
+use crate::{
+    Geometry,
+    requant::{Finish, Finishes},
+    rows::RowSource,
+};
 
 /// What a vector unit does with a block of pixels, four taps at a time: `sum += Σ wᵢ · pixelᵢ`, modulo 2³².
 ///
@@ -48,6 +52,36 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn lines(self, lines: CopyLines<'_>, padding: Self::Element, to: &mut [Self::Element]) {
         lines.copy(self, padding, to);
     }
+    /// Runs a depthwise layer in a way of its own, when there is one for its shape; whether it did.
+    #[inline(always)]
+    fn depthwise(self, layer: Filters<'_>) -> bool {
+        let _ = layer;
+        false
+    }
+    /// The words of scratch of [`Lanes::points`], when there is that way for the layer.
+    #[inline(always)]
+    fn points_words(self, geometry: &Geometry) -> Option<usize> {
+        let _ = geometry;
+        None
+    }
+    /// Runs a dense layer of 1×1 windows in a way of its own, when there is one and the scratch for it; whether it did.
+    #[inline(always)]
+    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
+        let _ = (geometry, layer);
+        false
+    }
+    /// The words of scratch of [`Lanes::gathered`], when there is that way for the layer.
+    #[inline(always)]
+    fn gathered_words(self, geometry: &Geometry) -> Option<usize> {
+        let _ = geometry;
+        None
+    }
+    /// Runs a sparse layer of few pixels in a way of its own, when there is one and the scratch for it; whether it did.
+    #[inline(always)]
+    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
+        let _ = (geometry, layer);
+        false
+    }
     /// A weight for a table.
     fn weight(weight: i8) -> Self::Weight;
     /// Weights for a table, which begins with as many.
@@ -76,6 +110,36 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn finish(self, sums: Self::Sums, finish: &Finish) -> Self::Pixels;
     /// Writes as many pixels as `to` holds, from pixel `from` on.
     fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]);
+}
+
+/// A depthwise layer: a filter for each channel.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
+pub(crate) struct Filters<'a> {
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) weights: &'a [i8],
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+}
+
+/// A sparse layer of few pixels.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
+pub(crate) struct Gathered<'a, R> {
+    pub(crate) rows: R,
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+    pub(crate) scratch: &'a mut [u32],
+}
+
+/// A dense layer of 1×1 windows.
+#[allow(dead_code, reason = "only some backends have a way of their own")]
+pub(crate) struct Points<'a> {
+    pub(crate) weights: &'a [i8],
+    pub(crate) finishes: Finishes<'a>,
+    pub(crate) input: &'a [i8],
+    pub(crate) output: &'a mut [i8],
+    pub(crate) scratch: &'a mut [u32],
 }
 
 /// Code that is compiled once for each set of instructions.
@@ -126,5 +190,12 @@ impl<const N: usize> Unfinished<N> {
 #[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
 #[inline(never)]
 fn finish_block<const N: usize>(sums: &[i32; N], finish: &Finish, to: &mut [i8; N]) {
-    to.iter_mut().zip(sums).for_each(|(to, sum)| *to = finish.apply(*sum));
+    // Apart from the products, and on int16, as which SSE2 clamps; saturating changes nothing, because the bounds lie within
+    // int8.
+    let mut scaled = [0i16; N];
+    for (to, sum) in scaled.iter_mut().zip(sums) {
+        *to = finish.scaled(*sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+    }
+    let [zero_point, low, high] = [finish.zero_point, finish.low, finish.high].map(|value| value as i16);
+    to.iter_mut().zip(scaled).for_each(|(to, sum)| *to = sum.saturating_add(zero_point).max(low).min(high) as i8);
 }

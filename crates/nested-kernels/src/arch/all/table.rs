@@ -4,7 +4,10 @@
 //! rows are their heads and all their weights, zeros too; the offsets of all columns are shared. Either way weights come in
 //! fours, filled up with weights of 0.
 use super::{Band, lanes::Lanes};
-use crate::{requant::Finish, rows::RowSource};
+use crate::{
+    requant::{Finish, Finishes},
+    rows::RowSource,
+};
 use nested_csr::Sink;
 
 /// Rows that share their taps in a dense sweep.
@@ -172,32 +175,27 @@ pub(super) struct Decoder<'a, L> {
 }
 
 impl<L: Lanes> Decoder<'_, L> {
-    /// Decodes the next group of rows, each of which `finish` finishes; the words used, `None` after the last group. Tables
+    /// Decodes the next group of rows, from row `first` on; the words used, `None` after the last group. Tables
     /// that follow one another are to be `close`: without gaps.
     #[inline(always)]
     pub(super) fn group(
         &self,
         rows: &mut impl RowSource,
-        finish: impl Fn(usize) -> Finish,
+        finishes: Finishes<'_>,
+        first: usize,
         words: &mut [u32],
         close: bool,
     ) -> Option<usize> {
         let words = words.get_mut(..self.method.group_words::<L>(self.columns))?;
         match self.method {
-            Method::Alone => self.alone(rows, finish, words, close),
-            Method::Together => together(self.lanes, rows, finish, words),
+            Method::Alone => self.alone(rows, finishes.of(first), words, close),
+            Method::Together => together(self.lanes, rows, finishes, first, words),
         }
     }
 
     /// The offsets first, then, with room for all between, the weights, which are moved up behind them when `close`.
     #[inline(always)]
-    fn alone(
-        &self,
-        rows: &mut impl RowSource,
-        finish: impl Fn(usize) -> Finish,
-        words: &mut [u32],
-        close: bool,
-    ) -> Option<usize> {
+    fn alone(&self, rows: &mut impl RowSource, finish: Finish, words: &mut [u32], close: bool) -> Option<usize> {
         let all = words.len();
         let (head, words) = words.split_first_chunk_mut::<HEAD>()?;
         let room = self.columns.next_multiple_of(4) + ROOM;
@@ -209,7 +207,7 @@ impl<L: Lanes> Decoder<'_, L> {
         let fours = len.div_ceil(4);
         *offsets.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [0; ROOM];
         *weights.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [L::weight(0); ROOM];
-        let (weights, finish) = (weights.get(..4 * fours)?, finish(0));
+        let weights = weights.get(..4 * fours)?;
         let mut row = Head { fours, weights: room, ..Head::new(self.lanes, &finish, weights) };
         let mut used = all;
         if close {
@@ -227,7 +225,8 @@ impl<L: Lanes> Decoder<'_, L> {
 fn together<L: Lanes>(
     lanes: L,
     rows: &mut impl RowSource,
-    finish: impl Fn(usize) -> Finish,
+    finishes: Finishes<'_>,
+    first: usize,
     words: &mut [u32],
 ) -> Option<usize> {
     let used = words.len();
@@ -240,7 +239,7 @@ fn together<L: Lanes>(
         if rows.next_row_into(&mut Spread::<L> { weights }).is_none() && row == 0 {
             return None;
         }
-        *head = Head::new(lanes, &finish(row), weights).words();
+        *head = Head::new(lanes, &finishes.of(first + row), weights).words();
     }
     Some(used)
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Geometry,
-    requant::Finish,
+    requant::Finishes,
     rows::{DenseRows, RowSource},
 };
 use core::ops::Range;
@@ -32,15 +32,15 @@ impl<L: Lanes> Task for Pack<'_, L> {
 }
 
 /// Decodes all rows; `starts[g]..starts[g + 1]` are then the words of group `g`.
-pub(super) struct Decode<'a, L, F, R> {
+pub(super) struct Decode<'a, L, R> {
     pub(super) decoder: Decoder<'a, L>,
-    pub(super) finish: F,
+    pub(super) finishes: Finishes<'a>,
     pub(super) rows: R,
     pub(super) starts: &'a mut [u32],
     pub(super) words: &'a mut [u32],
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource> Task for Decode<'_, L, F, R> {
+impl<L: Lanes, R: RowSource> Task for Decode<'_, L, R> {
     type Output = ();
 
     #[inline(always)]
@@ -49,8 +49,7 @@ impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource> Task for Decode<'_, L, F, R
         for start in self.starts {
             *start = end as u32;
             let Some(words) = self.words.get_mut(end..) else { return };
-            let finish = |row| (self.finish)(first + row);
-            end += self.decoder.group(&mut self.rows, finish, words, true).unwrap_or(0);
+            end += self.decoder.group(&mut self.rows, self.finishes, first, words, true).unwrap_or(0);
             first += self.decoder.method.rows();
         }
     }
@@ -129,23 +128,23 @@ impl<L: Lanes, M: Maps> Task for Kept<'_, L, M> {
 }
 
 /// All groups over one band, each decoded just before it is swept.
-pub(super) struct Streamed<'a, L: Lanes, F, R, M> {
+pub(super) struct Streamed<'a, L: Lanes, R, M> {
     pub(super) sweep: Sweep<'a, L>,
     pub(super) decoder: Decoder<'a, L>,
-    pub(super) finish: F,
+    pub(super) finishes: Finishes<'a>,
     pub(super) rows: R,
     /// Room for one group.
     pub(super) words: &'a mut [u32],
     pub(super) maps: M,
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource, M: Maps> Task for Streamed<'_, L, F, R, M> {
+impl<L: Lanes, R: RowSource, M: Maps> Task for Streamed<'_, L, R, M> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
         let (mut first, mut maps) = (0, self.maps.each());
-        while let Some(used) = self.decoder.group(&mut self.rows, |row| (self.finish)(first + row), self.words, false) {
+        while let Some(used) = self.decoder.group(&mut self.rows, self.finishes, first, self.words, false) {
             sweep_group(&self.sweep, &self.decoder, self.words.get(..used).unwrap_or(&[]), &mut maps);
             first += self.decoder.method.rows();
         }
@@ -153,14 +152,12 @@ impl<L: Lanes, F: Fn(usize) -> Finish, R: RowSource, M: Maps> Task for Streamed<
 }
 
 /// A depthwise layer: each channel is a layer of one row.
-pub(super) struct Channels<'a, L: Lanes, F> {
+pub(super) struct Channels<'a, L: Lanes> {
     pub(super) lanes: L,
     /// Of one channel.
     pub(super) geometry: &'a Geometry,
     pub(super) decoder: Decoder<'a, L>,
-    /// Of the row of each channel, and what all have in common.
-    pub(super) finish: F,
-    pub(super) common: Finish,
+    pub(super) finishes: Finishes<'a>,
     pub(super) band: &'a Band,
     /// Output rows of a band.
     pub(super) step: usize,
@@ -173,7 +170,7 @@ pub(super) struct Channels<'a, L: Lanes, F> {
     pub(super) output: &'a mut [i8],
 }
 
-impl<L: Lanes, F: Fn(usize) -> Finish> Task for Channels<'_, L, F> {
+impl<L: Lanes> Task for Channels<'_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -183,7 +180,7 @@ impl<L: Lanes, F: Fn(usize) -> Finish> Task for Channels<'_, L, F> {
         let channels = self.input.chunks_exact(geometry.input.len().max(1));
         let outputs = self.output.chunks_exact_mut(geometry.output.len().max(1));
         for (channel, (input, output)) in channels.zip(outputs).enumerate() {
-            let Some(used) = self.decoder.group(&mut rows, |_| (self.finish)(channel), self.words, false) else {
+            let Some(used) = self.decoder.group(&mut rows, self.finishes, channel, self.words, false) else {
                 return;
             };
             let words = self.words.get(..used).unwrap_or(&[]);
@@ -191,7 +188,7 @@ impl<L: Lanes, F: Fn(usize) -> Finish> Task for Channels<'_, L, F> {
             for (band, output) in bands.enumerate() {
                 self.band.fill(self.lanes, geometry, band * self.step, input, self.copy);
                 let rows = output.len() / geometry.output.width.max(1);
-                self.band.sweep(self.lanes, geometry, rows, self.copy, self.common).alone(words, output);
+                self.band.sweep(self.lanes, geometry, rows, self.copy, self.finishes.common()).alone(words, output);
             }
         }
     }

@@ -1,8 +1,17 @@
 //! AVX-512 with VNNI: 64 pixels a block; fours of bytes, `vpdpbusd`.
 use super::*;
+use crate::{
+    arch::all::lanes::{Filters, Gathered, Points},
+    rows::RowSource,
+};
+use depthwise::Permutations;
 use narrow::Narrow;
+use nested_csr::Window;
 
+mod depthwise;
+mod gather;
 mod narrow;
+mod points;
 
 /// Activations are biased by 128 to be unsigned, as `vpdpbusd` wants them. Of each 16 pixels, the four registers of sums
 /// hold 0–3, 4–7, 8–11 and 12–15.
@@ -110,10 +119,12 @@ impl Lanes for Avx512 {
         let CopyLines { from, stride, step, before, real, pitch } = lines;
         let count = to.len() / pitch.max(1);
         // Activations that a line reads, up to its last, and those that all read.
-        let line = (real * stride).saturating_sub(stride - 1);
-        let all = count.saturating_sub(1) * step + line;
+        let line = real.saturating_mul(stride).saturating_sub(stride.saturating_sub(1));
+        // What saturates is longer than any slice.
+        let all = count.saturating_sub(1).saturating_mul(step).saturating_add(line);
         let widest = if stride == 1 { 64 } else { 32 };
-        if stride > 2 || !(1..=widest).contains(&pitch) || before + real > pitch || line == 0 || all > from.len() {
+        let fits = (1..=widest).contains(&pitch) && before.saturating_add(real) <= pitch;
+        if !(1..=2).contains(&stride) || !fits || line == 0 || all > from.len() {
             return lines.copy(self, padding, to);
         }
         let (some, stored) = (u64::MAX >> (64 - real) << before, u64::MAX >> (64 - pitch));
@@ -121,10 +132,11 @@ impl Lanes for Avx512 {
         let source = from.as_ptr().wrapping_sub(stride * before);
         let target = to.as_mut_ptr();
         for index in 0..count {
-            // SAFETY: that `self` exists proves AVX-512F and BW. Byte i of the register is `from[index · step + i - stride ·
-            // before]`: the mask has the `line` bytes from there on, which end at `all` or before, and no other is touched;
-            // they fit the register, because `stride · (before + real)` is at most 64. Stored are the `pitch` elements of
-            // line `index` of the `count` that `to` holds.
+            // SAFETY: that `self` exists proves AVX-512F and BW. The conditions above hold without having overflowed, so that
+            // `stride · (before + real)` is at most 64 and both shifts are below 64. Byte i of the register is `from[index · step
+            // + i - stride · before]`: the mask has the `line` bytes from there on, the last line's end at `all`, which `from`
+            // has, and no other is touched. Stored are the `pitch` elements of line `index` of the `count` that `to` holds, the
+            // quotient of its length by `pitch`.
             unsafe {
                 let pixels = _mm512_maskz_loadu_epi8(loaded, source.wrapping_add(index * step));
                 let pixels = match stride {
@@ -136,6 +148,33 @@ impl Lanes for Avx512 {
                 _mm512_mask_storeu_epi8(target.add(index * pitch).cast(), stored, elements);
             }
         }
+    }
+
+    #[inline(always)]
+    fn depthwise(self, layer: Filters<'_>) -> bool {
+        Permutations::detect(self).is_some_and(|permutations| permutations.depthwise(layer))
+    }
+
+    #[inline(always)]
+    fn gathered_words(self, geometry: &Geometry) -> Option<usize> {
+        Permutations::detect(self).and_then(|_| gather::Plan::new(geometry)).map(gather::Plan::words)
+    }
+
+    #[inline(always)]
+    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
+        let plan = gather::Plan::new(geometry);
+        Permutations::detect(self).zip(plan).is_some_and(|(permutations, plan)| permutations.gathered(plan, layer))
+    }
+
+    #[inline(always)]
+    fn points_words(self, geometry: &Geometry) -> Option<usize> {
+        points::Plan::new(geometry).map(points::Plan::words)
+    }
+
+    #[inline(always)]
+    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
+        // SAFETY: that `self` exists proves the features.
+        points::Plan::new(geometry).is_some_and(|plan| unsafe { points::points(plan, layer) })
     }
 
     #[inline(always)]
@@ -214,14 +253,38 @@ impl Lanes for Avx512 {
     }
 }
 
-/// `zero point + ((sum · m + 2³¹) >> 32)`: the zero point joins the half that rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 fn scaled(sums: __m512i, finish: &Finish) -> __m512i {
-    let m = _mm512_set1_epi32(finish.multiplier as i32);
+    scaled_by(sums, _mm512_set1_epi32(finish.multiplier as i32), finish)
+}
+
+/// `zero point + ((sum · m + 2³¹) >> 32)`: the zero point joins the half that rounds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn scaled_by(sums: __m512i, m: __m512i, finish: &Finish) -> __m512i {
     let added = _mm512_set1_epi64(i64::from(finish.zero_point) << 32 | 1 << 31);
     let even = _mm512_add_epi64(_mm512_mul_epi32(sums, m), added);
-    let odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), m), added);
+    let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), _mm512_srli_epi64::<32>(m));
+    let odd = _mm512_add_epi64(odd, added);
     // The upper halves of both.
     _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
+}
+
+/// Values within the bounds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn clamped(values: __m512i, finish: &Finish) -> __m128i {
+    // Saturating changes nothing: the bounds lie within int8.
+    let pixels = _mm_max_epi8(_mm512_cvtsepi32_epi8(values), _mm_set1_epi8(finish.low as i8));
+    _mm_min_epi8(pixels, _mm_set1_epi8(finish.high as i8))
+}
+
+/// Words of a line of the cache.
+const LINE: usize = 16;
+
+/// What of a scratch begins with a line of the cache; loads across lines take twice as long.
+fn aligned(scratch: &mut [u32]) -> &mut [u32] {
+    let start = scratch.as_ptr().align_offset(4 * LINE);
+    scratch.get_mut(start..).unwrap_or_default()
 }
