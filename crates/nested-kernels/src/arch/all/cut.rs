@@ -77,6 +77,10 @@ impl<'a> Frame<'a> {
             if before.replace(cut) != Some(cut) {
                 preferred = preferred.max(words(cut).unwrap_or(0));
             }
+            // From here on shares are of the least rows.
+            if shares > 1 && self.geometry.output.height.div_ceil(shares) <= LEAST_SHARE {
+                break;
+            }
         }
         Ok(Scratch { minimum, preferred })
     }
