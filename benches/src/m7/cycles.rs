@@ -148,19 +148,62 @@ fn instructions(code: &str) -> Vec<(u64, &str)> {
     code.lines().filter_map(instruction).collect()
 }
 
-/// The blocks as regions for llvm-mca.
+/// The blocks as regions for llvm-mca. QEMU ends a block at the end of a page, too, in the middle of what an `it` makes
+/// conditional: each region gets an `it` of its own for what it has of that.
 fn assembly(code: &[(u64, &str)], blocks: &BTreeSet<Block>) -> String {
     let index: HashMap<u64, usize> = code.iter().enumerate().map(|(index, (address, _))| (*address, index)).collect();
+    let conditions = conditions(code);
     let mut source = String::new();
     for &(address, length) in blocks {
         let first = index.get(&address).copied().unwrap_or(code.len());
+        let end = code.len().min(first + length);
         let _ = writeln!(source, "# LLVM-MCA-BEGIN b{address:x}_{length}");
-        for (_, instruction) in code.iter().skip(first).take(length) {
-            let _ = writeln!(source, "{}", for_mca(instruction));
+        let mut place = first;
+        while place < end {
+            let text = code[place].1;
+            let conditional =
+                conditions[place..end].iter().map_while(|condition| *condition).take(4).collect::<Vec<_>>();
+            if let Some(condition) = conditional.first() {
+                let then = conditional[1..].iter().map(|other| if other == condition { 't' } else { 'e' });
+                let _ = writeln!(source, "it{}\t{condition}", then.collect::<String>());
+            } else if is_it(text) {
+                // Its instructions follow, with the line above; or in another block.
+                if place + 1 == end {
+                    let _ = writeln!(source, "nop");
+                }
+                place += 1;
+                continue;
+            }
+            for (_, instruction) in &code[place..end.min(place + conditional.len().max(1))] {
+                let _ = writeln!(source, "{}", for_mca(instruction));
+            }
+            place += conditional.len().max(1);
         }
         let _ = writeln!(source, "# LLVM-MCA-END");
     }
     source
+}
+
+fn is_it(instruction: &str) -> bool {
+    let name = instruction.split_whitespace().next().unwrap_or_default();
+    name.strip_prefix("it").is_some_and(|rest| rest.len() < 4 && rest.chars().all(|letter| "te".contains(letter)))
+}
+
+/// Under which condition each instruction runs, where an `it` before it says so.
+fn conditions<'c>(code: &[(u64, &'c str)]) -> Vec<Option<&'c str>> {
+    const OPPOSITES: [[&str; 2]; 7] =
+        [["eq", "ne"], ["hs", "lo"], ["mi", "pl"], ["vs", "vc"], ["hi", "ls"], ["ge", "lt"], ["gt", "le"]];
+    let mut found = vec![None; code.len()];
+    for (place, (_, text)) in code.iter().enumerate().filter(|(_, (_, text))| is_it(text)) {
+        let mut words = text.split_whitespace();
+        let (name, condition) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let pair = OPPOSITES.iter().find(|pair| pair.contains(&condition));
+        let opposite = pair.map_or(condition, |pair| if pair[0] == condition { pair[1] } else { pair[0] });
+        for (slot, letter) in found.iter_mut().skip(place + 1).zip(name.chars().skip(1)) {
+            *slot = Some(if letter == 't' { condition } else { opposite });
+        }
+    }
+    found
 }
 
 /// An instruction with a name in place of a place in the code, and a branch in place of a call, for which llvm-mca would
@@ -204,5 +247,20 @@ mod tests {
             # LLVM-MCA-BEGIN b106_1\nldr\tr1, [pc, #0x4]\n# LLVM-MCA-END\n";
         assert_eq!(source, expected);
         assert_eq!(region_block("b106_1"), (0x106, 1));
+    }
+
+    #[test]
+    fn what_is_conditional_stays_so_in_part() {
+        let code = "0: \tcmp\tr1, #0x6\n2: \titte\ths\n4: \tmovhs\tr4, r6\n6: \tsubhs\tr5, r1, #0x6\na: \tmovlo\tr5, r4\nc: \tadd\tr1, r2\n";
+        let region = |block| {
+            let source = assembly(&instructions(code), &BTreeSet::from([block]));
+            source.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let whole =
+            ["cmp\tr1, #0x6", "itte\ths", "movhs\tr4, r6", "subhs\tr5, r1, #0x6", "movlo\tr5, r4", "add\tr1, r2"];
+        assert_eq!(region((0, 6)), whole);
+        assert_eq!(region((0, 2)), ["cmp\tr1, #0x6", "nop"]);
+        assert_eq!(region((0, 3)), ["cmp\tr1, #0x6", "it\ths", "movhs\tr4, r6"]);
+        assert_eq!(region((6, 3)), ["ite\ths", "subhs\tr5, r1, #0x6", "movlo\tr5, r4", "add\tr1, r2"]);
     }
 }
