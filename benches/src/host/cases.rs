@@ -24,9 +24,7 @@ struct Case {
     row: Row,
     /// What one call is divided by.
     images: usize,
-    /// The threads that share a call; the clock is read by one of them, as an app that runs layers in a pool would do.
-    pool: Option<Pool>,
-    run: Box<dyn FnMut() + Send>,
+    run: Box<dyn FnMut()>,
 }
 
 /// Layers, then networks.
@@ -54,13 +52,13 @@ pub fn measure(rounds: usize, slice: Duration, threads: usize) -> Result<(Vec<Ro
 fn reference(slice: Duration) -> Result<f64, Error> {
     let Some(layer) = LAYERS.iter().find(|layer| layer.name == "L") else { return Ok(f64::INFINITY) };
     let model = layer.model(&Ladder::new([0.9])?, SEED)?;
-    let mut case = Case::new("L", 90, 1, "ours", layer_run(model, Level::FIRST, false));
+    let mut case = Case::new("L", 90, 1, "ours", layer_run(model, Level::FIRST, None));
     case.time(slice);
     Ok(case.row.ms)
 }
 
 impl Case {
-    fn new(name: &str, sparsity: usize, threads: usize, engine: &str, run: impl FnMut() + Send + 'static) -> Case {
+    fn new(name: &str, sparsity: usize, threads: usize, engine: &str, run: impl FnMut() + 'static) -> Case {
         let row = Row {
             layer: name.to_owned(),
             sparsity,
@@ -69,23 +67,16 @@ impl Case {
             backend: nested_kernels::backend().to_owned(),
             ms: f64::INFINITY,
         };
-        Case { row, images: 1, pool: None, run: Box::new(run) }
+        Case { row, images: 1, run: Box::new(run) }
     }
 
     fn time(&mut self, slice: Duration) {
-        let Case { row, images, pool, run } = self;
-        let mut timed = || {
-            let begin = Instant::now();
-            while begin.elapsed() < slice {
-                let start = Instant::now();
-                run();
-                let ms = start.elapsed().as_secs_f64() * 1e3 / *images as f64;
-                row.ms = row.ms.min(ms);
-            }
-        };
-        match pool {
-            Some(pool) => pool.install(timed),
-            None => timed(),
+        let begin = Instant::now();
+        while begin.elapsed() < slice {
+            let start = Instant::now();
+            (self.run)();
+            let ms = start.elapsed().as_secs_f64() * 1e3 / self.images as f64;
+            self.row.ms = self.row.ms.min(ms);
         }
     }
 }
@@ -108,8 +99,8 @@ fn layer_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
                 for threads in [1, pool.current_num_threads()] {
                     let model = layer.model(&ladder, SEED)?;
                     let pool = (threads > 1).then(|| pool.clone());
-                    let run = layer_run(model, Level::new(number)?, threads > 1);
-                    cases.push(Case { pool, ..Case::new(layer.name, sparsity, threads, engine, run) });
+                    let run = layer_run(model, Level::new(number)?, pool);
+                    cases.push(Case::new(layer.name, sparsity, threads, engine, run));
                 }
             }
         }
@@ -117,8 +108,8 @@ fn layer_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// One call of a model's only layer, which shares its work with the pool that it is made in or does not.
-fn layer_run(model: Model<Vec<u8>>, level: Level, shared: bool) -> impl FnMut() + Send {
+/// One call of a model's only layer.
+fn layer_run(model: Model<Vec<u8>>, level: Level, pool: Option<Pool>) -> impl FnMut() {
     const CHECKED: &str = "a model of one node that the builder made";
     let image = image(model.input_shape().len());
     let mut output = vec![0; model.output_shape().len()];
@@ -143,13 +134,13 @@ fn layer_run(model: Model<Vec<u8>>, level: Level, shared: bool) -> impl FnMut() 
     move || {
         let model = network.model();
         let parameters = model.parameters(level, 0).expect(CHECKED);
-        match model.node(0).expect(CHECKED).operation {
-            Operation::Convolution { weights, .. } if shared => {
-                convolution_parallel(&weights, level, &parameters, &geometry, &image, &mut output, &mut scratch)
-            }
-            Operation::Convolution { weights, .. } => {
+        match (model.node(0).expect(CHECKED).operation, &pool) {
+            (Operation::Convolution { weights, .. }, None) => {
                 convolution(&weights, level, &parameters, &geometry, &image, &mut output, &mut scratch)
             }
+            (Operation::Convolution { weights, .. }, Some(pool)) => pool.install(|| {
+                convolution_parallel(&weights, level, &parameters, &geometry, &image, &mut output, &mut scratch)
+            }),
             _ => network.run(level, &image, &mut arena, &mut output),
         }
         .expect(CHECKED);
@@ -168,25 +159,25 @@ fn network_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
             for threads in [1, pool.current_num_threads()] {
                 let images = if threads > 1 { BATCH } else { 1 };
                 let model = random::model(&network, Block::OneByOne, &ladder, Profile::Speed, SEED)?;
-                let run = network_run(model, images, threads)?;
-                let pool = (threads > 1).then(|| pool.clone());
-                cases.push(Case { images, pool, ..Case::new(name, sparsity, threads, engine, run) });
+                let run = network_run(model, images, (threads > 1).then(|| pool.clone()))?;
+                cases.push(Case { images, ..Case::new(name, sparsity, threads, engine, run) });
             }
         }
     }
     Ok(cases)
 }
 
-fn network_run(model: Model<Vec<u8>>, images: usize, threads: usize) -> Result<impl FnMut() + Send, Error> {
+fn network_run(model: Model<Vec<u8>>, images: usize, pool: Option<Pool>) -> Result<impl FnMut(), Error> {
     let inputs = image(images * model.input_shape().len());
     let mut outputs = vec![0; images * model.output_shape().len()];
     let network = Network::new(model)?;
+    let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
     let mut arena = vec![0; threads * network.preferred_arena_len(network.model().levels())?];
     Ok(move || {
         let level = Level::FIRST;
-        let run = match threads {
-            1 => network.run(level, &inputs, &mut arena, &mut outputs),
-            _ => network.run_batch(level, &inputs, &mut arena, &mut outputs),
+        let run = match &pool {
+            None => network.run(level, &inputs, &mut arena, &mut outputs),
+            Some(pool) => pool.install(|| network.run_batch(level, &inputs, &mut arena, &mut outputs)),
         };
         run.expect("lengths that the network told");
     })
