@@ -41,8 +41,8 @@ enum Marker {
     Diamond,
 }
 
-/// Okabe and Ito's colours, with a shape each.
-const LOOKS: [(RGBColor, Marker); 8] = [
+/// Okabe and Ito's colours, with a shape each; then some of them with another.
+const LOOKS: [(RGBColor, Marker); 12] = [
     (RGBColor(0, 114, 178), Marker::Circle),
     (RGBColor(213, 94, 0), Marker::Square),
     (RGBColor(0, 158, 115), Marker::Triangle),
@@ -51,6 +51,10 @@ const LOOKS: [(RGBColor, Marker); 8] = [
     (RGBColor(230, 159, 0), Marker::Square),
     (RGBColor(100, 100, 100), Marker::Triangle),
     (RGBColor(0, 0, 0), Marker::Diamond),
+    (RGBColor(0, 114, 178), Marker::Triangle),
+    (RGBColor(213, 94, 0), Marker::Cross),
+    (RGBColor(0, 158, 115), Marker::Diamond),
+    (RGBColor(204, 121, 167), Marker::Circle),
 ];
 
 /// Accuracy against Cortex-M7 instructions, or against host time where nothing was counted: `name.svg` and `name.png`.
