@@ -7,7 +7,10 @@
 //! to (112), what they start from (116, 120), what the last tile overlaps (124), the rings' end (128), the bias (132),
 //! a 0 (136), the state (140), the bytes of a block's code (144) and where the last one's begins (148), where a run's end leads to (152)
 //! and where a long run's does (156).
-use super::super::stored_rows::{StoredRows, requantization};
+use super::super::{
+    stored_rows::{StoredRows, requantization},
+    walk::assembly::wide_outputs,
+};
 use super::{Pointwise, Rows, Target};
 use nested_csr::{MAX_LEVELS, NodeParameters};
 
@@ -189,7 +192,7 @@ macro_rules! tiles {
         sums $sums:expr, body $body:expr, lead [$lead:expr, $lead_bytes:literal, $nothing:literal],
         advance $advance:literal, shift $shift:literal,
         accumulators $accumulators:literal, lanes $lanes:literal, spill $spill:literal, outputs $outputs:literal,
-        wide $wide:literal
+        wide $wide:expr
     ) => {
         dsp_asm!(
             concat!(".pushsection .text.", $name, ",\"ax\",%progbits"),
@@ -517,30 +520,7 @@ macro_rules! fours {
                 ssat r1, #8, r1
                 strb r5, [lr, #2]
                 strb r1, [lr], #4",
-            wide "smmlar r0, r0, r9, r11
-                smmlar r2, r2, r9, r11
-                smmlar r4, r4, r9, r11
-                smmlar r6, r6, r9, r11
-                smmlar r1, r1, r9, r11
-                smmlar r3, r3, r9, r11
-                smmlar r5, r5, r9, r11
-                smmlar r7, r7, r9, r11
-                ssat r0, #8, r0
-                ssat r2, #8, r2
-                ssat r4, #8, r4
-                ssat r6, #8, r6
-                ssat r1, #8, r1
-                ssat r3, #8, r3
-                ssat r5, #8, r5
-                ssat r7, #8, r7
-                strb r2, [r12, #1]
-                strb r4, [r12, #2]
-                strb r6, [r12, #3]
-                strb r0, [r12], #4
-                strb r3, [lr, #1]
-                strb r5, [lr, #2]
-                strb r7, [lr, #3]
-                strb r1, [lr], #4"
+            wide wide_outputs!()
         );
     };
 }

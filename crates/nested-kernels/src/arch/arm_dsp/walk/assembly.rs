@@ -220,6 +220,37 @@ macro_rules! pixels_body {
     };
 }
 
+/// The outputs of a row whose sums have left 24 bits, from four sums of each lane: by the multiplier in r9 and the zero point in
+/// r11, to r12 and lr.
+macro_rules! wide_outputs {
+    () => {
+        "smmlar r0, r0, r9, r11
+         smmlar r2, r2, r9, r11
+         smmlar r4, r4, r9, r11
+         smmlar r6, r6, r9, r11
+         smmlar r1, r1, r9, r11
+         smmlar r3, r3, r9, r11
+         smmlar r5, r5, r9, r11
+         smmlar r7, r7, r9, r11
+         ssat r0, #8, r0
+         ssat r2, #8, r2
+         ssat r4, #8, r4
+         ssat r6, #8, r6
+         ssat r1, #8, r1
+         ssat r3, #8, r3
+         ssat r5, #8, r5
+         ssat r7, #8, r7
+         strb r2, [r12, #1]
+         strb r4, [r12, #2]
+         strb r6, [r12, #3]
+         strb r0, [r12], #4
+         strb r3, [lr, #1]
+         strb r5, [lr, #2]
+         strb r7, [lr, #3]
+         strb r1, [lr], #4"
+    };
+}
+
 macro_rules! walk_channels {
     ($name:literal, $frame:literal, $prologue:expr, $after:expr) => {
         walk!(
@@ -289,7 +320,7 @@ macro_rules! walk_channels {
         );
     };
 }
-pub(in super::super) use {both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels};
+pub(in super::super) use {both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels, wide_outputs};
 
 walk_pixels!("nested_kernels_walk_pixels", "44", "ldm r0, {{r1-r9}}", "");
 walk_channels!("nested_kernels_walk_channels", "44", "ldm r0, {{r1-r9}}", "");
@@ -352,31 +383,9 @@ walk!(
          strd r10, r11, [sp, #44]
          strd r10, r11, [sp, #52]
          strd r10, r11, [sp, #60]
-         ldm sp, {{r9-r12, lr}}
-         smmlar r0, r0, r9, r11
-         smmlar r2, r2, r9, r11
-         smmlar r4, r4, r9, r11
-         smmlar r6, r6, r9, r11
-         smmlar r1, r1, r9, r11
-         smmlar r3, r3, r9, r11
-         smmlar r5, r5, r9, r11
-         smmlar r7, r7, r9, r11
-         ssat r0, #8, r0
-         ssat r2, #8, r2
-         ssat r4, #8, r4
-         ssat r6, #8, r6
-         ssat r1, #8, r1
-         ssat r3, #8, r3
-         ssat r5, #8, r5
-         ssat r7, #8, r7
-         strb r2, [r12, #1]
-         strb r4, [r12, #2]
-         strb r6, [r12, #3]
-         strb r0, [r12], #4
-         strb r3, [lr, #1]
-         strb r5, [lr, #2]
-         strb r7, [lr, #3]
-         strb r1, [lr], #4
+         ldm sp, {{r9-r12, lr}}\n",
+        wide_outputs!(),
+        "
          ldr r0, [sp, #20]
          sub r8, r8, #1
          strd r12, lr, [sp, #12]
