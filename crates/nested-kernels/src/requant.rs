@@ -1,11 +1,4 @@
 //! From accumulators to int8 outputs: `q = clamp(zp + ((acc · m + 2³¹) >> 32), low, high)`.
-#[cfg(any(
-    test,
-    nested_kernels_backend = "x86_64",
-    nested_kernels_backend = "aarch64",
-    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
-))]
-use nested_csr::Multiplier;
 use nested_csr::{NodeParameters, Requantization};
 
 /// One row's whole way from accumulator to output.
@@ -63,61 +56,10 @@ impl Finish {
     }
 }
 
-/// How the rows of a node are finished, each with a requantisation of its own.
-#[cfg(any(
-    test,
-    nested_kernels_backend = "x86_64",
-    nested_kernels_backend = "aarch64",
-    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
-))]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Finishes<'a> {
-    parameters: &'a NodeParameters<'a>,
-}
-
-#[cfg(any(
-    test,
-    nested_kernels_backend = "x86_64",
-    nested_kernels_backend = "aarch64",
-    all(nested_kernels_backend = "portable", not(target_arch = "arm"))
-))]
-impl<'a> Finishes<'a> {
-    pub(crate) fn new(parameters: &'a NodeParameters<'a>) -> Self {
-        Finishes { parameters }
-    }
-
-    /// Row `row`'s, which the node has. Read at once, where [`Requantizations::get`] tells the widths of biases apart: a row of
-    /// a small map takes hardly longer than that.
-    ///
-    /// [`Requantizations::get`]: nested_csr::Requantizations::get
-    #[inline(always)]
-    pub(crate) fn of(self, row: usize) -> Finish {
-        let (bytes, width) = self.parameters.rows.stored();
-        let stored = bytes.get(row * (2 + width)..).and_then(|bytes| bytes.first_chunk::<8>());
-        let requantization = match stored {
-            // A code of two bytes, and a bias of `width` bytes.
-            Some(stored) if (1..=4).contains(&width) => {
-                let stored = u64::from_le_bytes(*stored);
-                let bits = 8 * width as u32;
-                let bias = ((stored << (48 - bits)) as i64 >> (64 - bits)) as i32;
-                Requantization { multiplier: Multiplier::from_code(stored as u16), bias }
-            }
-            _ => self.parameters.rows.get(row),
-        };
-        Finish::new(requantization, self.parameters)
-    }
-
-    /// The zero point and the bounds, which rows have in common.
-    #[inline(always)]
-    pub(crate) fn common(self) -> Finish {
-        let nothing = Requantization { multiplier: Multiplier::from_code(0), bias: 0 };
-        Finish::new(nothing, self.parameters)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nested_csr::Multiplier;
     use proptest::prelude::*;
 
     proptest! {

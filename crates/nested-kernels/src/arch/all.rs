@@ -3,12 +3,12 @@
 //! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
     Geometry, KernelError, Scratch,
-    requant::Finishes,
     rows::{DenseRows, RowSource},
 };
 use band::Band;
 use connected::FullyConnected;
 use cut::{Cut, Frame, Work};
+use finishes::Finishes;
 use lanes::{Filters, Gathered, Lanes, Points};
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use table::{Decoder, Method};
@@ -18,6 +18,7 @@ mod band;
 mod connected;
 pub(crate) mod copy;
 mod cut;
+pub(crate) mod finishes;
 pub(crate) mod lanes;
 #[cfg(feature = "rayon")]
 mod parallel;

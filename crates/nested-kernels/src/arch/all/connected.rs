@@ -1,6 +1,6 @@
 //! Fully connected layers. They have one pixel: too little to amortise a table over, so each row is streamed.
-use super::lanes::Task;
-use crate::{Geometry, requant::Finishes, rows::RowSource};
+use super::{finishes::Finishes, lanes::Task};
+use crate::{Geometry, rows::RowSource};
 use nested_csr::Sink;
 
 /// A layer whose kernel is the whole map.

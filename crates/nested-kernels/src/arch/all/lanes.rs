@@ -1,10 +1,9 @@
 //! The instructions that a sweep is made of: the seam between the algorithm and the backends.
-use super::copy::{CopyLines, copy};
-use crate::{
-    Geometry,
-    requant::{Finish, Finishes},
-    rows::RowSource,
+use super::{
+    copy::{CopyLines, copy},
+    finishes::Finishes,
 };
+use crate::{Geometry, requant::Finish, rows::RowSource};
 
 /// What a vector unit does with a block of pixels, four taps at a time: `sum += Σ wᵢ · pixelᵢ`, modulo 2³².
 ///

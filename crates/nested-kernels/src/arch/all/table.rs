@@ -3,11 +3,8 @@
 //! *Alone*, a row is its head, an offset into the padded copy for each of its weights, and they. *Together*, [`TOGETHER`]
 //! rows are their heads and all their weights, zeros too; the offsets of all columns are shared. Either way weights come in
 //! fours, filled up with weights of 0.
-use super::{Band, lanes::Lanes};
-use crate::{
-    requant::{Finish, Finishes},
-    rows::RowSource,
-};
+use super::{Band, finishes::Finishes, lanes::Lanes};
+use crate::{requant::Finish, rows::RowSource};
 use nested_csr::Sink;
 
 /// Rows that share their taps in a dense sweep.

@@ -1,13 +1,13 @@
 //! The tasks that a convolution consists of, each run inside a backend's instructions.
 use super::{
     Band,
+    finishes::Finishes,
     lanes::{Lanes, Task},
     sweep::Sweep,
     table::{Decoder, Method},
 };
 use crate::{
     Geometry,
-    requant::Finishes,
     rows::{DenseRows, RowSource},
 };
 use core::ops::Range;
