@@ -97,26 +97,25 @@ impl QuantizedLayer {
             let scale = f64::from(output.scale);
             let step = f64::from(self.scales[row]) * f64::from(input.scale);
             let a = norm.as_ref().map_or(1.0, |((a, _), _)| f64::from(a[row]));
-            // Without weights only the bias counts, and any multiplier will do.
-            let real = if squares == 0.0 { 1.0 / 1024.0 } else { a * step / scale };
-            let (multiplier, shift) = match &norm {
-                Some((_, norm)) if squares > 0.0 && f64::from(norm.variance[row]) < step * step * squares / 12.0 => {
-                    // Next to nothing of a sum that hardly varies; no output is farther than 255 counts from another.
-                    let multiplier = multiplier(1.0 / 4096.0);
-                    let mean = (f64::from(norm.shift[row]) / scale).clamp(-256.0, 256.0);
-                    (multiplier, mean / fraction(multiplier) - f64::from(norm.mean[row]) / step)
-                }
-                Some((_, norm)) if Multiplier::nearest(real).is_none() => {
-                    let multiplier = multiplier(real);
+            let noise = step * step * squares / 12.0;
+            let drowned = norm.as_ref().is_some_and(|(_, norm)| f64::from(norm.variance[row]) < noise);
+            let real = match (drowned, squares > 0.0) {
+                // Next to nothing of a sum that hardly varies.
+                (true, _) => 1.0 / 4096.0,
+                (false, true) => a * step / scale,
+                // Without weights only the bias counts, and any multiplier will do.
+                (false, false) => 1.0 / 1024.0,
+            };
+            let multiplier = multiplier(real);
+            let shift = match &norm {
+                Some((_, norm)) if drowned || Multiplier::nearest(real).is_none() => {
                     let mean = f64::from(norm.shift[row]) / scale;
-                    (multiplier, mean / fraction(multiplier) - f64::from(norm.mean[row]) / step)
+                    // No output is farther than 255 counts from another.
+                    let mean = if drowned { mean.clamp(-256.0, 256.0) } else { mean };
+                    mean / fraction(multiplier) - f64::from(norm.mean[row]) / step
                 }
-                _ => {
-                    let b =
-                        norm.as_ref().map_or_else(|| layer.bias.get(row).copied().unwrap_or(0.0), |((_, b), _)| b[row]);
-                    let multiplier = multiplier(real);
-                    (multiplier, f64::from(b) / (scale * fraction(multiplier)))
-                }
+                Some(((_, b), _)) => f64::from(b[row]) / (scale * fraction(multiplier)),
+                None => f64::from(layer.bias.get(row).copied().unwrap_or(0.0)) / (scale * fraction(multiplier)),
             };
             let bias = shift.round() - (i64::from(input.zero_point) * total) as f64;
             // A conversion to an integer saturates; the builder refuses what would overflow.
