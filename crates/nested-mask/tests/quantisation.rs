@@ -169,7 +169,7 @@ fn int8_classifies_like_float_at_each_level() {
 #[test]
 fn every_operation_keeps_its_values() {
     let shape = TensorShape { channels: 2, height: 10, width: 8 };
-    let mut b = NetworkBuilder::new(shape);
+    let mut b = NetworkBuilder::new(shape).with_epsilon(0.1).unwrap();
     let relu6 = Finish::NORM.then(Activation::Relu6);
     let x = b.convolution("first", b.input(), Window::square(3, 1, 1), 8, relu6).unwrap();
     let y = b.depthwise("depthwise", x, Window::square(3, 1, 1), relu6).unwrap();

@@ -1,5 +1,5 @@
 //! Puts networks together, and checks them as they grow.
-use super::{Activation, Finish, Network, NetworkError, Node, Operation, network::shape};
+use super::{Activation, EPSILON, Finish, Network, NetworkError, Node, Operation, network::shape};
 use crate::detect::{Anchors, AnchorsError};
 use nested_csr::{TensorId, TensorShape, Window};
 
@@ -22,12 +22,36 @@ use nested_csr::{TensorId, TensorShape, Window};
 pub struct NetworkBuilder {
     input: TensorShape,
     nodes: Vec<Node>,
+    epsilon: f64,
 }
 
 impl NetworkBuilder {
     /// A network that reads images of this shape.
     pub fn new(input: TensorShape) -> NetworkBuilder {
-        NetworkBuilder { input, nodes: Vec::new() }
+        NetworkBuilder { input, nodes: Vec::new(), epsilon: EPSILON }
+    }
+
+    /// With another ε of its batch normalisations than [`EPSILON`]. A channel whose input hardly varies is scaled up by at
+    /// most `1 / √ε`: thin networks that are pruned have such channels, and a larger ε keeps their noise small.
+    ///
+    /// # Errors
+    /// [`NetworkError::Epsilon`] for one that is not positive and finite.
+    ///
+    /// ```
+    /// use nested_mask::nn::{EPSILON, NetworkBuilder, NetworkError};
+    /// let builder = || NetworkBuilder::new(nested_csr::TensorShape { channels: 1, height: 8, width: 8 });
+    /// let mut b = builder().with_epsilon(1e-3)?;
+    /// b.fully_connected("logits", b.input(), 10)?;
+    /// assert_eq!(b.finish()?.epsilon(), 1e-3);
+    /// assert!(matches!(builder().with_epsilon(0.0), Err(NetworkError::Epsilon { .. })));
+    /// # Ok::<(), NetworkError>(())
+    /// ```
+    pub fn with_epsilon(self, epsilon: f64) -> Result<NetworkBuilder, NetworkError> {
+        if epsilon > 0.0 && epsilon.is_finite() {
+            Ok(NetworkBuilder { epsilon, ..self })
+        } else {
+            Err(NetworkError::Epsilon { epsilon })
+        }
     }
 
     /// The images' tensor.
@@ -192,7 +216,7 @@ impl NetworkBuilder {
         if last.output.height != 1 || last.output.width != 1 {
             return Err(NetworkError::Output { shape: last.output });
         }
-        Ok(Network { input: self.input, nodes: self.nodes, anchors: None })
+        Ok(Network { input: self.input, nodes: self.nodes, anchors: None, epsilon: self.epsilon })
     }
 
     /// A detector: the last node yields the values of these anchors.
@@ -224,7 +248,7 @@ impl NetworkBuilder {
         if found != expected {
             return Err(AnchorsError::Values { expected, found }.into());
         }
-        Ok(Network { input: self.input, nodes: self.nodes, anchors: Some(anchors) })
+        Ok(Network { input: self.input, nodes: self.nodes, anchors: Some(anchors), epsilon: self.epsilon })
     }
 
     fn read(&self, name: &str, tensor: TensorId) -> Result<TensorShape, NetworkError> {

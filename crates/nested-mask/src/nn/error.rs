@@ -3,7 +3,7 @@ use crate::detect::AnchorsError;
 use nested_csr::{TensorShape, Window};
 
 /// What can be wrong with a network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
     /// A tensor that is not made yet.
@@ -72,6 +72,12 @@ pub enum NetworkError {
         node: String,
         /// Its elements.
         values: usize,
+    },
+    /// An ε of batch normalisation that is not positive and finite.
+    #[error("batch normalisation divides by √(variance + {epsilon}); ε must be positive and finite")]
+    Epsilon {
+        /// What it is.
+        epsilon: f64,
     },
     /// More nodes than tensor numbers.
     #[error("more than 65534 nodes")]

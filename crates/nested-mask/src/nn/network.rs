@@ -141,11 +141,12 @@ pub struct Node {
 /// assert_eq!(sparse.count(), 6);
 /// # Ok::<(), nested_mask::nn::NetworkError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     pub(super) input: TensorShape,
     pub(super) nodes: Vec<Node>,
     pub(super) anchors: Option<Anchors>,
+    pub(super) epsilon: f64,
 }
 
 impl Network {
@@ -172,6 +173,11 @@ impl Network {
     /// What the values of a detector mean; `None` for a classifier.
     pub fn anchors(&self) -> Option<&Anchors> {
         self.anchors.as_ref()
+    }
+
+    /// ε of its batch normalisations, which is added to a variance before its root is taken.
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon
     }
 
     /// Shape of a tensor; `None` when there is no such tensor.

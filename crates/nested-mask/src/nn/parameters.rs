@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, Normal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Added to a variance before its root is taken.
+/// Added to a variance before its root is taken, unless [`super::NetworkBuilder::with_epsilon`] says otherwise.
 pub const EPSILON: f64 = 1e-5;
 
 /// Batch normalisation of one layer at one level: `scale · (x − mean) / √(variance + ε) + shift`, one of each a row.
@@ -29,16 +29,16 @@ impl<T: Scalar> Norm<T> {
         Norm { scale: one.clone(), shift: zero.clone(), mean: zero, variance: one }
     }
 
-    /// The normalisation as one product and one sum a row: `x · a + b`.
+    /// The normalisation as one product and one sum a row: `x · a + b`, with the network's ε ([`Network::epsilon`]).
     ///
     /// ```
     /// use nested_mask::nn::{EPSILON, Norm};
     /// let norm = Norm { scale: vec![2.0], shift: vec![1.0], mean: vec![3.0], variance: vec![4.0 - EPSILON] };
-    /// let (a, b) = norm.affine();
+    /// let (a, b) = norm.affine(EPSILON);
     /// assert!((a[0] - 1.0_f64).abs() < 1e-12 && (b[0] + 2.0).abs() < 1e-12);
     /// ```
-    pub fn affine(&self) -> (Vec<T>, Vec<T>) {
-        let epsilon = T::from_f64(EPSILON);
+    pub fn affine(&self, epsilon: f64) -> (Vec<T>, Vec<T>) {
+        let epsilon = T::from_f64(epsilon);
         let a: Vec<T> = self.scale.iter().zip(&self.variance).map(|(&s, &v)| s / (v + epsilon).sqrt()).collect();
         let b = (0..a.len()).map(|r| self.shift[r] - self.mean[r] * a[r]).collect();
         (a, b)

@@ -101,7 +101,8 @@ fn residual_pair(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -
 }
 
 /// MobileNetV1 for small images: 3×3-32 with stride 1, then thirteen depthwise-separable blocks, average pool, fully
-/// connected; ReLU6. `width` scales the channels. The pointwise convolutions are sparse. Source: Howard et al. (2017).
+/// connected; ReLU6. `width` scales the channels. The pointwise convolutions are sparse. Its normalisations have ε = 0.001,
+/// as in the authors' own code: at small widths the levels leave channels that hardly vary. Source: Howard et al. (2017).
 ///
 /// # Errors
 /// [`NetworkError`] when there is no class.
@@ -129,7 +130,7 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
         (1024, 2),
         (1024, 1),
     ];
-    let mut b = NetworkBuilder::new(shape);
+    let mut b = NetworkBuilder::new(shape).with_epsilon(1e-3)?;
     let input = b.input();
     let finish = Finish::NORM.then(Relu6);
     let mut x = b.convolution("conv1", input, Window::square(3, 1, 1), scaled(32, width), finish)?;

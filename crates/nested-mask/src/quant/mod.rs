@@ -257,7 +257,9 @@ fn node_levels(
             Operation::Convolution { input, .. } | Operation::Depthwise { input, .. } => {
                 let layers = (&layers[index], &trained.parameters.layers[index]);
                 let rows = match layers {
-                    (Some(quantized), Some(layer)) => quantized.requantizations(layer, level, of(input), output),
+                    (Some(quantized), Some(layer)) => {
+                        quantized.requantizations(layer, level, trained.network.epsilon(), [of(input), output])
+                    }
                     _ => Vec::new(),
                 };
                 ([0, 0], rows)
@@ -294,13 +296,19 @@ fn limits(output: Quantization, activation: Activation) -> (i8, i8) {
 /// The multiplier nearest to `real` that keeps a bias: the least one that is not 0 when `real` is too small, the greatest
 /// when it is too great.
 fn multiplier(real: f64) -> Multiplier {
-    const LEAST: Multiplier = Multiplier::from_code(1);
     const GREATEST: Multiplier = Multiplier::from_code(0xffff);
     match Multiplier::nearest(real) {
         Some(multiplier) if multiplier.m() > 0 => multiplier,
         Some(_) => LEAST,
         None => GREATEST,
     }
+}
+
+const LEAST: Multiplier = Multiplier::from_code(1);
+
+/// Whether a multiplier that keeps a bias is near `real`.
+fn is_multiplier(real: f64) -> bool {
+    real >= fraction(LEAST) && Multiplier::nearest(real).is_some()
 }
 
 /// The multiplier as a fraction.

@@ -1,7 +1,7 @@
 //! One layer's int8 weights, and the requantisation of its rows at each level.
-use super::{QuantError, fraction, multiplier};
+use super::{QuantError, fraction, is_multiplier, multiplier};
 use crate::nn::{Layer, Parameters};
-use nested_csr::{Level, Multiplier, Quantization, Requantization};
+use nested_csr::{Level, Quantization, Requantization};
 
 /// Symmetric int8 weights of one row, in −127..=127, and the real step of one count: `max |w| / 127`, or 1 for a row of
 /// zeros. Values must be finite: what is not becomes 0 or an extreme.
@@ -78,18 +78,18 @@ impl QuantizedLayer {
     /// `multiplier = a · S_w · S_in / S_out`, `bias = b / (S_out · multiplier) − zero point · Σ w`.
     ///
     /// Two kinds of rows have a bias that keeps the mean `β` of the normalised sum, `β / (S_out · multiplier) − mean / (S_w · S_in) − …`:
-    /// those whose multiplier would be a half or more, which have the greatest there is; and those whose sum varies less than
+    /// those whose multiplier would be beyond the greatest or the least there is, which have that; and those whose sum varies less than
     /// the rounding of its inputs to whole counts disturbs it (`variance < S_w² S_in² Σ w² / 12`), which yield that mean alone.
     pub(super) fn requantizations(
         &self,
         layer: &Layer<f32>,
         level: Level,
-        input: Quantization,
-        output: Quantization,
+        epsilon: f64,
+        [input, output]: [Quantization; 2],
     ) -> Vec<Requantization> {
         let columns = layer.weights.ncols();
         let counts = layer.counts(level);
-        let norm = layer.norms.get(level.number() - 1).map(|norm| (norm.affine(), norm));
+        let norm = layer.norms.get(level.number() - 1).map(|norm| (norm.affine(epsilon), norm));
         let one = |(row, weights): (usize, &[i8])| {
             let used = |column: &usize| counts(row * columns + column);
             let total: i64 = (0..columns).filter(used).map(|column| i64::from(weights[column])).sum();
@@ -108,7 +108,7 @@ impl QuantizedLayer {
             };
             let multiplier = multiplier(real);
             let shift = match &norm {
-                Some((_, norm)) if drowned || Multiplier::nearest(real).is_none() => {
+                Some((_, norm)) if drowned || !is_multiplier(real) => {
                     let mean = f64::from(norm.shift[row]) / scale;
                     // No output is farther than 255 counts from another.
                     let mean = if drowned { mean.clamp(-256.0, 256.0) } else { mean };
@@ -138,14 +138,15 @@ fn sign(name: &str, layer: &Layer<f32>, row: usize) -> Result<f32, QuantError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Norm;
+    use crate::nn::{EPSILON, Norm};
     use ndarray::Array2;
+    use nested_csr::Multiplier;
 
     /// The output of each row, in reals, when all inputs have so many counts.
     fn outputs(layer: &Layer<f32>, output: Quantization, counts: i32) -> Vec<f64> {
         let input = Quantization { scale: 0.05, zero_point: -128 };
         let quantized = QuantizedLayer::new("layer", layer).unwrap();
-        let rows = quantized.requantizations(layer, Level::FIRST, input, output);
+        let rows = quantized.requantizations(layer, Level::FIRST, EPSILON, [input, output]);
         let sums = quantized.weights.chunks_exact(layer.weights.ncols());
         let sums = sums.map(|weights| weights.iter().map(|weight| i32::from(*weight) * counts).sum::<i32>());
         let one = |(sum, row): (i32, &Requantization)| {
@@ -182,6 +183,13 @@ mod tests {
     }
 
     #[test]
+    fn a_row_whose_multiplier_is_too_small_keeps_its_mean() {
+        let layer = normalised(Array2::ones((1, 64)), 6.35 * 64.0, 1e10);
+        let found = outputs(&layer, Quantization { scale: 0.02, zero_point: -128 }, -1)[0];
+        assert!((found - 0.5).abs() < 0.02, "{found}");
+    }
+
+    #[test]
     fn a_row_whose_multiplier_is_too_great_keeps_its_mean() {
         // A weight of an input that is always 0 makes the others' counts few: 0.079 · 127 is 10.
         let mut weights = Array2::from_elem((1, 11), 0.079);
@@ -189,7 +197,12 @@ mod tests {
         let output = Quantization { scale: 0.0001, zero_point: -128 };
         let layer = normalised(weights, 12.0, 1.0);
         let input = Quantization { scale: 0.05, zero_point: -128 };
-        let row = QuantizedLayer::new("layer", &layer).unwrap().requantizations(&layer, Level::FIRST, input, output)[0];
+        let row = QuantizedLayer::new("layer", &layer).unwrap().requantizations(
+            &layer,
+            Level::FIRST,
+            EPSILON,
+            [input, output],
+        )[0];
         assert_eq!(row.multiplier, Multiplier::from_code(0xffff));
         // 12 is 12 · 127 / 0.05 counts of the sum.
         let mean = row.multiplier.apply(30_480 - 128 * 227 + row.bias);

@@ -15,7 +15,8 @@ fn shape(channels: usize, height: usize, width: usize) -> TensorShape {
 
 /// A network around one operation, closed by a pool and a fully connected layer.
 fn network(input: TensorShape, build: impl Fn(&mut NetworkBuilder, TensorId) -> TensorId) -> Network {
-    let mut b = NetworkBuilder::new(input);
+    // Of the variances' size, so that a pass that took another would be seen.
+    let mut b = NetworkBuilder::new(input).with_epsilon(0.1).unwrap();
     let x = b.input();
     // A layer before, so that the operation has an input gradient.
     let x = b.convolution("before", x, Window::square(3, 1, 1), 6, Finish::NORM).unwrap();

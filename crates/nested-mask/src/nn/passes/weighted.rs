@@ -4,7 +4,7 @@ use crate::nn::{
     Activation, Affine, Network, Operation,
     kernels::{NOWHERE, Sweep, Table, sweep, weight_gradient},
     map::{Map, Phase, backward_phases, forward_sweep, output_margin},
-    parameters::{EPSILON, Layer, LayerGradient},
+    parameters::{Layer, LayerGradient},
     pointwise::{Finish, Gate, Moments, Unfinish},
     vector::{Buffer, Scalar},
 };
@@ -20,6 +20,7 @@ pub(super) struct Weighted<T> {
     window: Window,
     depthwise: bool,
     pub affine: Affine,
+    epsilon: f64,
     activation: Activation,
     /// The sums before normalisation; in the backward pass their gradient takes their place.
     pre: Buffer<T>,
@@ -65,6 +66,7 @@ impl<T: Scalar> Weighted<T> {
             window,
             depthwise,
             affine: finish.affine,
+            epsilon: network.epsilon(),
             activation: finish.activation,
             pre: Buffer::zeros(plan.groups * plan.group(map.len())),
             map,
@@ -198,7 +200,7 @@ impl<T: Scalar> Weighted<T> {
                 self.mean[row] = norm.mean[row];
                 self.variance[row] = norm.variance[row];
             }
-            self.scale[row] = norm.scale[row] / (self.variance[row] + T::from_f64(EPSILON)).sqrt();
+            self.scale[row] = norm.scale[row] / (self.variance[row] + T::from_f64(self.epsilon)).sqrt();
             self.shift[row] = norm.shift[row] - self.mean[row] * self.scale[row];
         }
     }
@@ -252,7 +254,7 @@ impl<T: Scalar> Weighted<T> {
                 self.factors[row] = [T::one(), T::zero(), T::zero()];
                 continue;
             };
-            let inverse = 1.0 / (self.variance[row].to_f64() + EPSILON).sqrt();
+            let inverse = 1.0 / (self.variance[row].to_f64() + self.epsilon).sqrt();
             gradient.shift[row] = T::from_f64(sum);
             gradient.scale[row] = T::from_f64(product * inverse);
             let a = scale[row].to_f64() * inverse;
