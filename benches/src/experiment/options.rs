@@ -1,5 +1,8 @@
 //! Options that the experiments share.
-use super::{plan::Scale, settings::NetworkName};
+use super::{
+    plan::Scale,
+    settings::{AllocationName, Growth, NetworkName},
+};
 use crate::options::{self, DataOptions};
 use clap::Args;
 use std::path::PathBuf;
@@ -36,7 +39,7 @@ impl ExperimentOptions {
     /// How large the experiment is.
     pub fn scale(&self) -> Scale {
         let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };
-        Scale {
+        let scale = Scale {
             network: self.network,
             width: self.width,
             ladder: vec![90.0, 80.0, 70.0],
@@ -46,13 +49,37 @@ impl ExperimentOptions {
             small_images: quick(40_000, 200),
             seeds: if self.quick { 1 } else { self.seeds },
             rates: if self.quick { vec![0.2, 0.4] } else { vec![0.2, 0.4, 0.8] },
-            others: if self.quick || self.network != NetworkName::ResNet8 {
-                Vec::new()
-            } else {
-                vec![(NetworkName::MobileNetV1, 0.25), (NetworkName::ResNet9, 0.25)]
-            },
-            other_epochs: 6,
-            other_rates: vec![0.05, 0.1, 0.2],
-        }
+            growth: Growth::default(),
+            allocation: AllocationName::Uniform,
+            others: Vec::new(),
+        };
+        let others = if self.quick || self.network != NetworkName::ResNet8 { Vec::new() } else { others(&scale) };
+        Scale { others, ..scale }
     }
+}
+
+/// Networks that are deeper, so that lower rates suit them.
+fn others(scale: &Scale) -> Vec<Scale> {
+    vec![
+        // Uniformly pruned, its narrow first layers have rows without a weight; those ERK leaves dense.
+        Scale {
+            network: NetworkName::MobileNetV1,
+            width: 0.25,
+            small_epochs: 3,
+            rates: vec![0.1, 0.2, 0.4],
+            growth: Growth { start: 0.0, end: 0.75 },
+            allocation: AllocationName::Erk,
+            ..scale.clone()
+        },
+        // Large, so that its rate is tuned in one short epoch.
+        Scale {
+            network: NetworkName::ResNet9,
+            width: 0.25,
+            epochs: 6,
+            small_epochs: 1,
+            small_images: scale.small_images / 2,
+            rates: vec![0.05, 0.1, 0.2],
+            ..scale.clone()
+        },
+    ]
 }

@@ -57,8 +57,7 @@ impl Builder<'_> {
                 (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs)
             }
             Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
-            Suite::Full => (Measured::Test, self.images.train(), scale.epochs),
-            Suite::Networks => (Measured::Test, self.images.train(), scale.other_epochs),
+            Suite::Full | Suite::Networks => (Measured::Test, self.images.train(), scale.epochs),
         };
         let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
         Training {
@@ -66,7 +65,7 @@ impl Builder<'_> {
             width: scale.width,
             ladder,
             block: if kind == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne },
-            allocation: kind.allocation(),
+            allocation: kind.allocation().unwrap_or(scale.allocation),
             measured,
             images: images.min(self.images.train()),
             epochs: (epochs / share).max(1),
@@ -74,7 +73,7 @@ impl Builder<'_> {
             learning_rate: 0.0,
             seed,
             routing: RoutingName::default(),
-            growth: Growth::default(),
+            growth: if kind.is_ranked() { scale.growth } else { Growth::default() },
             masking: kind.masking(),
             distillation: None,
             label_smoothing: 0.0,

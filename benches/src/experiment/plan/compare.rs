@@ -6,7 +6,7 @@ use super::{
 use crate::experiment::{
     images::Images,
     record::Width,
-    settings::{AllocationName, Budget, NetworkName, Suite},
+    settings::{AllocationName, Budget, Suite},
 };
 
 /// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
@@ -56,16 +56,13 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     for seed in 1..=scale.seeds {
         plan.extend(tuned(&SPREAD, Suite::Full, seed));
     }
-    plan.extend(scale.others.iter().flat_map(|&(network, width)| other(scale, images, network, width)));
+    plan.extend(scale.others.iter().flat_map(|other| pair(other, images)));
     plan
 }
 
-/// Another network, nested and dense, with one seed. It is large, so its rate is tuned in one short epoch.
-fn other(scale: &Scale, images: &Images, network: NetworkName, width: f64) -> Vec<Planned> {
-    let rates = scale.other_rates.clone();
-    let small_images = scale.small_images / 2;
-    let scale = Scale { network, width, rates, small_epochs: 1, small_images, ..scale.clone() };
-    let builder = Builder { scale: &scale, images, widths: &[] };
+/// A network nested and dense, with one seed.
+fn pair(scale: &Scale, images: &Images) -> Vec<Planned> {
+    let builder = Builder { scale, images, widths: &[] };
     let of_kind = |kind| {
         let tuning = builder.tuning(kind).into_iter().map(given);
         tuning.chain(builder.tuned(Suite::Networks, kind, 1)).collect::<Vec<_>>()

@@ -62,11 +62,18 @@ impl Kind {
         }
     }
 
-    pub fn allocation(self) -> AllocationName {
+    /// `None`: that of the scale.
+    pub fn allocation(self) -> Option<AllocationName> {
         match self {
-            Kind::NestedSpread(allocation) => allocation,
-            _ => AllocationName::Uniform,
+            Kind::NestedSpread(allocation) => Some(allocation),
+            Kind::Nested | Kind::NestedInPairs => None,
+            _ => Some(AllocationName::Uniform),
         }
+    }
+
+    /// Whether weights are left out by their rank, more of them as the training goes on.
+    pub fn is_ranked(self) -> bool {
+        !matches!(self, Kind::Dense | Kind::Slimmable | Kind::Pruned { dense: true, .. })
     }
 
     pub fn masking(self) -> MaskingName {

@@ -10,7 +10,7 @@ pub use kinds::RECALIBRATED;
 
 use super::{
     record::Record,
-    settings::{NetworkName, Settings},
+    settings::{AllocationName, Growth, NetworkName, Settings},
 };
 use crate::error::Error;
 use builder::Builder;
@@ -92,11 +92,12 @@ pub struct Scale {
     pub small_images: usize,
     pub seeds: u64,
     pub rates: Vec<f64>,
-    /// Other networks to train nested and dense, with their widths, and for how many epochs.
-    pub others: Vec<(NetworkName, f64)>,
-    pub other_epochs: usize,
-    /// They are deeper, and some of their channels die at the rates of the others.
-    pub other_rates: Vec<f64>,
+    /// When sparsity grows, where a method has masks.
+    pub growth: Growth,
+    /// Of the nested network.
+    pub allocation: AllocationName,
+    /// Other networks to train nested and dense with one seed, each with a scale of its own.
+    pub others: Vec<Scale>,
 }
 
 /// A run whose learning rate is given.
@@ -124,9 +125,9 @@ mod tests {
             small_images: 100,
             seeds: 2,
             rates: vec![0.1, 0.2, 0.4],
+            growth: Growth::default(),
+            allocation: AllocationName::Uniform,
             others: Vec::new(),
-            other_epochs: 1,
-            other_rates: vec![0.1, 0.2],
         }
     }
 
