@@ -43,9 +43,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if !common.report {
             options.train(&images, &mut store, &folder)?;
         }
-        if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
+        if !common.quick {
+            if measure::count(&mut store.record, &folder, options.recount)? {
+                store.record.training_ratio = options.training_ratio(&images, &store.record)?;
+                store.write()?;
+            }
             measure::host_times(&mut store.record, &folder, images.test())?;
-            store.record.training_ratio = options.training_ratio(&images, &store.record)?;
             store.write()?;
         }
     }

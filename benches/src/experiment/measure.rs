@@ -142,8 +142,9 @@ pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, 
 }
 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
-/// else the machine does falls on all alike.
+/// else the machine does falls on all alike. Others have none: times of other kernels, or of another hour, do not compare.
 pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Result<(), Error> {
+    record.rows.iter_mut().for_each(|row| row.host_ms = None);
     let mut models: Vec<(PathBuf, Deployed)> = Vec::new();
     for row in record.rows.iter().filter(|row| row.counts()) {
         let (path, _) = folder.file_of(row);

@@ -64,7 +64,7 @@ const LOOKS: [(RGBColor, Marker); 12] = [
 pub fn accuracy_latency(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error> {
     let counted = groups.iter().any(|group| group.cells.iter().any(|cell| cell.instructions().is_some()));
     let cost = |_: &Group<'_>, cell: &Cell<'_>| {
-        if counted { cell.instructions().map(|count| count / 1e6) } else { cell.mean_of(|row| row.host_ms) }
+        if counted { cell.instructions().map(|count| count / 1e6) } else { cell.host_ms() }
     };
     let x_desc = if counted { "million Cortex-M7 instructions an image" } else { "host milliseconds an image" };
     let title = "Accuracy against the work of an image";

@@ -1,7 +1,7 @@
 //! What was to be reached, what was found, and whether that is enough.
 use super::{
     storage,
-    summary::{Cell, Group, plain},
+    summary::{Cell, Estimate, Group, plain},
 };
 use crate::{
     experiment::{
@@ -24,22 +24,24 @@ pub struct Goal {
 
 impl Goal {
     /// A figure that must not be below a limit.
-    fn at_least(what: String, limit: f64, found: Option<f64>, unit: &str) -> Goal {
+    fn at_least(what: String, limit: f64, found: Option<impl Into<Estimate>>, unit: &str) -> Goal {
+        let found = found.map(Into::into);
         Goal {
             what,
             needed: format!("≥ {limit:.2}{unit}"),
-            found: found.map(|found| format!("{found:.2}{unit}")),
-            met: found.map(|found| found >= limit),
+            found: found.map(|found| format!("{found}{unit}")),
+            met: found.map(|found| found.mean >= limit),
         }
     }
 
     /// A figure that must not be above a limit.
-    fn at_most(what: String, limit: f64, found: Option<f64>, unit: &str) -> Goal {
+    fn at_most(what: String, limit: f64, found: Option<impl Into<Estimate>>, unit: &str) -> Goal {
+        let found = found.map(Into::into);
         Goal {
             what,
             needed: format!("≤ {limit:.2}{unit}"),
-            found: found.map(|found| format!("{found:.2}{unit}")),
-            met: found.map(|found| found <= limit),
+            found: found.map(|found| format!("{found}{unit}")),
+            met: found.map(|found| found.mean <= limit),
         }
     }
 }
@@ -135,7 +137,9 @@ pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
 fn absolute(full: &[Group<'_>]) -> Vec<Goal> {
     let nested = plain(full, Method::Nested, None);
     let goal = |(level, limit): (f64, f64)| {
-        let found = nested.and_then(|group| group.at(level)).map(|cell| cell.top1());
+        let found = nested
+            .and_then(|group| group.at(level))
+            .and_then(|cell| Estimate::of(cell.rows.iter().map(|row| row.top1_int8)));
         Goal::at_least(format!("nested, int8, at {level:.0} %"), limit, found, " %")
     };
     LEVELS.into_iter().zip([90.3, 90.7, 90.9]).map(goal).collect()
@@ -154,13 +158,14 @@ fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3]
 
 /// Points over the better of the two networks that were pruned at run time and recalibrated, at the sparsest level.
 fn over_pruning(full: &[Group<'_>]) -> Goal {
-    let at = |group: &Group<'_>| group.at(LEVELS[0]).map(Cell::top1);
+    let at = |group| Group::at(group, LEVELS[0]);
     let pruned = full.iter().filter(|group| {
         let recalibrated = |name: &str| group.key.variant.as_deref() == Some(name);
         group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(name))
     });
-    let best = pruned.filter_map(at).max_by(f64::total_cmp);
-    let found = plain(full, Method::Nested, None).and_then(at).zip(best).map(|(nested, pruned)| nested - pruned);
+    let best = pruned.filter_map(at).max_by(|a, b| a.top1().total_cmp(&b.top1()));
+    let cells = plain(full, Method::Nested, None).and_then(at).zip(best);
+    let found = cells.and_then(|(nested, pruned)| nested.over(pruned));
     let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
     Goal::at_least(what, 10.0, found, " points")
 }
@@ -200,11 +205,9 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
 /// Nested against the slimmable network's curve, straight between its widths, at the level's instructions; a level beyond
 /// the curve's ends is compared with the nearest end.
 fn over_slimmable(full: &[Group<'_>]) -> Vec<Goal> {
-    let curve = plain(full, Method::Slimmable, None).map(points).unwrap_or_default();
-    let nested = plain(full, Method::Nested, None);
+    let groups = plain(full, Method::Nested, None).zip(plain(full, Method::Slimmable, None));
     let goal = |level| {
-        let cell = nested.and_then(|group| group.at(level));
-        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        let found = groups.and_then(|(nested, slimmable)| over_curve(nested, slimmable, level));
         Goal::at_least(format!("nested over slimmable at equal instructions, at {level:.0} %"), 1.5, found, " points")
     };
     LEVELS.map(goal).into()
@@ -217,20 +220,24 @@ fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
             group.key.method == Method::Nested && group.key.allocation == allocation && group.key.variant.is_none()
         })
     };
-    let curve = spread(AllocationName::Erk).map(points).unwrap_or_default();
-    let automatic = spread(AllocationName::PerRootInstruction);
+    let groups = spread(AllocationName::PerRootInstruction).zip(spread(AllocationName::Erk));
     let goal = |level| {
-        let cell = automatic.and_then(|group| group.at(level));
-        let found = cell.and_then(|cell| Some(cell.top1() - at_cost(&curve, cell.instructions()?)?));
+        let found = groups.and_then(|(automatic, erk)| over_curve(automatic, erk, level));
         let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");
         Goal::at_least(what, 0.0, found, " points")
     };
     LEVELS.map(goal).into()
 }
 
-/// Instructions and accuracy of each level that was counted.
-fn points(group: &Group<'_>) -> Vec<(f64, f64)> {
-    group.cells.iter().filter_map(|cell| Some((cell.instructions()?, cell.top1()))).collect()
+/// Points of a level over another method's curve at the level's instructions, of the seeds that both have.
+fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64) -> Option<Estimate> {
+    let of_seed = |row: &&Row| {
+        let curve = other.cells.iter().flat_map(|cell| &cell.rows).filter(|point| point.seed == row.seed);
+        let curve: Vec<(f64, f64)> =
+            curve.filter_map(|point| Some((point.m7_instructions? as f64, point.top1_int8))).collect();
+        Some(row.top1_int8 - at_cost(&curve, row.m7_instructions? as f64)?)
+    };
+    Estimate::of(group.at(level)?.rows.iter().filter_map(of_seed))
 }
 
 /// A curve's accuracy at a cost; `None` without a curve.

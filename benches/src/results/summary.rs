@@ -89,14 +89,13 @@ impl Cell<'_> {
         self.mean(|row| row.top1_int8)
     }
 
-    /// Points of int8 accuracy over another cell, mean over the seeds that both have; `None` without one.
-    pub fn over(&self, other: &Cell<'_>) -> Option<f64> {
+    /// Points of int8 accuracy over another cell, of the seeds that both have; `None` without one.
+    pub fn over(&self, other: &Cell<'_>) -> Option<Estimate> {
         let of_seed = |row: &&Row| {
             let rival = other.rows.iter().find(|rival| rival.seed == row.seed)?;
             Some(row.top1_int8 - rival.top1_int8)
         };
-        let points: Vec<f64> = self.rows.iter().filter_map(of_seed).collect();
-        (!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64)
+        Estimate::of(self.rows.iter().filter_map(of_seed))
     }
 
     /// The learning rate, which all seeds share.
@@ -110,9 +109,47 @@ impl Cell<'_> {
         values.filter(|values| !values.is_empty()).map(|values| values.iter().sum::<f64>() / values.len() as f64)
     }
 
+    /// Milliseconds an image on the host, of the seeds whose models were there when all were timed.
+    pub fn host_ms(&self) -> Option<f64> {
+        Estimate::of(self.rows.iter().filter_map(|row| row.host_ms)).map(|estimate| estimate.mean)
+    }
+
     /// Instructions on a Cortex-M7.
     pub fn instructions(&self) -> Option<f64> {
         self.mean_of(|row| row.m7_instructions.map(|count| count as f64))
+    }
+}
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub mean: f64,
+    /// Its standard error; `None` with fewer than two seeds.
+    pub error: Option<f64>,
+}
+
+impl Estimate {
+    /// `None` without a value.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
+        let values: Vec<f64> = values.into_iter().collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let error = (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
+        (!values.is_empty()).then_some(Estimate { mean, error })
+    }
+}
+
+impl From<f64> for Estimate {
+    fn from(mean: f64) -> Estimate {
+        Estimate { mean, error: None }
+    }
+}
+
+impl std::fmt::Display for Estimate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2}", self.mean)?;
+        self.error.map_or(Ok(()), |error| write!(f, " ± {error:.2}"))
     }
 }
 
@@ -183,7 +220,8 @@ mod tests {
         let spread = |sparsity| groups[0].at(sparsity).unwrap().spread(|row| row.top1_int8);
         assert_eq!([spread(90.0), spread(70.0)], ["80.00", "92.00 ± 2.00"]);
         let cell = |sparsity| groups[0].at(sparsity).unwrap();
-        assert_eq!(cell(70.0).over(cell(90.0)), Some(10.0));
+        assert_eq!(cell(70.0).over(cell(90.0)), Some(Estimate::from(10.0)));
+        assert_eq!(Estimate::of([1.0, 2.0, 3.0]).unwrap().to_string(), "2.00 ± 0.58");
         assert_eq!(cell(90.0).over(&Cell { sparsity: 90.0, rows: Vec::new() }), None);
         assert!(plain(&groups, Method::Nested, None).is_some() && plain(&groups, Method::Dense, None).is_none());
     }

@@ -22,7 +22,7 @@ pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], stor
     let mut sections = vec![
         INTRODUCTION.to_owned(),
         origin(comparison),
-        format!("## Goals\n\n{}\n\n{}", goals::summary(&goals), goals::table(&goals)),
+        format!("## Goals\n\n{} {ERRORS}\n\n{}", goals::summary(&goals), goals::table(&goals)),
         section("## Full budget\n", full),
     ];
     if !full.is_empty() {
@@ -50,6 +50,9 @@ Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` f
 `results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates and
 all other settings were chosen on validation images, a fifth of the training images. The verdicts are computed.
 ";
+
+const ERRORS: &str = "\
+After ± stands the standard error of a mean over the seeds; differences are taken seed by seed.";
 
 const WIDTHS: &str = "\
 For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
@@ -115,7 +118,7 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
         text,
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
-         them. {} at width {}.\n",
+         them. Host times are of one thread and of the models that were there when all were timed in turn. {} at width {}.\n",
         first.network, first.width
     );
     text + &results(groups).to_string()
@@ -161,7 +164,7 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
         whole(cell.mean(|row| row.prefix_bytes as f64)),
         whole(cell.mean(|row| row.nonzero_macs as f64)),
         maybe(cell.instructions(), &whole),
-        maybe(cell.mean_of(|row| row.host_ms), &|ms| format!("{ms:.3}")),
+        maybe(cell.host_ms(), &|ms| format!("{ms:.3}")),
     ]
 }
 

@@ -39,6 +39,8 @@ mod model;
 #[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
 // writes: lengths are checked first
 mod model_builder;
+#[cfg(feature = "alloc")]
+mod owned;
 mod parameters;
 mod requant;
 mod ring;

@@ -1,11 +1,11 @@
 //! Writing models, node by node.
+mod write;
+
 use crate::anchors;
 use crate::body::{self, NodeRecord, output_shape};
-use crate::builder::{Choice, EncodedLayer, check_len, pad, seal, write_file, write_section};
+use crate::builder::{EncodedLayer, check_len, pad, write_file};
 use crate::check::Sums;
-use crate::model::COST_LEN;
-use crate::parameters::{Fields, PARAMETERS_LEN, WIDE, accumulator, bias_width, operand_extremes};
-use crate::view::append;
+use crate::parameters::{accumulator, operand_extremes};
 use crate::{
     Block, FormatError, HeadAnchors, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId,
     TensorShape, Window,
@@ -415,64 +415,6 @@ impl ModelBuilder {
         Model::parse(write_file(Kind::Model, &body, &sections)?)
     }
 
-    fn encode(&self, profile: Profile) -> Result<Vec<EncodedLayer>, FormatError> {
-        let layers = self.layers.iter().enumerate().map(|(index, layer)| {
-            let shape = crate::Shape { rows: layer.rows, columns: layer.weights.len() / layer.rows };
-            let choice = Choice::Best(self.levels, layer.profile.unwrap_or(profile));
-            EncodedLayer::new(index, shape, layer.block, &layer.weights, &layer.rings, choice)
-        });
-        layers.collect()
-    }
-
-    fn write_body(&self, layers: &[&EncodedLayer]) -> Result<Vec<u8>, FormatError> {
-        let count = |len: usize| u16::try_from(len).map_err(|_| FormatError::TooLarge { what: "the graph" });
-        let mut names = self.names.clone();
-        pad(&mut names)?;
-        let mut out = Vec::new();
-        out.extend(count(layers.len())?.to_le_bytes());
-        out.extend(count(self.nodes.len())?.to_le_bytes());
-        out.extend((self.names.len() as u32).to_le_bytes());
-        out.extend((self.dense.len() as u32).to_le_bytes());
-        write_tensor(self.input, &mut out);
-        out.extend([self.quantization.zero_point.cast_unsigned(), 0]);
-        out.extend(self.quantization.scale.to_le_bytes());
-        for layer in layers {
-            layer.write_record(&mut out);
-        }
-        for node in &self.nodes {
-            write_node(&node.record, &mut out);
-        }
-        out.extend(names);
-        out.extend(&self.dense);
-        Ok(out)
-    }
-
-    fn write_section(&self, level: usize, layers: &[&EncodedLayer]) -> Result<Vec<u8>, FormatError> {
-        let records = COST_LEN + layers.len() * crate::ring::RING_LEN + self.nodes.len() * PARAMETERS_LEN;
-        let mut start = records + layers.iter().map(|layer| layer.data_len(level)).sum::<usize>();
-        let (mut nodes, mut tail) = (Vec::new(), Vec::new());
-        for node in &self.nodes {
-            let parameters = &node.levels[level];
-            let width = parameters.rows.iter().map(|row| bias_width(row.bias)).max().unwrap_or(0);
-            let fields = Fields {
-                scale: parameters.output.scale.to_bits(),
-                zero_point: parameters.output.zero_point,
-                low: parameters.low,
-                high: parameters.high,
-                form: width as u8 | if node.wide[level] { WIDE } else { 0 },
-                input_weights: parameters.input_weights,
-                rows: start,
-            };
-            fields.write(&mut nodes);
-            for row in &parameters.rows {
-                tail.extend(row.multiplier.code().to_le_bytes());
-                tail.extend(row.bias.to_le_bytes().iter().take(width));
-            }
-            start += parameters.rows.len() * (width + crate::parameters::CODE_LEN);
-        }
-        write_section(&self.costs[level].to_le_bytes(), layers, level, &nodes, &tail)
-    }
-
     /// Adds a node that keeps the quantisation of its inputs, which have to share it.
     fn push_kept(&mut self, name: &str, record: NodeRecord) -> Result<TensorId, FormatError> {
         let quantization = |tensor: TensorId, level: usize| match usize::from(tensor.0).checked_sub(1) {
@@ -601,81 +543,8 @@ impl ModelBuilder {
     }
 }
 
-impl Model<Vec<u8>> {
-    /// Writes what each level that is held costs, in instructions (0: unknown), and seals the file again.
-    ///
-    /// # Errors
-    /// Another number of costs than levels held.
-    ///
-    /// ```
-    /// # use nested_csr::{Level, Model, ModelBuilder, Profile, Quantization, TensorShape, Window};
-    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
-    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
-    /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
-    /// # let mut model = builder.finish(Profile::Size)?;
-    /// model.set_costs(&[310_000, 480_000])?; // measured on the device, with the file
-    /// assert_eq!(Model::parse(model.as_bytes())?.cost(Level::new(2)?), Some(480_000));
-    /// # Ok::<(), nested_csr::FormatError>(())
-    /// ```
-    pub fn set_costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
-        check_len("costs", self.levels().number(), costs.len())?;
-        let starts: Vec<usize> = self.levels().up_to().map(|level| self.layout().section_start(level)).collect();
-        let bytes = self.bytes_mut();
-        for (start, cost) in starts.into_iter().zip(costs) {
-            bytes[start..start + COST_LEN].copy_from_slice(&cost.to_le_bytes());
-        }
-        seal(bytes);
-        Ok(())
-    }
-}
-
-impl Model<Vec<u8>> {
-    /// Appends later sections (from [`Model::sections_after`] of the whole file) and checks them.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the longer file; this one is then as it was.
-    ///
-    /// ```
-    /// use nested_csr::{Level, Model};
-    /// # use nested_csr::{ModelBuilder, Profile, Quantization, TensorShape, Window};
-    /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
-    /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
-    /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
-    /// # let whole = builder.finish(Profile::Size)?;
-    /// // A device that got the first level of a `whole` model, and later the rest:
-    /// let mut model = Model::parse(whole.prefix(Level::FIRST)?.to_vec())?;
-    /// model.upgrade(whole.sections_after(Level::FIRST)?)?;
-    /// assert_eq!((model.levels().number(), model.as_bytes()), (2, whole.as_bytes()));
-    /// # Ok::<(), nested_csr::FormatError>(())
-    /// ```
-    pub fn upgrade(&mut self, sections: &[u8]) -> Result<(), FormatError> {
-        let layout = append(self.bytes_mut(), sections, |bytes| Model::parse(bytes).map(|longer| *longer.layout()))?;
-        self.set_layout(layout);
-        Ok(())
-    }
-}
-
 /// Whether a shape's sides fit their fields and its elements 31 bits.
 fn fits(shape: TensorShape) -> bool {
     let sides = [shape.channels, shape.height, shape.width];
     body::is_tensor(shape) && sides.iter().all(|&side| u16::try_from(side).is_ok())
-}
-
-fn write_tensor(shape: TensorShape, out: &mut Vec<u8>) {
-    for side in [shape.channels, shape.height, shape.width] {
-        out.extend((side as u16).to_le_bytes());
-    }
-}
-
-fn write_node(node: &NodeRecord, out: &mut Vec<u8>) {
-    out.extend([node.operation, node.weights]);
-    out.extend(node.input.0.to_le_bytes());
-    out.extend(node.second.0.to_le_bytes());
-    out.extend(node.window.kernel);
-    out.push(node.window.stride);
-    let Padding { top, left, bottom, right } = node.window.padding;
-    out.extend([top, left, bottom, right, 0]);
-    write_tensor(node.output, out);
-    out.extend((node.source as u32).to_le_bytes());
-    out.extend((node.name_end as u32).to_le_bytes());
 }
