@@ -9,9 +9,11 @@ use crate::{
         options::ExperimentOptions,
         plan::{self, Scale},
         record::{self, Record, Store},
-        settings::{Method, Settings, Suite},
+        settings::{AllocationName, Method, Settings, Suite},
     },
-    interrupt, results,
+    interrupt,
+    options::BlockOption,
+    results,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -24,7 +26,8 @@ pub struct Options {
     /// Raw figures of all runs; a run that is there is not repeated
     #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
     json: PathBuf,
-    /// Train these only, of the network named; the nested one always is, for others are matched to it [default: all]
+    /// Train these only, at the full budget and with uniform 1×1 pruning; the nested network always is, for others are
+    /// matched to it [default: all, with all their variants and budgets]
     #[arg(long, value_delimiter = ',', value_name = "METHODS")]
     methods: Vec<Method>,
     /// Count instructions and measure host times of all models anew; with --report, of those that are there already
@@ -67,7 +70,11 @@ impl Options {
     }
 
     fn wants(&self, settings: &Settings) -> bool {
-        self.methods.is_empty() || (self.methods.contains(&settings.method) && settings.suite != Suite::Networks)
+        let training = &settings.training;
+        let plain = training.allocation == AllocationName::Uniform && training.block == BlockOption::OneByOne;
+        let full = matches!(settings.suite, Suite::Tune | Suite::Full);
+        let other = training.network != self.common.network();
+        self.methods.is_empty() || (self.methods.contains(&settings.method) && plain && full && !other)
     }
 
     /// Of the nested and the dense training with seed 1; `None` before both are done.

@@ -36,6 +36,11 @@ pub struct ExperimentOptions {
 }
 
 impl ExperimentOptions {
+    /// The network that the experiment is about.
+    pub fn network(&self) -> NetworkName {
+        self.network
+    }
+
     /// How large the experiment is.
     pub fn scale(&self) -> Scale {
         let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };
