@@ -1,6 +1,6 @@
 //! A trained network beside the file made of it.
 use crate::{deployed::Deployed, error::Error, files, report::Entry};
-use nested_csr::Level;
+use nested_csr::{Level, Profile};
 use nested_mask::{
     quant,
     train::{Dataset, Trained},
@@ -14,12 +14,12 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Quantises, writes the file and reads it back.
-    pub fn deploy(trained: Trained, images: &Dataset, path: &Path) -> Result<Subject, Error> {
+    /// Quantises, writes the file as the profile says and reads it back.
+    pub fn deploy(trained: Trained, images: &Dataset, profile: Profile, path: &Path) -> Result<Subject, Error> {
         /// Training images from which the ranges of the activations are taken.
         const CALIBRATION: usize = 1_024;
         let calibration = images.subset(&(0..CALIBRATION).collect::<Vec<_>>());
-        let model = quant::quantize(&trained, &calibration)?;
+        let model = quant::quantize_as(&trained, &calibration, profile)?;
         files::write(path, model.as_bytes())?;
         Ok(Subject { trained, file: Deployed::read(path)? })
     }

@@ -10,7 +10,7 @@ use crate::{
     training::{self, Run},
 };
 use clap::Args;
-use nested_csr::Level;
+use nested_csr::{Level, Profile};
 use nested_mask::{
     Ladder, nn,
     train::{Config, Dataset, Trainer},
@@ -66,8 +66,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
 
     let (nested, train_seconds) = options.train("nested", options.run.ladder.0.clone(), CHECKPOINT, &images.train)?;
     let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
-    let nested = Subject::deploy(nested.trained().clone(), &images.train, &options.run.out.join(MODEL))?;
-    let dense = Subject::deploy(dense.trained().clone(), &images.train, &options.run.out.join(DENSE_MODEL))?;
+    let nested =
+        Subject::deploy(nested.trained().clone(), &images.train, Profile::Balanced, &options.run.out.join(MODEL))?;
+    let dense =
+        Subject::deploy(dense.trained().clone(), &images.train, Profile::Balanced, &options.run.out.join(DENSE_MODEL))?;
 
     let levels = nested.file.levels();
     let candidates: Vec<_> =

@@ -5,12 +5,15 @@ use super::{
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
 use crate::{deployed, error::Error, report::Entry, subject::Subject, training};
-use nested_csr::{Block, Level};
+use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
     train::{Dataset, TrainError, Trained},
 };
 use std::path::{Path, PathBuf};
+
+/// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
+const PROFILE: Profile = Profile::Speed;
 
 /// Where the work of all runs lies.
 pub struct Folder(PathBuf);
@@ -104,7 +107,7 @@ struct Outcome<'a> {
 impl Outcome<'_> {
     /// One file with all levels.
     fn levels(&self, trained: Trained) -> Result<Vec<Row>, Error> {
-        let subject = Subject::deploy(trained, self.train, &self.folder.model(self.id))?;
+        let subject = Subject::deploy(trained, self.train, PROFILE, &self.folder.model(self.id))?;
         let levels = subject.file.levels();
         let candidates: Vec<_> = levels.up_to().map(|level| (&subject.file, level)).collect();
         let host_ms = deployed::milliseconds(&candidates, self.test)?;
@@ -129,7 +132,7 @@ impl Outcome<'_> {
         let mut subjects = Vec::new();
         for level in trained.levels().up_to() {
             let path = self.folder.level_model(self.id, level.number());
-            subjects.push(Subject::deploy(trained.narrowed(level)?, self.train, &path)?);
+            subjects.push(Subject::deploy(trained.narrowed(level)?, self.train, PROFILE, &path)?);
         }
         let candidates: Vec<_> = subjects.iter().map(|subject| (&subject.file, Level::FIRST)).collect();
         let host_ms = deployed::milliseconds(&candidates, self.test)?;

@@ -118,7 +118,7 @@ pub enum TrainError {
         what: String,
     },
     /// A checkpoint of another run.
-    #[error("{}: a checkpoint of another {what}", path.display())]
+    #[error("{}: a checkpoint of another {what}; move it away to begin anew", path.display())]
     OtherCheckpoint {
         /// The file.
         path: PathBuf,
