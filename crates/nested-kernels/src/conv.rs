@@ -65,7 +65,7 @@ pub fn convolution(
 /// As [`convolution`], with bands of output rows shared among the threads of the rayon pool that the call is made in.
 ///
 /// The result is [`convolution`]'s, whatever the number of threads. They share the work when there is enough of it and
-/// `scratch` holds a band for each share, as one of the preferred length does; small layers run on one thread.
+/// `scratch` holds tables and a band for each share, as one of the preferred length does; small layers run on one thread.
 ///
 /// # Errors
 /// [`convolution`]'s.

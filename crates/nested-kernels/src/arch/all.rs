@@ -7,12 +7,13 @@ use crate::{
 };
 use band::Band;
 use connected::FullyConnected;
+use core::ops::Range;
 use cut::{Cut, Frame, Work};
 use finishes::Finishes;
 use lanes::{Filters, Gathered, Lanes, Points};
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use table::{Decoder, Method};
-use work::{Channels, Decode, Kept, Pack, Streamed, Whole};
+use work::{Channels, Decode, Kept, Maps, Pack, Streamed, Whole};
 
 mod band;
 mod connected;
@@ -21,6 +22,7 @@ mod cut;
 pub(crate) mod finishes;
 pub(crate) mod lanes;
 #[cfg(feature = "rayon")]
+#[allow(unsafe_code)]
 mod parallel;
 mod sweep;
 mod table;
@@ -37,7 +39,7 @@ pub(crate) enum Threads {
 }
 
 impl Threads {
-    /// Shares of a work, for threads that begin late or run slowly; 1 when other threads would begin too late.
+    /// Shares of a work, one a thread; 1 when other threads would begin too late.
     #[cfg(feature = "rayon")]
     fn shares<L: Lanes>(self, work: &Work<'_>) -> usize {
         let output = work.frame.geometry.output;
@@ -45,7 +47,7 @@ impl Threads {
         // fewer, another thread gains less than waking it and packing shared rows twice costs.
         let least = L::PIXELS << 16;
         let enough = work.stored.saturating_mul(output.height * output.width) >= least;
-        if self == Threads::Pool && enough { 2 * rayon::current_num_threads() } else { 1 }
+        if self == Threads::Pool && enough { rayon::current_num_threads() } else { 1 }
     }
 
     /// There is one thread.
@@ -141,7 +143,8 @@ pub(crate) fn depthwise_with<L: Lanes>(
     }
     let one = one_channel(geometry);
     let layer = Layer { lanes, threads: Threads::One, work: depthwise_work(Frame::new::<L>(&one)), finishes };
-    let Parts { cut, band, decoder, words, copies } = layer.parts(scratch)?;
+    let cut = layer.cut(scratch.len())?;
+    let Parts { band, decoder, words, copy } = layer.parts(cut, scratch)?;
     let (geometry, step) = (&one, cut.step);
     lanes.enter(Channels {
         lanes,
@@ -153,7 +156,7 @@ pub(crate) fn depthwise_with<L: Lanes>(
         weights,
         input,
         words,
-        copy: copies,
+        copy,
         output,
     });
     Ok(())
@@ -211,22 +214,21 @@ struct Layer<'a, L> {
     finishes: Finishes<'a>,
 }
 
-/// A cut, and the scratch shared out for it.
+/// A scratch, shared out: one share's, when there are more.
 struct Parts<'s, L: Lanes> {
-    cut: Cut,
     band: Band,
     /// With the offsets of all columns.
     decoder: Decoder<'s, L>,
     /// Of tables.
     words: &'s mut [u32],
-    copies: &'s mut [L::Element],
+    copy: &'s mut [L::Element],
 }
 
 impl<L: Lanes> Layer<'_, L> {
     /// Convolves with rows from any source; `rows` starts anew from the first row.
-    fn convolve<R: RowSource + Send, E: Into<KernelError>>(
+    fn convolve<R: RowSource, E: Into<KernelError>>(
         &self,
-        rows: impl Fn() -> Result<R, E>,
+        rows: impl Fn() -> Result<R, E> + Sync,
         input: &[i8],
         output: &mut [i8],
         scratch: &mut [u32],
@@ -237,81 +239,75 @@ impl<L: Lanes> Layer<'_, L> {
             self.lanes.enter(FullyConnected { rows, finishes: self.finishes, geometry, input, output });
             return Ok(());
         }
-        let Parts { cut, band, decoder, words, copies } = self.parts(scratch)?;
+        let cut = self.cut(scratch.len())?;
+        #[cfg(feature = "rayon")]
+        if cut.shares > 1 {
+            return parallel::convolve(self, cut, rows, input, output, scratch);
+        }
+        let parts = self.parts(cut, scratch)?;
+        let (all, maps) = (0..geometry.output.height, &mut Whole::new(geometry, output));
         if cut.kept {
-            self.keep(&band, decoder, cut, rows().map_err(Into::into)?, input, output, words, copies);
+            self.keep(parts, cut.step, rows().map_err(Into::into)?, input, all, maps);
             return Ok(());
         }
+        let Parts { band, decoder, words, copy } = parts;
         let (lanes, finishes) = (self.lanes, self.finishes);
-        for first in (0..geometry.output.height).step_by(cut.step) {
-            lanes.enter(Pack { lanes, band: &band, geometry, first, input, copy: &mut *copies });
-            let height = cut.step.min(geometry.output.height - first);
-            let sweep = band.sweep(lanes, geometry, height, copies, finishes.common());
+        for first in all.step_by(cut.step) {
             let rows = rows().map_err(Into::into)?;
-            let maps = Whole::new(geometry, first, height, output);
-            lanes.enter(Streamed { sweep, decoder, finishes, rows, words, maps });
+            lanes.enter(Pack { lanes, band: &band, geometry, first, input, copy: &mut *copy });
+            let height = cut.step.min(geometry.output.height - first);
+            let sweep = band.sweep(lanes, geometry, height, copy, finishes.common());
+            let pixels = first * geometry.output.width..(first + height) * geometry.output.width;
+            lanes.enter(Streamed { sweep, decoder, finishes, rows, words, maps: &mut *maps, pixels });
         }
         Ok(())
     }
 
-    /// Shares out the scratch for the best cut that it has room for.
-    fn parts<'s>(&self, scratch: &'s mut [u32]) -> Result<Parts<'s, L>, KernelError> {
-        let Work { frame, method, columns, .. } = self.work;
-        let geometry = frame.geometry;
+    /// The best cut that a scratch of so many words has room for.
+    fn cut(&self, words: usize) -> Result<Cut, KernelError> {
         let needed = self.work.words::<L>(Cut::LEAST).ok_or(KernelError::TooLarge)?;
+        let too_short = KernelError::ScratchTooShort { needed, given: words };
+        self.work.fitting::<L>(words, self.threads.shares::<L>(&self.work)).ok_or(too_short)
+    }
+
+    /// Shares out the scratch of a share of a cut.
+    fn parts<'s>(&self, cut: Cut, scratch: &'s mut [u32]) -> Result<Parts<'s, L>, KernelError> {
+        let Work { frame, method, columns, .. } = self.work;
+        let needed = self.work.words::<L>(Cut { shares: 1, ..cut }).ok_or(KernelError::TooLarge)?;
         let too_short = KernelError::ScratchTooShort { needed, given: scratch.len() };
-        let cut =
-            self.work.fitting::<L>(scratch.len(), self.threads.shares::<L>(&self.work)).ok_or(too_short.clone())?;
         let band = frame.band::<L>(cut.step).ok_or(KernelError::TooLarge)?;
         let parts = scratch.split_at_mut_checked(frame.place_words());
         let (places, rest) = parts.ok_or(too_short.clone())?;
         let parts = rest.split_at_mut_checked(self.work.table_words::<L>(cut.kept));
-        let (words, copies) = parts.ok_or(too_short.clone())?;
-        let copies: &mut [L::Element] = bytemuck::cast_slice_mut(copies);
-        let copies = copies.get_mut(..band.len * cut.held).ok_or(too_short)?;
-        table::places(&band, geometry.input.channels, columns, places);
+        let (words, copy) = parts.ok_or(too_short.clone())?;
+        let copy: &mut [L::Element] = bytemuck::cast_slice_mut(copy);
+        let copy = copy.get_mut(..band.len).ok_or(too_short)?;
+        table::places(&band, frame.geometry.input.channels, columns, places);
         let decoder = Decoder { lanes: self.lanes, method, columns, places };
-        Ok(Parts { cut, band, decoder, words, copies })
+        Ok(Parts { band, decoder, words, copy })
     }
 
-    /// Decodes all rows first.
-    #[allow(clippy::too_many_arguments)]
+    /// Decodes all rows first, and then convolves some rows of the output: those that `maps` begins with.
     fn keep(
         &self,
-        band: &Band,
-        decoder: Decoder<'_, L>,
-        cut: Cut,
-        rows: impl RowSource + Send,
+        parts: Parts<'_, L>,
+        step: usize,
+        rows: impl RowSource,
         input: &[i8],
-        output: &mut [i8],
-        tables: &mut [u32],
-        copies: &mut [L::Element],
+        outputs: Range<usize>,
+        maps: &mut impl Maps,
     ) {
         let (lanes, geometry, finishes) = (self.lanes, self.work.frame.geometry, self.finishes);
-        let (starts, words) = tables.split_at_mut(self.work.groups() + 1);
+        let Parts { ref band, decoder, words, copy } = parts;
+        let (starts, words) = words.split_at_mut(self.work.groups() + 1);
         lanes.enter(Decode { decoder, finishes, rows, starts: &mut *starts, words: &mut *words });
-        #[cfg(feature = "rayon")]
-        if self.threads == Threads::Pool && cut.held > 1 {
-            return parallel::sweep(
-                lanes,
-                decoder,
-                finishes.common(),
-                (band, geometry),
-                cut,
-                starts,
-                words,
-                input,
-                copies,
-                output,
-            );
-        }
-        let Some(copy) = copies.get_mut(..band.len) else { return };
-        for first in (0..geometry.output.height).step_by(cut.step) {
+        for first in outputs.clone().step_by(step) {
             lanes.enter(Pack { lanes, band, geometry, first, input, copy: &mut *copy });
-            let height = cut.step.min(geometry.output.height - first);
+            let height = step.min(outputs.end - first);
             let sweep = band.sweep(lanes, geometry, height, copy, finishes.common());
-            let maps = Whole::new(geometry, first, height, output);
-            lanes.enter(Kept { sweep, decoder, starts, words, maps });
+            let before = (first - outputs.start) * geometry.output.width;
+            let pixels = before..before + height * geometry.output.width;
+            lanes.enter(Kept { sweep, decoder, starts, words, maps: &mut *maps, pixels });
         }
     }
 }

@@ -261,3 +261,22 @@ proptest! {
         case.check_depthwise(&mut seeded(seed));
     }
 }
+
+/// Enough work for all backends to share it.
+#[cfg(feature = "rayon")]
+#[test]
+fn any_number_of_threads_gives_what_one_gives() {
+    let input = TensorShape { channels: 24, height: 61, width: 40 };
+    let case = Case {
+        input,
+        window: Window::square(3, 1, 1),
+        rows: 20,
+        levels: 1,
+        values: [Values::Any, Values::Any],
+        zero_point: 3,
+    };
+    for threads in [1, 2, 3, 5, 9] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(|| case.check_convolution(&mut seeded(threads as u64))) > 0);
+    }
+}

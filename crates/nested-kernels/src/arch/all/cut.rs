@@ -6,7 +6,7 @@ use crate::{Geometry, KernelError, Scratch};
 const FIRST: usize = 32 << 10;
 const SECOND: usize = 704 << 10;
 
-/// The most bands that threads share, and the least rows of one, below which packing its edges costs too much.
+/// The most shares of threads, and the least rows of one, below which packing its edges costs too much.
 const SHARES: usize = 8;
 const LEAST_SHARE: usize = 4;
 
@@ -36,13 +36,14 @@ pub(super) struct Cut {
     pub(super) step: usize,
     /// Whether the tables of all rows are kept, not made again for each band.
     pub(super) kept: bool,
-    /// Bands that there is room for at once.
-    pub(super) held: usize,
+    /// Shares of threads: so many bands, one behind the other, with tables and a copy of their own. Memory that two cores
+    /// write in turns costs more than decoding twice.
+    pub(super) shares: usize,
 }
 
 impl Cut {
     /// The least that there is.
-    pub(super) const LEAST: Cut = Cut { step: 1, kept: false, held: 1 };
+    pub(super) const LEAST: Cut = Cut { step: 1, kept: false, shares: 1 };
 }
 
 impl<'a> Frame<'a> {
@@ -60,14 +61,15 @@ impl<'a> Frame<'a> {
         self.geometry.columns().unwrap_or(0).next_multiple_of(4)
     }
 
-    /// Words that a cut needs besides tables.
-    fn words<L: Lanes>(&self, cut: Cut) -> Option<usize> {
-        self.band::<L>(cut.step)?.words::<L>().checked_mul(cut.held)?.checked_add(self.place_words())
+    /// Words that a cut needs, with so many of tables in each share.
+    fn words<L: Lanes>(&self, cut: Cut, tables: usize) -> Option<usize> {
+        let share = self.band::<L>(cut.step)?.words::<L>().checked_add(self.place_words())?.checked_add(tables)?;
+        share.checked_mul(cut.shares)
     }
 
     /// Words for the least cut, and for the fastest; given are those of tables that are not kept, and kept.
     pub(super) fn scratch<L: Lanes>(&self, [streamed, kept]: [usize; 2]) -> Result<Scratch, KernelError> {
-        let words = |cut: Cut| self.words::<L>(cut)?.checked_add(if cut.kept { kept } else { streamed });
+        let words = |cut: Cut| self.words::<L>(cut, if cut.kept { kept } else { streamed });
         let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
         let (most, mut preferred) = (self.most::<L>(), minimum);
         let mut before = None;
@@ -99,14 +101,22 @@ impl<'a> Frame<'a> {
     }
 
     /// The fastest cut: bands of at most so many rows, as equal as they can be. With more than one share, there are about so
-    /// many of them or more, each with room of its own.
+    /// many of them.
     fn cut(&self, most: usize, shares: usize) -> Cut {
-        let all = shares > 1;
         let height = self.geometry.output.height;
-        let shared = height.div_ceil(shares.max(1)).max(LEAST_SHARE.min(height));
-        let step = height.div_ceil(height.div_ceil(if all { most.min(shared) } else { most }));
+        let share = height.div_ceil(shares.max(1)).max(LEAST_SHARE.min(height));
+        let step = share.div_ceil(share.div_ceil(most));
         let bands = height.div_ceil(step);
-        Cut { step, kept: bands > 1 || all || !self.spread, held: if all { bands } else { 1 } }
+        let shares = bands.div_ceil(share.div_ceil(step));
+        Cut { step, kept: bands > 1 || !self.spread, shares }
+    }
+}
+
+impl Cut {
+    /// Output rows of a share.
+    #[cfg(feature = "rayon")]
+    pub(super) fn share(self, height: usize) -> usize {
+        height.div_ceil(self.step).div_ceil(self.shares) * self.step
     }
 }
 
@@ -127,7 +137,7 @@ impl Work<'_> {
 
     /// Words that a cut needs.
     pub(super) fn words<L: Lanes>(&self, cut: Cut) -> Option<usize> {
-        self.frame.words::<L>(cut)?.checked_add(self.table_words::<L>(cut.kept))
+        self.frame.words::<L>(cut, self.table_words::<L>(cut.kept))
     }
 
     /// The largest band that fits, when the fastest cut does not.
@@ -171,6 +181,9 @@ mod tests {
                 for shares in 1..=if cfg!(feature = "rayon") { SHARES + 1 } else { 1 } {
                     let fastest = frame.cut(frame.most::<Plain>(), shares.min(SHARES));
                     assert_eq!(work.fitting::<Plain>(preferred, shares), Some(fastest), "{height}, {shares}");
+                    assert!((1..=shares).contains(&fastest.shares), "{height}, {shares}");
+                    #[cfg(feature = "rayon")]
+                    assert_eq!(height.div_ceil(fastest.share(height)), fastest.shares, "{height}, {shares}");
                 }
             }
         }

@@ -73,31 +73,28 @@ fn sweep_group<'o, L: Lanes>(
     }
 }
 
-/// The output maps from the first row of a band on.
+/// Output maps, or a part of each.
 pub(super) trait Maps {
-    /// Each of them, in order.
-    fn each(&mut self) -> impl Iterator<Item = &mut [i8]>;
+    /// These pixels of each of them, in order.
+    fn each(&mut self, pixels: Range<usize>) -> impl Iterator<Item = &mut [i8]>;
 }
 
 /// Maps one behind the other.
 pub(super) struct Whole<'a> {
     output: &'a mut [i8],
-    /// Pixels of a map, and of it those of the band.
+    /// Pixels of a map.
     map: usize,
-    pixels: Range<usize>,
 }
 
 impl<'a> Whole<'a> {
-    pub(super) fn new(geometry: &Geometry, first: usize, rows: usize, output: &'a mut [i8]) -> Self {
-        let (height, width) = (geometry.output.height, geometry.output.width);
-        Whole { output, map: (height * width).max(1), pixels: first * width..(first + rows).min(height) * width }
+    pub(super) fn new(geometry: &Geometry, output: &'a mut [i8]) -> Self {
+        Whole { output, map: (geometry.output.height * geometry.output.width).max(1) }
     }
 }
 
 impl Maps for Whole<'_> {
     #[inline(always)]
-    fn each(&mut self) -> impl Iterator<Item = &mut [i8]> {
-        let pixels = self.pixels.clone();
+    fn each(&mut self, pixels: Range<usize>) -> impl Iterator<Item = &mut [i8]> {
         self.output.chunks_exact_mut(self.map).filter_map(move |map| map.get_mut(pixels.clone()))
     }
 }
@@ -108,16 +105,18 @@ pub(super) struct Kept<'a, L: Lanes, M> {
     pub(super) decoder: Decoder<'a, L>,
     pub(super) starts: &'a [u32],
     pub(super) words: &'a [u32],
-    pub(super) maps: M,
+    pub(super) maps: &'a mut M,
+    /// Of the maps, those of the band.
+    pub(super) pixels: Range<usize>,
 }
 
 impl<L: Lanes, M: Maps> Task for Kept<'_, L, M> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run(self) {
         for sweep in self.sweep.stretches() {
-            let mut maps = self.maps.each();
+            let mut maps = self.maps.each(self.pixels.clone());
             for pair in self.starts.windows(2) {
                 let [start, end] = pair else { return };
                 let words = self.words.get(*start as usize..*end as usize).unwrap_or(&[]);
@@ -135,7 +134,9 @@ pub(super) struct Streamed<'a, L: Lanes, R, M> {
     pub(super) rows: R,
     /// Room for one group.
     pub(super) words: &'a mut [u32],
-    pub(super) maps: M,
+    pub(super) maps: &'a mut M,
+    /// Of the maps, those of the band.
+    pub(super) pixels: Range<usize>,
 }
 
 impl<L: Lanes, R: RowSource, M: Maps> Task for Streamed<'_, L, R, M> {
@@ -143,7 +144,7 @@ impl<L: Lanes, R: RowSource, M: Maps> Task for Streamed<'_, L, R, M> {
 
     #[inline(always)]
     fn run(mut self) {
-        let (mut first, mut maps) = (0, self.maps.each());
+        let (mut first, mut maps) = (0, self.maps.each(self.pixels));
         while let Some(used) = self.decoder.group(&mut self.rows, self.finishes, first, self.words, false) {
             sweep_group(&self.sweep, &self.decoder, self.words.get(..used).unwrap_or(&[]), &mut maps);
             first += self.decoder.method.rows();
