@@ -26,8 +26,8 @@ pub struct Options {
     /// Raw figures of all runs; a run that is there is not repeated
     #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
     json: PathBuf,
-    /// Train these only, at the full budget and with uniform 1×1 pruning; the nested network always is, for others are
-    /// matched to it [default: all, with all their variants and budgets]
+    /// Train these only, of the network named, not at the small budget and without the nested network's other allocations and
+    /// blocks; the nested one always is trained, for others are matched to it [default: all]
     #[arg(long, value_delimiter = ',', value_name = "METHODS")]
     methods: Vec<Method>,
     /// Count instructions and measure host times of all models anew; with --report, of those that are there already
@@ -51,8 +51,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
                 store.record.training_ratio = options.training_ratio(&images, &store.record)?;
                 store.write()?;
             }
-            measure::host_times(&mut store.record, &folder, images.test())?;
-            store.write()?;
+            if measure::host_times(&mut store.record, &folder, images.test(), options.recount)? {
+                store.write()?;
+            }
         }
     }
     results::write(&common.docs, &options.json, &options.json.with_file_name("ablate.json"))
@@ -65,7 +66,10 @@ impl Options {
         experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
         self.choose_widths(&scale, images, store, folder)?;
         let mut plan = plan::compare(&scale, images, &store.record.widths);
-        plan.retain(|planned| self.wants(&planned.settings));
+        // Pruning at run time takes its rate from the runs of another method.
+        let wanted = plan.iter().filter(|planned| self.wants(&planned.settings));
+        let rates: Vec<Settings> = wanted.flat_map(|planned| planned.tuned_on().to_vec()).collect();
+        plan.retain(|planned| self.wants(&planned.settings) || rates.contains(&planned.settings));
         experiment::run_all(&plan, store, images, folder)
     }
 

@@ -4,7 +4,7 @@ use super::{
     record::{self, Finished, Row},
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
-use crate::{deployed, error::Error, report::Entry, subject::Subject, training};
+use crate::{error::Error, report::Entry, subject::Subject, training};
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
 const PROFILE: Profile = Profile::Speed;
+
+/// Times of different hours do not compare: [`super::measure::host_times`] takes those of all models in turn.
+const NOT_TIMED: f64 = 0.0;
 
 /// Where the work of all runs lies.
 pub struct Folder(PathBuf);
@@ -109,12 +112,9 @@ impl Outcome<'_> {
     fn levels(&self, trained: Trained) -> Result<Vec<Row>, Error> {
         let subject = Subject::deploy(trained, self.train, PROFILE, &self.folder.model(self.id))?;
         let levels = subject.file.levels();
-        let candidates: Vec<_> = levels.up_to().map(|level| (&subject.file, level)).collect();
-        let host_ms = deployed::milliseconds(&candidates, self.test)?;
         let file_bytes = subject.file.file_bytes(levels)?;
-        let row =
-            |(level, ms): (Level, f64)| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, ms)?));
-        levels.up_to().zip(host_ms).map(row).collect()
+        let row = |level: Level| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, NOT_TIMED)?));
+        levels.up_to().map(row).collect()
     }
 
     /// The densest level pruned further.
@@ -134,12 +134,10 @@ impl Outcome<'_> {
             let path = self.folder.level_model(self.id, level.number());
             subjects.push(Subject::deploy(trained.narrowed(level)?, self.train, PROFILE, &path)?);
         }
-        let candidates: Vec<_> = subjects.iter().map(|subject| (&subject.file, Level::FIRST)).collect();
-        let host_ms = deployed::milliseconds(&candidates, self.test)?;
         let mut narrower = 0;
         let mut rows = Vec::new();
-        for (index, (subject, ms)) in subjects.iter().zip(host_ms).enumerate() {
-            let mut entry = subject.entry(Level::FIRST, self.test, ms)?;
+        for (index, subject) in subjects.iter().enumerate() {
+            let mut entry = subject.entry(Level::FIRST, self.test, NOT_TIMED)?;
             entry.file_bytes += narrower;
             narrower += subject.file.requantisation_bytes();
             rows.push(self.row(index + 1, 0, &entry));
@@ -175,7 +173,7 @@ impl Outcome<'_> {
             prefix_bytes: entry.file_bytes,
             nonzero_macs: entry.nonzero_macs,
             m7_instructions: None,
-            host_ms: Some(entry.host_ms),
+            host_ms: None,
         }
     }
 }

@@ -142,9 +142,9 @@ pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, 
 }
 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
-/// else the machine does falls on all alike. Others have none: times of other kernels, or of another hour, do not compare.
-pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Result<(), Error> {
-    record.rows.iter_mut().for_each(|row| row.host_ms = None);
+/// else the machine does falls on all alike. Others have none then: times of other kernels, or of another hour, do not compare.
+/// `false`: without a model, or when all have a time and it is not to be taken `again`.
+pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset, again: bool) -> Result<bool, Error> {
     let mut models: Vec<(PathBuf, Deployed)> = Vec::new();
     for row in record.rows.iter().filter(|row| row.counts()) {
         let (path, _) = folder.file_of(row);
@@ -163,11 +163,15 @@ pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset) -> Res
             candidates.push((deployed, Level::new(level)?));
         }
     }
+    if !again && places.iter().all(|&place| record.rows[place].host_ms.is_some()) {
+        return Ok(false);
+    }
     let times = deployed::milliseconds(&candidates, images)?;
+    record.rows.iter_mut().for_each(|row| row.host_ms = None);
     for (place, ms) in places.into_iter().zip(times) {
         record.rows[place].host_ms = Some(ms);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Time of the first training over that of the second: each goes through its whole schedule in one epoch of a part of the

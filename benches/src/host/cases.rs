@@ -130,7 +130,8 @@ fn layer_run(model: Model<Vec<u8>>, level: Level, pool: Option<Pool>) -> impl Fn
     let zero_point = model.input_quantization().zero_point;
     let geometry =
         Geometry { input: model.input_shape(), output: node.output, window: window(&node.operation), zero_point };
-    let mut scratch = vec![0; scratch_words(&node.operation, &geometry)];
+    let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
+    let mut scratch = vec![0; threads * scratch_words(&node.operation, &geometry)];
     move || {
         let model = network.model();
         let parameters = model.parameters(level, 0).expect(CHECKED);

@@ -123,11 +123,12 @@ pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
             group.key.method == Method::Dense
                 && group.key.network == nested.key.network
                 && group.key.width == nested.key.width
+                && group.key.passes == nested.key.passes
         };
         let dense = groups.iter().find(same).and_then(|group| group.at(0.0)).map(Cell::top1);
         for (level, limit) in LEVELS.into_iter().zip([1.5, 1.0, 0.7]) {
             let found = nested.at(level).map(Cell::top1).zip(dense).map(|(nested, dense)| dense - nested);
-            let what = format!("{} nested below dense, at {level:.0} %", nested.key.network);
+            let what = format!("{} {} below dense, at {level:.0} %", nested.key.network, nested.key.name());
             goals.push(Goal::at_most(what, limit, found, " points"));
         }
     }

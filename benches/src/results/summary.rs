@@ -21,6 +21,8 @@ pub struct Key {
     pub allocation: AllocationName,
     /// Of the ablation, where several rates of one change are beside each other.
     pub rate: Option<f64>,
+    /// Of other networks, whose budgets differ.
+    pub passes: Option<u64>,
 }
 
 impl Key {
@@ -35,6 +37,7 @@ impl Key {
             block: row.block,
             allocation: row.allocation,
             rate: (row.suite == Suite::Ablation).then_some(row.learning_rate),
+            passes: (row.suite == Suite::Networks).then_some(row.passes),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     experiment::{
         record::{Finished, Record, Unit},
-        settings::{MaskingName, Suite, Training},
+        settings::{MaskingName, NetworkName, Suite, Training},
     },
     table::{Table, grouped},
 };
@@ -69,8 +69,8 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
-budget (other networks: one epoch of half as many images). Of each method the rate with the best mean over its levels was
-taken; the test images were not looked at. What is not listed took the rate of the method it varies.";
+budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken; the
+test images were not looked at. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -118,7 +118,8 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
         text,
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
-         them. Host times are of one thread and of the models that were there when all were timed in turn. {} at width {}.\n",
+         them. Models are coded for speed, which costs bytes and saves instructions. Host times are of one thread and of the\n\
+         models that were there when all were timed in turn. {} at width {}.\n",
         first.network, first.width
     );
     text + &results(groups).to_string()
@@ -192,8 +193,10 @@ fn widths(record: &Record) -> Option<Table> {
     Some(table)
 }
 
-fn grid(record: &Record) -> Vec<f64> {
-    let tuning = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune);
+/// Learning rates that were tried for some networks.
+fn grid(record: &Record, of: impl Fn(NetworkName) -> bool) -> Vec<f64> {
+    let tuning =
+        record.runs.iter().filter(|run| run.settings.suite == Suite::Tune && of(run.settings.training.network));
     let mut rates: Vec<f64> = tuning.map(|run| run.settings.training.learning_rate).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
@@ -202,9 +205,11 @@ fn grid(record: &Record) -> Vec<f64> {
 
 /// Names the methods that a wider grid might serve better.
 fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
-    let grid = grid(record);
-    let rate = |group: &Group<'_>| group.cells.first().map(|cell| cell.rate());
-    let ends = |group: &&Group<'_>| rate(group).is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)));
+    let ends = |group: &&Group<'_>| {
+        let grid = grid(record, |network| network == group.key.network);
+        let rate = group.cells.first().map(|cell| cell.rate());
+        rate.is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)))
+    };
     let names: Vec<String> = groups.iter().filter(ends).map(|group| group.key.name()).collect();
     if names.is_empty() {
         return String::new();
@@ -215,7 +220,7 @@ fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
 /// The grid of learning rates.
 fn rates(record: &Record) -> Table {
     let tuning: Vec<&Finished> = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune).collect();
-    let rates = grid(record);
+    let rates = grid(record, |_| true);
     let mut table = Table::new(["trained".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
     let mut shown: Vec<String> = Vec::new();
     for run in &tuning {

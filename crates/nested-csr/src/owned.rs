@@ -34,6 +34,7 @@ impl Model<Vec<u8>> {
         seal(bytes);
         Ok(())
     }
+
     /// Appends later sections (from [`Model::sections_after`] of the whole file) and checks them.
     ///
     /// # Errors

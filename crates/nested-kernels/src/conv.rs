@@ -65,7 +65,8 @@ pub fn convolution(
 /// As [`convolution`], with bands of output rows shared among the threads of the rayon pool that the call is made in.
 ///
 /// The result is [`convolution`]'s, whatever the number of threads. They share the work when there is enough of it and
-/// `scratch` holds tables and a band for each share, as one of the preferred length does; small layers run on one thread.
+/// `scratch` has the preferred length for each of them, up to eight; with less, fewer threads do. Small layers run on one thread.
+/// A thread that has done its share waits up to 50 µs for the others without giving the processor away.
 ///
 /// # Errors
 /// [`convolution`]'s.
@@ -91,7 +92,8 @@ pub fn convolution(
 /// # let geometry = Geometry::new(model.input_shape(), window, node.output.channels, 0)?;
 /// # let (level, input) = (Level::new(2)?, [10, 20, 1, 2]);
 /// # let parameters = model.parameters(level, 0).ok_or("no level")?;
-/// let mut scratch = vec![0; convolution_scratch(&weights, level, &geometry)?.preferred];
+/// let threads = 2; // of the pool
+/// let mut scratch = vec![0; threads * convolution_scratch(&weights, level, &geometry)?.preferred];
 /// let (mut one, mut many) = ([0; 2], [0; 2]);
 /// convolution(&weights, level, &parameters, &geometry, &input, &mut one, &mut scratch)?;
 /// convolution_parallel(&weights, level, &parameters, &geometry, &input, &mut many, &mut scratch)?;

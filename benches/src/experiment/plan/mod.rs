@@ -41,6 +41,11 @@ impl Planned {
         Ok(settings)
     }
 
+    /// The runs that its rate is chosen from.
+    pub fn tuned_on(&self) -> &[Settings] {
+        &self.tuned_on
+    }
+
     /// Image passes of its training; pruning at run time has none of its own.
     pub fn passes(&self) -> u64 {
         if self.settings.pruning.is_some() { 0 } else { self.settings.training.passes() }
@@ -86,7 +91,7 @@ pub struct Scale {
     pub batch: usize,
     /// Of the full budget; a multiple of the levels' number.
     pub epochs: usize,
-    /// Of the small budget, in which learning rates are tuned; likewise.
+    /// Of the small budget, in which learning rates are tuned; likewise, where stand-alone networks share it.
     pub small_epochs: usize,
     /// Training images of the small budget.
     pub small_images: usize,
@@ -200,6 +205,22 @@ mod tests {
                 assert!(plan[..index].iter().any(|earlier| earlier.settings == *tuning), "{}", tuning.name());
             }
         }
+    }
+
+    #[test]
+    fn another_network_has_its_own_rates_ramp_and_allocation_and_its_dense_training_the_same_passes() {
+        let (growth, allocation) = (Growth { start: 0.0, end: 0.75 }, AllocationName::Erk);
+        let network = NetworkName::MobileNetV1;
+        let other = Scale { network, rates: vec![0.3], epochs: 6, growth, allocation, ..scale() };
+        let plan = compare(&Scale { others: vec![other], ..scale() }, &images(), &[]);
+        let others: Vec<&Planned> = plan.iter().filter(|p| p.settings.training.network == network).collect();
+        let [tune, nested, dense_tune, dense] = others[..] else { panic!("{} runs", others.len()) };
+        assert_eq!([&nested.tuned_on[0], &dense.tuned_on[0]], [&tune.settings, &dense_tune.settings]);
+        assert_eq!([nested, dense].map(|p| p.settings.suite), [Suite::Networks; 2]);
+        assert_eq!((tune.settings.training.learning_rate, nested.settings.training.allocation), (0.3, allocation));
+        assert_eq!([nested, dense].map(|p| p.settings.training.growth), [growth, Growth::default()]);
+        assert_eq!(nested.passes(), dense.passes());
+        assert!(plan.iter().all(|p| p.settings.training.network == network || p.settings.training.growth != growth));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Threads {
     fn shares<L: Lanes>(self, work: &Work<'_>) -> usize {
         let output = work.frame.geometry.output;
         // Products of a weight with a pixel. So many take some twenty microseconds, whatever the width of a register; in
-        // fewer, another thread gains less than waking it and packing shared rows twice costs.
+        // fewer, another thread gains less than waking it, decoding once more and packing shared rows twice cost.
         let least = L::PIXELS << 16;
         let enough = work.stored.saturating_mul(output.height * output.width) >= least;
         if self == Threads::Pool && enough { rayon::current_num_threads() } else { 1 }

@@ -77,11 +77,11 @@ impl Case {
     }
 }
 
-/// The least scratch, one between, and the preferred one, all full of noise.
+/// The least scratch, one between, the preferred one, and one for eight threads, all full of noise.
 fn scratches(need: Scratch, random: &mut Random) -> impl Iterator<Item = Vec<u32>> {
     let between = random.random_range(need.minimum..=need.preferred);
     let noise = random.random();
-    [need.minimum, between, need.preferred].into_iter().map(move |words| vec![noise; words])
+    [need.minimum, between, need.preferred, 8 * need.preferred].into_iter().map(move |words| vec![noise; words])
 }
 
 fn weights_of(model: &Model<Vec<u8>>) -> Weights<'_> {

@@ -32,10 +32,11 @@ impl NetworkBuilder {
     }
 
     /// With another ε of its batch normalisations than [`EPSILON`]. A channel whose input hardly varies is scaled up by at
-    /// most `1 / √ε`: thin networks that are pruned have such channels, and a larger ε keeps their noise small.
+    /// most `1 / √ε`: thin networks that are pruned have such channels, and a larger ε keeps their noise small. Where ε
+    /// exceeds the variance, the normalisation no longer takes out the scale of the weights.
     ///
     /// # Errors
-    /// [`NetworkError::Epsilon`] for one that is not positive and finite.
+    /// [`NetworkError::Epsilon`] for one that is not positive and finite, in single precision too.
     ///
     /// ```
     /// use nested_mask::nn::{EPSILON, NetworkBuilder, NetworkError};
@@ -47,7 +48,7 @@ impl NetworkBuilder {
     /// # Ok::<(), NetworkError>(())
     /// ```
     pub fn with_epsilon(self, epsilon: f64) -> Result<NetworkBuilder, NetworkError> {
-        if epsilon > 0.0 && epsilon.is_finite() {
+        if epsilon as f32 > 0.0 && (epsilon as f32).is_finite() {
             Ok(NetworkBuilder { epsilon, ..self })
         } else {
             Err(NetworkError::Epsilon { epsilon })

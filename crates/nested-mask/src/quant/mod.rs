@@ -304,10 +304,11 @@ fn multiplier(real: f64) -> Multiplier {
     }
 }
 
+/// The least multiplier that is not 0.
 const LEAST: Multiplier = Multiplier::from_code(1);
 
-/// Whether a multiplier that keeps a bias is near `real`.
-fn is_multiplier(real: f64) -> bool {
+/// Whether `real` lies between the least and the greatest multiplier that keep a bias.
+fn in_range(real: f64) -> bool {
     real >= fraction(LEAST) && Multiplier::nearest(real).is_some()
 }
 

@@ -1,5 +1,5 @@
 //! One layer's int8 weights, and the requantisation of its rows at each level.
-use super::{QuantError, fraction, is_multiplier, multiplier};
+use super::{QuantError, fraction, in_range, multiplier};
 use crate::nn::{Layer, Parameters};
 use nested_csr::{Level, Quantization, Requantization};
 
@@ -77,9 +77,10 @@ impl QuantizedLayer {
     /// Multiplier and bias of each row. With `a · Σ w x + b` the normalised sum and `S` the scales:
     /// `multiplier = a · S_w · S_in / S_out`, `bias = b / (S_out · multiplier) − zero point · Σ w`.
     ///
-    /// Two kinds of rows have a bias that keeps the mean `β` of the normalised sum, `β / (S_out · multiplier) − mean / (S_w · S_in) − …`:
-    /// those whose multiplier would be beyond the greatest or the least there is, which have that; and those whose sum varies less than
-    /// the rounding of its inputs to whole counts disturbs it (`variance < S_w² S_in² Σ w² / 12`), which yield that mean alone.
+    /// Two kinds of rows have a bias that keeps the mean `β` of the normalised sum,
+    /// `β / (S_out · multiplier) − mean / (S_w · S_in) − …`: those whose multiplier would be beyond the greatest or the
+    /// least there is, which have that; and those whose sum varies less than the rounding of its inputs to whole counts
+    /// disturbs it (`variance < S_w² S_in² Σ w² / 12`), which yield that mean alone.
     pub(super) fn requantizations(
         &self,
         layer: &Layer<f32>,
@@ -108,7 +109,7 @@ impl QuantizedLayer {
             };
             let multiplier = multiplier(real);
             let shift = match &norm {
-                Some((_, norm)) if drowned || !is_multiplier(real) => {
+                Some((_, norm)) if drowned || !in_range(real) => {
                     let mean = f64::from(norm.shift[row]) / scale;
                     // No output is farther than 255 counts from another.
                     let mean = if drowned { mean.clamp(-256.0, 256.0) } else { mean };

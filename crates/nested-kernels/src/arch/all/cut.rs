@@ -67,13 +67,13 @@ impl<'a> Frame<'a> {
         share.checked_mul(cut.shares)
     }
 
-    /// Words for the least cut, and for the fastest; given are those of tables that are not kept, and kept.
+    /// Words for the least cut, and for a share of the fastest; given are those of tables that are not kept, and kept.
     pub(super) fn scratch<L: Lanes>(&self, [streamed, kept]: [usize; 2]) -> Result<Scratch, KernelError> {
-        let words = |cut: Cut| self.words::<L>(cut, if cut.kept { kept } else { streamed });
+        let words = |cut: Cut| self.words::<L>(Cut { shares: 1, ..cut }, if cut.kept { kept } else { streamed });
         let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
         let (most, mut preferred) = (self.most::<L>(), minimum);
         let mut before = None;
-        // Rounding to whole rows, fewer shares may need more than many.
+        // One of many shares may need more than a single one, which need not keep its tables.
         for shares in 1..=if cfg!(feature = "rayon") { SHARES } else { 1 } {
             let cut = self.cut(most, shares);
             if before.replace(cut) != Some(cut) {
@@ -156,8 +156,8 @@ impl Work<'_> {
     pub(super) fn fitting<L: Lanes>(&self, words: usize, shares: usize) -> Option<Cut> {
         let fits = |cut: &Cut| self.words::<L>(*cut).is_some_and(|needed| needed <= words);
         let most = self.frame.most::<L>();
-        let shared = (shares > 1).then(|| self.frame.cut(most, shares.min(SHARES))).filter(fits);
-        shared.or_else(|| Some(self.frame.cut(most, 1)).filter(fits)).or_else(|| self.largest::<L>(words))
+        let shares = (1..=shares.clamp(1, SHARES)).rev();
+        shares.map(|shares| self.frame.cut(most, shares)).find(fits).or_else(|| self.largest::<L>(words))
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
                 let preferred = frame.scratch::<Plain>(tables).unwrap().preferred;
                 for shares in 1..=if cfg!(feature = "rayon") { SHARES + 1 } else { 1 } {
                     let fastest = frame.cut(frame.most::<Plain>(), shares.min(SHARES));
-                    assert_eq!(work.fitting::<Plain>(preferred, shares), Some(fastest), "{height}, {shares}");
+                    assert_eq!(work.fitting::<Plain>(shares * preferred, shares), Some(fastest), "{height}, {shares}");
                     assert!((1..=shares).contains(&fastest.shares), "{height}, {shares}");
                     #[cfg(feature = "rayon")]
                     assert_eq!(height.div_ceil(fastest.share(height)), fastest.shares, "{height}, {shares}");

@@ -1,9 +1,8 @@
 //! The shares of a cut on the threads of a rayon pool. Who does what changes nothing of the result: each pixel is written by
 //! one task.
 //!
-//! What a core writes lies in its own cache, and comes from there at a tenth of a microsecond a line when another core writes
-//! it next. So threads share no memory that is written, each decodes all rows for itself, and takes the share that it had in
-//! the call before, where it can.
+//! What a core writes lies in its own cache, and comes from there slowly, line by line, when another core wants it next. So
+//! each thread decodes all rows for itself into memory of its own, and takes the share that it had in the call before, where it can.
 use super::{Layer, cut::Cut, lanes::Lanes, work::Maps};
 use crate::{KernelError, rows::RowSource};
 use core::{
@@ -17,7 +16,7 @@ use core::{
 use rayon::prelude::*;
 use std::{sync::Mutex, time::Instant, vec::Vec};
 
-/// How long a thread waits awake: about as long as another one takes to wake up.
+/// How long a thread waits awake, at most; a thread that was woken within it was not worth the sleep.
 const AWAKE: Duration = Duration::from_micros(50);
 
 /// Convolves with the rows that `rows` gives; the shares of a cut are tasks.
@@ -37,14 +36,19 @@ pub(super) fn convolve<L: Lanes, R: RowSource, E: Into<KernelError>>(
     let parts = Part::split(output, height * width, outputs.clone().map(|rows| rows.start * width..rows.end * width));
     let shares = outputs.zip(scratch).zip(parts).map(|share| Mutex::new(Some(share)));
     let shares: Vec<_> = shares.collect();
+    debug_assert_eq!(shares.len(), cut.shares);
     let done = AtomicUsize::new(0);
     (0..shares.len()).into_par_iter().with_max_len(1).try_for_each(|_| {
+        let mut worked = false;
         while let Some(((outputs, scratch), mut maps)) = take(&shares) {
             let parts = layer.parts(cut, scratch)?;
             layer.keep(parts, cut.step, rows().map_err(Into::into)?, input, outputs, &mut maps);
             done.fetch_add(1, Ordering::Release);
+            worked = true;
         }
-        stay_awake(|| done.load(Ordering::Acquire) < shares.len());
+        if worked {
+            stay_awake(|| done.load(Ordering::Acquire) < shares.len());
+        }
         Ok(())
     })
 }
