@@ -203,8 +203,7 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
     LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
 }
 
-/// Nested against the slimmable network's curve, straight between its widths, at the level's instructions; a level beyond
-/// the curve's ends is compared with the nearest end.
+/// Nested against the slimmable network's curve, straight between its widths; see [`over_point`].
 fn over_slimmable(full: &[Group<'_>]) -> Vec<Goal> {
     let groups = plain(full, Method::Nested, None).zip(plain(full, Method::Slimmable, None));
     let goal = |level| {
@@ -230,15 +229,36 @@ fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
     LEVELS.map(goal).into()
 }
 
-/// Points of a level over another method's curve at the level's instructions, of the seeds that both have.
+/// Points of a level over another method's curve at equal instructions, of the seeds that both have.
 fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64) -> Option<Estimate> {
     let of_seed = |row: &&Row| {
-        let curve = other.cells.iter().flat_map(|cell| &cell.rows).filter(|point| point.seed == row.seed);
-        let curve: Vec<(f64, f64)> =
-            curve.filter_map(|point| Some((point.m7_instructions? as f64, point.top1_int8))).collect();
-        Some(row.top1_int8 - at_cost(&curve, row.m7_instructions? as f64)?)
+        let own = group.at(level)?.rows.iter().find(|own| own.seed == row.seed)?;
+        over_point(&curve(group, row.seed), &curve(other, row.seed), point(own)?, point(row)?)
     };
-    Estimate::of(group.at(level)?.rows.iter().filter_map(of_seed))
+    Estimate::of(other.at(level)?.rows.iter().filter_map(of_seed))
+}
+
+/// Instructions and accuracy.
+fn point(row: &Row) -> Option<(f64, f64)> {
+    Some((row.m7_instructions? as f64, row.top1_int8))
+}
+
+/// The points of a seed.
+fn curve(group: &Group<'_>, seed: u64) -> Vec<(f64, f64)> {
+    let rows = group.cells.iter().flat_map(|cell| &cell.rows).filter(|row| row.seed == seed);
+    rows.filter_map(|row| point(row)).collect()
+}
+
+/// How far a point of one curve lies over another curve at the point's cost. Where that curve does not reach so far, it is
+/// the other way round: how far the rival's point of the same level lies below the first curve. Where neither reaches the
+/// other, the nearest end counts.
+fn over_point(own: &[(f64, f64)], other: &[(f64, f64)], point: (f64, f64), rival: (f64, f64)) -> Option<f64> {
+    let reaches = |curve: &[(f64, f64)], cost: f64| Some((curve.first()?.0..=curve.last()?.0).contains(&cost));
+    if !reaches(other, point.0)? && reaches(own, rival.0)? {
+        Some(at_cost(own, rival.0)? - rival.1)
+    } else {
+        Some(point.1 - at_cost(other, point.0)?)
+    }
 }
 
 /// A curve's accuracy at a cost; `None` without a curve.
@@ -320,5 +340,11 @@ mod tests {
         assert!(!is_above(&curve, (3.0, 92.0)));
         assert_eq!([0.5, 1.0, 1.5, 9.0].map(|cost| at_cost(&curve, cost)), [90.0, 90.0, 90.5, 91.0].map(Some));
         assert_eq!(at_cost(&[], 1.0), None);
+        // Within the other curve; left of it, where its first point is within ours; beyond both.
+        let other = [(1.5, 90.2), (2.5, 91.2)];
+        let over = |point, rival| over_point(&curve, &other, point, rival).map(|points| (points * 10.0_f64).round());
+        assert_eq!(over((2.0, 91.0), (2.5, 91.2)), Some(3.0));
+        assert_eq!(over((1.0, 90.0), (1.5, 90.2)), Some(3.0));
+        assert_eq!(over((1.0, 90.0), (9.0, 90.1)), Some(-2.0));
     }
 }

@@ -52,7 +52,8 @@ all other settings were chosen on validation images, a fifth of the training ima
 ";
 
 const ERRORS: &str = "\
-After ± stands the standard error of a mean over the seeds; differences are taken seed by seed.";
+After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. *At equal instructions*: at those
+of the level or, where the rival's curve begins beyond them, at the rival's.";
 
 const WIDTHS: &str = "\
 For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
