@@ -46,14 +46,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if !common.report {
             options.train(&images, &mut store, &folder)?;
         }
-        if !common.quick {
-            if measure::count(&mut store.record, &folder, options.recount)? {
-                store.record.training_ratio = options.training_ratio(&images, &store.record)?;
-                store.write()?;
-            }
-            if measure::host_times(&mut store.record, &folder, images.test(), options.recount)? {
-                store.write()?;
-            }
+        if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
+            store.record.training_ratio = options.training_ratio(&images, &store.record)?;
+            store.write()?;
+        }
+        if measure::host_times(&mut store.record, &folder, images.test(), options.recount)? {
+            store.write()?;
         }
     }
     results::write(&common.docs, &options.json, &options.json.with_file_name("ablate.json"))

@@ -10,10 +10,7 @@ use nested_kernels::{Geometry, Network, convolution, convolution_parallel, convo
 use nested_mask::Ladder;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Images of a batch on two threads.
 const BATCH: usize = 16;
@@ -24,7 +21,7 @@ struct Case {
     row: Row,
     /// What one call is divided by.
     images: usize,
-    run: Box<dyn FnMut()>,
+    run: Box<dyn FnMut() + Send>,
 }
 
 /// Layers, then networks.
@@ -33,12 +30,13 @@ struct Case {
 /// The last number is the gain of independent loops: `threads` times the work of one, over the time that they take.
 pub fn measure(rounds: usize, slice: Duration, threads: usize) -> Result<(Vec<Row>, Vec<Row>, f64), Error> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let pool = Arc::new(pool);
-    let mut cases = [layer_cases(&pool)?, network_cases(&pool)?];
+    let mut cases = [layer_cases(threads)?, network_cases(threads)?];
     let (mut alone, mut together) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..rounds {
         for case in cases.iter_mut().flatten() {
-            case.time(slice);
+            // From within the pool, as the independent loops are and as a network's layers are in one `install`: handing a
+            // call over to it takes some microseconds, which are not the layer's.
+            if case.row.threads > 1 { pool.install(|| case.time(slice)) } else { case.time(slice) }
         }
         alone = alone.min(reference(slice)?);
         let each = pool.broadcast(|_| reference(slice)).into_iter().collect::<Result<Vec<f64>, Error>>()?;
@@ -52,13 +50,13 @@ pub fn measure(rounds: usize, slice: Duration, threads: usize) -> Result<(Vec<Ro
 fn reference(slice: Duration) -> Result<f64, Error> {
     let Some(layer) = LAYERS.iter().find(|layer| layer.name == "L") else { return Ok(f64::INFINITY) };
     let model = layer.model(&Ladder::new([0.9])?, SEED)?;
-    let mut case = Case::new("L", 90, 1, "ours", layer_run(model, Level::FIRST, None));
+    let mut case = Case::new("L", 90, 1, "ours", layer_run(model, Level::FIRST, 1));
     case.time(slice);
     Ok(case.row.ms)
 }
 
 impl Case {
-    fn new(name: &str, sparsity: usize, threads: usize, engine: &str, run: impl FnMut() + 'static) -> Case {
+    fn new(name: &str, sparsity: usize, threads: usize, engine: &str, run: impl FnMut() + Send + 'static) -> Case {
         let row = Row {
             layer: name.to_owned(),
             sparsity,
@@ -81,10 +79,8 @@ impl Case {
     }
 }
 
-type Pool = Arc<rayon::ThreadPool>;
-
-/// Each layer, sparse at each sparsity and dense, on one thread and on the pool's.
-fn layer_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
+/// Each layer, sparse at each sparsity and dense, on one thread and on so many.
+fn layer_cases(most: usize) -> Result<Vec<Case>, Error> {
     let mut cases = Vec::new();
     for layer in &LAYERS {
         let (nested, dense) = (Ladder::new(LADDER)?, Ladder::dense());
@@ -96,10 +92,8 @@ fn layer_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
                 continue;
             }
             for (number, &sparsity) in (1..).zip(&sparsities).take(levels) {
-                for threads in [1, pool.current_num_threads()] {
-                    let model = layer.model(&ladder, SEED)?;
-                    let pool = (threads > 1).then(|| pool.clone());
-                    let run = layer_run(model, Level::new(number)?, pool);
+                for threads in [1, most] {
+                    let run = layer_run(layer.model(&ladder, SEED)?, Level::new(number)?, threads);
                     cases.push(Case::new(layer.name, sparsity, threads, engine, run));
                 }
             }
@@ -108,8 +102,8 @@ fn layer_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// One call of a model's only layer.
-fn layer_run(model: Model<Vec<u8>>, level: Level, pool: Option<Pool>) -> impl FnMut() {
+/// One call of a model's only layer, on the threads of the pool that it is made in when there are more than one.
+fn layer_run(model: Model<Vec<u8>>, level: Level, threads: usize) -> impl FnMut() + Send {
     const CHECKED: &str = "a model of one node that the builder made";
     let image = image(model.input_shape().len());
     let mut output = vec![0; model.output_shape().len()];
@@ -130,26 +124,23 @@ fn layer_run(model: Model<Vec<u8>>, level: Level, pool: Option<Pool>) -> impl Fn
     let zero_point = model.input_quantization().zero_point;
     let geometry =
         Geometry { input: model.input_shape(), output: node.output, window: window(&node.operation), zero_point };
-    let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
     let mut scratch = vec![0; threads * scratch_words(&node.operation, &geometry)];
     move || {
         let model = network.model();
         let parameters = model.parameters(level, 0).expect(CHECKED);
-        match (model.node(0).expect(CHECKED).operation, &pool) {
-            (Operation::Convolution { weights, .. }, None) => {
+        match model.node(0).expect(CHECKED).operation {
+            Operation::Convolution { weights, .. } => {
+                let convolution = if threads > 1 { convolution_parallel } else { convolution };
                 convolution(&weights, level, &parameters, &geometry, &image, &mut output, &mut scratch)
             }
-            (Operation::Convolution { weights, .. }, Some(pool)) => pool.install(|| {
-                convolution_parallel(&weights, level, &parameters, &geometry, &image, &mut output, &mut scratch)
-            }),
             _ => network.run(level, &image, &mut arena, &mut output),
         }
         .expect(CHECKED);
     }
 }
 
-/// Each network at each sparsity: image by image on one thread, in batches on the pool's.
-fn network_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
+/// Each network at each sparsity: image by image on one thread, in batches on so many.
+fn network_cases(most: usize) -> Result<Vec<Case>, Error> {
     let mut cases = Vec::new();
     for (name, network) in networks()? {
         for sparsity in SPARSITIES {
@@ -157,10 +148,10 @@ fn network_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
             // A dense network has dense weights, and a sparse one of one level.
             let ladder = if sparsity == 0 { dense } else { Ladder::new([sparsity as f64 / 100.0])? };
             let engine = if sparsity == 0 { "ours-dense" } else { "ours" };
-            for threads in [1, pool.current_num_threads()] {
+            for threads in [1, most] {
                 let images = if threads > 1 { BATCH } else { 1 };
                 let model = random::model(&network, Block::OneByOne, &ladder, Profile::Speed, SEED)?;
-                let run = network_run(model, images, (threads > 1).then(|| pool.clone()))?;
+                let run = network_run(model, images, threads)?;
                 cases.push(Case { images, ..Case::new(name, sparsity, threads, engine, run) });
             }
         }
@@ -168,19 +159,16 @@ fn network_cases(pool: &Pool) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-fn network_run(model: Model<Vec<u8>>, images: usize, pool: Option<Pool>) -> Result<impl FnMut(), Error> {
+/// One call of a network, likewise.
+fn network_run(model: Model<Vec<u8>>, images: usize, threads: usize) -> Result<impl FnMut() + Send, Error> {
     let inputs = image(images * model.input_shape().len());
     let mut outputs = vec![0; images * model.output_shape().len()];
     let network = Network::new(model)?;
-    let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
     let mut arena = vec![0; threads * network.preferred_arena_len(network.model().levels())?];
     Ok(move || {
         let level = Level::FIRST;
-        let run = match &pool {
-            None => network.run(level, &inputs, &mut arena, &mut outputs),
-            Some(pool) => pool.install(|| network.run_batch(level, &inputs, &mut arena, &mut outputs)),
-        };
-        run.expect("lengths that the network told");
+        let run = if threads > 1 { Network::run_batch } else { Network::run };
+        run(&network, level, &inputs, &mut arena, &mut outputs).expect("lengths that the network told");
     })
 }
 

@@ -39,7 +39,7 @@ fn page(host: &HostFile, train: &TrainFile) -> String {
     text += &layer_table(&host.layers, 1);
     text += "\nK1 and K2 have one pixel: a weight is decoded for a single product, so that dense weights, which need no decoding, \
              are faster there at any\nof these sparsities.\n\n";
-    text += "Two threads; layers of less than some twenty microseconds, and K and I, run on one of them.\n\n";
+    text += "Two threads, called from one of theirs; layers of less than some twenty microseconds, and K and I, run on one of them.\n\n";
     text += &layer_table(&host.layers, 2);
     text += "\n## Whole networks\n\nMilliseconds an image of 32×32×3, at full width; sparsity is that of the sparse layers. \
              One thread: image by image; two: batches of 16.\n\n";
