@@ -53,7 +53,7 @@ impl ExperimentOptions {
             small_epochs: quick(9, 3),
             small_images: quick(40_000, 200),
             seeds: if self.quick { 1 } else { self.seeds },
-            rates: if self.quick { vec![0.2, 0.4] } else { vec![0.2, 0.4, 0.8] },
+            rates: if self.quick { vec![0.2, 0.4] } else { vec![0.05, 0.1, 0.2, 0.4, 0.8, 1.6] },
             growth: Growth::default(),
             allocation: AllocationName::Uniform,
             others: Vec::new(),
@@ -83,7 +83,7 @@ fn others(scale: &Scale) -> Vec<Scale> {
             epochs: 6,
             small_epochs: 1,
             small_images: scale.small_images / 2,
-            rates: vec![0.05, 0.1, 0.2],
+            rates: vec![0.05, 0.1, 0.2, 0.4],
             ..scale.clone()
         },
     ]

@@ -14,7 +14,13 @@ use crate::{
 use std::fmt::Write;
 
 /// The whole document.
-pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], storage: &[Ratio]) -> String {
+pub fn document(
+    comparison: &Record,
+    ablation: &Record,
+    wide: &Record,
+    full: &[Group<'_>],
+    storage: &[Ratio],
+) -> String {
     let small = groups(comparison, Suite::Small);
     let others = groups(comparison, Suite::Networks);
     let mut goals = goals::all(comparison, full, &small, storage);
@@ -31,6 +37,7 @@ pub fn document(comparison: &Record, ablation: &Record, full: &[Group<'_>], stor
     }
     sections.push(section("## Small budget\n", &small));
     sections.push(section("## Other networks\n", &others));
+    sections.extend(wider(wide));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
     sections.push(format!("## Learning rates\n\n{RATES}{}\n\n{}", at_ends(comparison, full), rates(comparison)));
     if let Some(table) = widths(comparison) {
@@ -54,6 +61,9 @@ all other settings were chosen on validation images, a fifth of the training ima
 const ERRORS: &str = "\
 After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. *At equal instructions*: at those
 of the level or, where the rival's curve begins beyond them, at the rival's.";
+
+const WIDER: &str = "\
+Made by `nested-bench compare --width 1 --seeds 1 --methods nested,slimmable --json docs/results/wide.json --docs target/wide --data DIR`.";
 
 const WIDTHS: &str = "\
 For each level the width, in thirty-seconds of the channels, that costs most nearly what the level of the nested network with
@@ -107,6 +117,16 @@ fn origin(record: &Record) -> String {
     let hours = record.runs.iter().filter_map(|run| run.train_seconds).sum::<f64>() / 3600.0;
     let _ = writeln!(text, "Training took {hours:.1} hours in all, {} runs.", record.runs.len());
     text
+}
+
+/// The same comparison at another width, where there is one.
+fn wider(wide: &Record) -> Option<String> {
+    let full = groups(wide, Suite::Full);
+    let mut leads = goals::over_slimmable(&full);
+    leads.retain(|goal| goal.found.is_some());
+    let widths = widths(wide)?;
+    let (origin, leads) = (origin(wide), goals::table(&leads));
+    Some(section("## A wider network\n", &full) + &format!("\n{WIDER}\n\n{origin}\n{leads}\n{WIDTHS}\n\n{widths}"))
 }
 
 /// A budget's table; says so when there is nothing yet.
