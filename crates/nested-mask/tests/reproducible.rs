@@ -140,6 +140,26 @@ fn a_run_that_broke_keeps_its_last_good_checkpoint() {
     assert_eq!(Trainer::resume(&path, network(), config).unwrap().epoch(), 0);
 }
 
+/// The last descent of an epoch is followed by no loss that would show it.
+#[test]
+fn an_epoch_whose_last_step_broke_is_not_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    let ramp = Ramp { start: 0.0, end: 0.0 };
+    for epochs in [1, 3] {
+        let config = Config { learning_rate: 1e300, warm_up: 0.0, momentum: 0.0, ramp, epochs, ..config() };
+        let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+        trainer.save(&path).unwrap();
+        let one_step = dataset().subset(&(0..config.batch).collect::<Vec<_>>());
+        match trainer.train_epoch(&one_step, &mut |_| {}) {
+            Err(TrainError::NotFinite { layer, epoch: 1, step: 1, .. }) => assert!(!layer.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(trainer.save(&path), Err(TrainError::Broken { epoch: 1 }));
+        assert_eq!(Trainer::resume(&path, network(), config).unwrap().epoch(), 0);
+    }
+}
+
 #[test]
 fn a_checkpoint_whose_arrays_have_another_shape_is_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -152,6 +172,24 @@ fn a_checkpoint_whose_arrays_have_another_shape_is_refused() {
     std::fs::write(&path, bytes).unwrap();
     match Trainer::resume(&path, network(), config()).unwrap_err() {
         TrainError::Checkpoint { what, .. } => assert!(what.contains("[72, 8]") && what.contains("[8, 72]"), "{what}"),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_checkpoint_with_a_weight_that_is_no_number_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint.safetensors");
+    run(Trainer::new(network(), config()).unwrap(), 1).save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let weights = file.tensor("stack1.conv1.weights").unwrap().data();
+    let at = weights.as_ptr() as usize - bytes.as_ptr() as usize;
+    let mut damaged = bytes.clone();
+    damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, damaged).unwrap();
+    match Trainer::resume(&path, network(), config()).unwrap_err() {
+        TrainError::Checkpoint { what, .. } => assert!(what.contains("`stack1.conv1` is not finite"), "{what}"),
         error => panic!("{error}"),
     }
 }

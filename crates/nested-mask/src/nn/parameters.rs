@@ -66,6 +66,14 @@ impl<T> Layer<T> {
     }
 }
 
+impl Layer<f32> {
+    /// Whether all weights, biases and normalisations are finite numbers.
+    pub(crate) fn is_finite(&self) -> bool {
+        let of_norms = self.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]);
+        self.weights.iter().chain(&self.bias).chain(of_norms.flatten()).all(|value| value.is_finite())
+    }
+}
+
 /// The parameters of a network: one layer for each node with weights. [The module](super) has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {

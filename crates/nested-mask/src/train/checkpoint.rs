@@ -105,8 +105,14 @@ impl Trainer {
         }
         trainer.trained.normalization =
             Normalization { mean: file.number("mean")?, deviation: f32::from_bits(file.number("deviation_bits")?) };
+        if !(1.0..f32::INFINITY).contains(&trainer.trained.normalization.deviation) {
+            return Err(file.bad("entry `deviation_bits` is no deviation of pixels".to_owned()));
+        }
         trainer.restore(&file)?;
-        Ok(trainer)
+        match trainer.broken_layer() {
+            Some(layer) => Err(file.bad(format!("a parameter of `{layer}` is not finite"))),
+            None => Ok(trainer),
+        }
     }
 
     /// What the run is, and where it is.

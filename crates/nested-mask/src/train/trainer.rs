@@ -8,7 +8,7 @@ use super::{
     step::Moment,
 };
 use crate::{
-    nn::{Gradient, Network, Parameters, Passes},
+    nn::{Gradient, Layer, Network, Parameters, Passes},
     quant,
 };
 use ndarray::Array2;
@@ -193,12 +193,28 @@ impl Trainer {
             let (epoch, epochs) = (self.epoch + 1, self.config.epochs);
             progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
         }
+        self.ends_finite(steps)?;
         self.epoch += 1;
         if self.epoch == self.config.epochs {
             self.conclude(self.config.epochs * steps)?;
         }
         self.broken = false;
         Ok(report)
+    }
+
+    /// The first layer with a parameter that is not a finite number.
+    pub(super) fn broken_layer(&self) -> Option<&str> {
+        let broken = |layer: &Option<Layer<f32>>| layer.as_ref().is_some_and(|layer| !layer.is_finite());
+        let node = self.trained.parameters.layers.iter().position(broken)?;
+        self.trained.network.nodes().get(node).map(|node| node.name.as_str())
+    }
+
+    /// Whether the epoch may be kept: no loss of it follows its last descent, which may have broken the weights.
+    fn ends_finite(&self, steps: usize) -> Result<(), TrainError> {
+        self.broken_layer().map_or(Ok(()), |layer| {
+            let what = "a parameter is not finite".to_owned();
+            Err(TrainError::NotFinite { what, layer: layer.to_owned(), epoch: self.epoch + 1, step: steps })
+        })
     }
 
     /// What follows the last step.
