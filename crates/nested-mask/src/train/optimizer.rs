@@ -175,3 +175,81 @@ fn descend_one(value: &mut f32, gradient: f32, velocity: &mut f32, rates: Rates)
     *velocity = rates.momentum * *velocity + gradient + rates.weight_decay * *value;
     *value -= rates.learning_rate * *velocity;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Block, Ladder, NestedMask, Routing,
+        nn::{Finish, NetworkBuilder},
+    };
+    use ndarray::Array2;
+    use nested_csr::{TensorShape, Window};
+    use rand::{RngExt, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    /// The training loop and the library route alike: a step without momentum and decay moves nested weights by
+    /// [`RoutingMatrix::route`], and dense ones like ring 1.
+    #[test]
+    fn a_step_moves_the_weights_by_what_the_routing_gives_them() {
+        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
+        let finish = Finish::NORM;
+        let x = b.convolution("dense", b.input(), Window::square(3, 1, 1), 3, finish).unwrap();
+        let x = b.convolution("nested", x, Window::square(3, 1, 1), 4, finish.sparse()).unwrap();
+        let x = b.global_average_pool("pool", x).unwrap();
+        b.fully_connected("logits", x, 2).unwrap();
+        let network = b.finish().unwrap();
+        let ladder = Ladder::new([0.8, 0.5, 0.2]).unwrap();
+        let mut before = Parameters::<f32>::random(&network, ladder.levels(), 1);
+        let layer = before.layers[1].as_mut().unwrap();
+        let mask = NestedMask::by_magnitude(layer.weights.view(), &ladder, Block::OneByOne).unwrap();
+        layer.mask = Some(mask.clone());
+
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
+        let gradients: Vec<Gradient<f32>> = (0..3)
+            .map(|_| {
+                let mut gradient = Gradient::zeros(&before);
+                for layer in gradient.layers.iter_mut().flatten() {
+                    layer.weights.iter_mut().for_each(|value| *value = random.random_range(-1.0..1.0));
+                }
+                gradient
+            })
+            .collect();
+        let of_layer = |node: usize| -> Vec<Array2<f32>> {
+            let dim = before.layers[node].as_ref().unwrap().weights.dim();
+            let array = |gradient: &Gradient<f32>| gradient.layers[node].as_ref().unwrap().weights.clone();
+            gradients.iter().map(|gradient| Array2::from_shape_vec(dim, array(gradient)).unwrap()).collect()
+        };
+        let (dense, nested) = (of_layer(0), of_layer(1));
+        let views: Vec<_> = nested.iter().map(|gradient| gradient.view()).collect();
+
+        let matrix = RoutingMatrix::new(3, vec![0.3, -1.0, 2.0, 7.0, 0.1, 0.4, 7.0, 7.0, 1.5]).unwrap();
+        let rates = Rates { learning_rate: 1.0, momentum: 0.0, weight_decay: 0.0 };
+        for routing in [
+            Routing::Joint,
+            Routing::Normalised,
+            Routing::Ring,
+            Routing::Frozen,
+            Routing::default(),
+            Routing::Anchored { weights: Vec::new() },
+            Routing::Weighted(matrix),
+        ] {
+            let step = routing.draw(3, 0.5, &mut random).unwrap();
+            let mut after = before.clone();
+            let mut optimizer = Optimizer::new(&after, Masking::Nested);
+            optimizer.start();
+            for level in (1..=3).filter(|&level| step.uses(level)) {
+                optimizer.add(&mut after, &gradients[level - 1], &step, level, rates);
+            }
+            optimizer.step(&mut after, &step, rates);
+
+            let weights =
+                |parameters: &Parameters<f32>, node: usize| parameters.layers[node].as_ref().unwrap().weights.clone();
+            let routed = step.route(&views, &mask).unwrap();
+            assert_eq!(weights(&after, 1), weights(&before, 1) - routed, "{routing:?}");
+            let first = |level: usize| dense[level - 1].mapv(|g| g * step.coefficient(1, level) as f32);
+            let moved = weights(&before, 0) - (first(1) + first(2) + first(3));
+            assert!((weights(&after, 0) - moved).iter().all(|gap| gap.abs() < 1e-6), "{routing:?}");
+        }
+    }
+}
