@@ -211,6 +211,15 @@ mod tests {
         }
     }
 
+    /// A file is read and written anew with each resumption: not even the last bit of a figure may change.
+    #[test]
+    fn figures_are_read_as_they_were_written() {
+        for figure in [10.004340277777779, 9.999736952861953, 88.42999999999999, 1.0 / 3.0] {
+            let text = serde_json::to_string(&figure).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), figure);
+        }
+    }
+
     /// What was added to the settings later may not turn old runs into other ones.
     #[test]
     fn a_run_of_an_old_file_is_found_and_written_as_it_was() {
