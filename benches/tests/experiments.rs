@@ -127,3 +127,20 @@ fn figures_of_other_images_are_not_gone_on_with() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("compare.json: its runs are of other (CRC-32 00000000)"), "{text}");
 }
+
+/// A checkpoint's name tells its settings alone.
+#[test]
+fn checkpoints_of_other_images_are_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    succeed(folder, "ablate", &[]);
+    let images = folder.join("train-images-idx3-ubyte");
+    let mut bytes = fs::read(&images).unwrap();
+    bytes.iter_mut().skip(16).for_each(|pixel| *pixel = !*pixel);
+    fs::write(&images, bytes).unwrap();
+    let output = command(folder, "compare", &[]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("images.txt: the checkpoint is of 320 and 60 images"), "{text}");
+}

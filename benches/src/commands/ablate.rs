@@ -24,7 +24,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if !common.report {
         let images = Images::new(common.data.source().load()?);
         let mut store = Store::open(&options.json, images.data())?;
-        let folder = Folder::prepare(&common.out)?;
+        let folder = Folder::prepare(&common.out, &images.data())?;
         interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
         experiment::run_all(&plan::ablate(&common.scale(), &images), &mut store, &images, &folder)?;
     }

@@ -1,7 +1,7 @@
 //! One run: train, deploy, measure.
 use super::{
     images::Images,
-    record::{self, Finished, Row},
+    record::{self, Data, Finished, Row},
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
 use crate::{error::Error, report::Entry, subject::Subject, training};
@@ -22,14 +22,18 @@ const NOT_TIMED: f64 = 0.0;
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes the folder, and checks that files can be written there.
+    /// Makes the folder, and checks that files can be written there. It serves one set of images: a checkpoint's name tells
+    /// its settings, not what it was trained on.
     ///
     /// # Errors
-    /// A folder that cannot be written.
-    pub fn prepare(path: &Path) -> Result<Folder, Error> {
+    /// A folder that cannot be written, or one of other images.
+    pub fn prepare(path: &Path, data: &Data) -> Result<Folder, Error> {
         for name in ["checkpoints", "models"] {
             crate::files::prepare_folder(&path.join(name))?;
         }
+        let note = path.join("images.txt");
+        let now = format!("{} and {} images, CRC-32 {}\n", data.train_images, data.test_images, data.crc32);
+        training::same_images(&note, &now, note.exists())?;
         Ok(Folder(path.to_owned()))
     }
 
