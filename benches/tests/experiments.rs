@@ -144,3 +144,18 @@ fn checkpoints_of_other_images_are_not_gone_on_with() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("images.txt: the checkpoint is of 320 and 60 images"), "{text}");
 }
+
+#[test]
+fn figures_of_another_network_are_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    succeed(folder, "compare", &["--methods", "dense"]);
+    let other = command(folder, "compare", &[]);
+    let arguments: Vec<_> =
+        other.get_args().map(|argument| if argument == "0.25" { "0.5".as_ref() } else { argument }).collect();
+    let output = Command::new(other.get_program()).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("its runs are of ResNet-8 at width 0.25: take another --json"), "{text}");
+}

@@ -1,7 +1,9 @@
 //! `ablate`: what each choice of the nested training gives.
 use crate::{
     error::Error,
-    experiment::{self, execute::Folder, images::Images, options::ExperimentOptions, plan, record::Store},
+    experiment::{
+        self, execute::Folder, images::Images, options::ExperimentOptions, plan, record::Store, settings::Suite,
+    },
     interrupt, results,
 };
 use clap::Args;
@@ -24,6 +26,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if !common.report {
         let images = Images::new(common.data.source().load()?);
         let mut store = Store::open(&options.json, images.data())?;
+        store.is_of(Suite::Ablation, common.network(), common.width())?;
         let folder = Folder::prepare(&common.out, &images.data())?;
         interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
         experiment::run_all(&plan::ablate(&common.scale(), &images), &mut store, &images, &folder)?;

@@ -41,6 +41,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if !common.report || options.recount {
         let images = Images::new(common.data.source().load()?);
         let mut store = Store::open(&options.json, images.data())?;
+        store.is_of(Suite::Full, common.network(), common.width())?;
         let folder = Folder::prepare(&common.out, &images.data())?;
         interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
         if !common.report {

@@ -41,6 +41,11 @@ impl ExperimentOptions {
         self.network
     }
 
+    /// Factor of its channels.
+    pub fn width(&self) -> f64 {
+        self.width
+    }
+
     /// How large the experiment is.
     pub fn scale(&self) -> Scale {
         let quick = |whole: usize, quick: usize| if self.quick { quick } else { whole };

@@ -151,6 +151,25 @@ impl Store {
         Ok(Store { path: path.to_owned(), record })
     }
 
+    /// Checks that what the file compares is this network at this width: of several, rows would be averaged like seeds, and
+    /// slimmable networks would get the widths that were chosen for another.
+    ///
+    /// # Errors
+    /// A file of another network.
+    pub fn is_of(&self, suite: Suite, network: NetworkName, width: f64) -> Result<(), Error> {
+        let mut runs = self.record.runs.iter().map(|run| &run.settings).filter(|settings| settings.suite == suite);
+        match runs.find(|settings| (settings.training.network, settings.training.width) != (network, width)) {
+            Some(Settings { training, .. }) => {
+                let (found, at) = (training.network, training.width);
+                let problem = format!(
+                    "its runs are of {found} at width {at}: take another --json for {network} at width {width}"
+                );
+                Err(Error::Report { path: self.path.clone(), problem })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Adds a run with its rows and writes the file.
     ///
     /// # Errors
