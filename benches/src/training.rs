@@ -43,6 +43,9 @@ impl Run {
             trainer.save(&self.checkpoint)?;
         }
         progress.finish();
+        if !total.is_zero() {
+            trainer.trained().warnings().iter().for_each(|warning| eprintln!("  warning: {warning}"));
+        }
         Ok((trainer, total))
     }
 }
