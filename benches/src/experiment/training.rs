@@ -58,6 +58,8 @@ pub enum AllocationName {
     Uniform,
     Erk,
     Global,
+    /// [`Allocation::Automatic`], by [`Saliency::FirstOrder`].
+    Automatic,
     /// [`Allocation::PerInstruction`] with exponent ½.
     PerRootInstruction,
     /// With exponent 1.
@@ -72,6 +74,8 @@ pub enum RoutingName {
     Normalised,
     Ring,
     Frozen,
+    /// Frozen until a share of the training is over.
+    Staged(f64),
     /// Relative frequency of each level; none: all alike.
     Sampled(Vec<f64>),
     /// The densest level, and a random one with these frequencies.
@@ -93,6 +97,7 @@ impl RoutingName {
             RoutingName::Normalised => Routing::Normalised,
             RoutingName::Ring => Routing::Ring,
             RoutingName::Frozen => Routing::Frozen,
+            RoutingName::Staged(until) => Routing::Staged { until: *until },
             RoutingName::Sampled(weights) => Routing::Sampled { weights: weights.clone() },
             RoutingName::Anchored(weights) => Routing::Anchored { weights: weights.clone() },
             RoutingName::Weighted(matrix) => Routing::Weighted(RoutingMatrix::new(levels, matrix.clone())?),
@@ -103,7 +108,7 @@ impl RoutingName {
     pub fn passes_a_step(&self, levels: usize) -> f64 {
         let levels = levels as f64;
         match self {
-            RoutingName::Frozen | RoutingName::Sampled(_) => 1.0,
+            RoutingName::Frozen | RoutingName::Staged(_) | RoutingName::Sampled(_) => 1.0,
             // With equal frequencies, the random level is now and then the densest itself.
             RoutingName::Anchored(_) => 2.0 - 1.0 / levels,
             RoutingName::Joint | RoutingName::Normalised | RoutingName::Ring | RoutingName::Weighted(_) => levels,
@@ -264,6 +269,7 @@ impl Training {
                 AllocationName::Uniform => Allocation::Uniform,
                 AllocationName::Erk => Allocation::ErdosRenyiKernel,
                 AllocationName::Global => Allocation::Global,
+                AllocationName::Automatic => Allocation::Automatic,
                 AllocationName::PerRootInstruction => Allocation::PerInstruction { exponent: 0.5 },
                 AllocationName::PerInstruction => Allocation::PerInstruction { exponent: 1.0 },
             },
@@ -278,7 +284,12 @@ impl Training {
                 mix: from.mix,
                 temperature: from.temperature,
             }),
-            saliency: if self.by_gradient { Saliency::FirstOrder } else { Saliency::Magnitude },
+            // Magnitudes of different layers do not compare.
+            saliency: if self.by_gradient || self.allocation == AllocationName::Automatic {
+                Saliency::FirstOrder
+            } else {
+                Saliency::Magnitude
+            },
             regrowth: self.regrowth.map(|regrowth| Regrowth { until: regrowth.until, share: regrowth.share }),
             label_smoothing: self.label_smoothing,
             int8_from: self.int8_from,

@@ -241,7 +241,7 @@ fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
             group.key.method == Method::Nested && group.key.allocation == allocation && group.key.variant.is_none()
         })
     };
-    let groups = spread(AllocationName::PerRootInstruction).zip(spread(AllocationName::Erk));
+    let groups = spread(AllocationName::Automatic).zip(spread(AllocationName::Erk));
     let goal = |level| {
         let found = groups.and_then(|(automatic, erk)| over_curve(automatic, erk, level));
         let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");

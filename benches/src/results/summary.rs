@@ -53,8 +53,9 @@ impl Key {
             AllocationName::Uniform => "",
             AllocationName::Erk => ", ERK",
             AllocationName::Global => ", global",
-            AllocationName::PerRootInstruction => ", automatic",
-            AllocationName::PerInstruction => ", automatic (exponent 1)",
+            AllocationName::Automatic => ", automatic",
+            AllocationName::PerRootInstruction => ", per instruction (exponent ½)",
+            AllocationName::PerInstruction => ", per instruction (exponent 1)",
         };
         let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(", {variant}"));
         format!("{}{block}{budget}{allocation}{variant}", self.method.name())

@@ -29,8 +29,14 @@ pub enum Routing {
     Normalised,
     /// `Σ_k (M_k \ M_{k−1}) ⊙ g_k`: each ring learns only from the smallest level that contains it.
     Ring,
-    /// Rings trained in turn, from ring 1, each for an equal share of the training, the rings inside it fixed.
+    /// Rings trained in turn, from ring 1, each for an equal share of the training, the rings inside it fixed. Supports must be
+    /// final within the first turn.
     Frozen,
+    /// As [`Routing::Frozen`] at first, then as [`Routing::Sampled`] with all levels alike.
+    Staged {
+        /// Share of the training after which levels are drawn, in `[0, 1]`.
+        until: f64,
+    },
     /// One random level a step, drawn with these weights, one a level, in any unit (none: all alike).
     Sampled {
         /// Relative frequency of each level.
@@ -67,7 +73,8 @@ pub enum RoutingError {
         /// The levels.
         levels: usize,
     },
-    /// A weight or coefficient that is negative (a weight), infinite or not a number, or weights that are all 0.
+    /// A weight or coefficient that is negative (a weight), infinite or not a number, weights that are all 0, or a share
+    /// outside `[0, 1]`.
     #[error("{what} {value} at {index} is not usable")]
     Value {
         /// What it is.
@@ -196,6 +203,9 @@ impl Routing {
                     None => Ok(()),
                 }
             }
+            Routing::Staged { until } if !(0.0..=1.0).contains(until) => {
+                Err(RoutingError::Value { what: "share of the training", index: 0, value: *until })
+            }
             Routing::Weighted(matrix) if matrix.levels != levels => {
                 Err(RoutingError::Count { what: "rings in the routing matrix", given: matrix.levels, levels })
             }
@@ -203,8 +213,8 @@ impl Routing {
         }
     }
 
-    /// The matrix of the whole training: what a step does on average (Sampled, Anchored), or does in each ring's turn (Frozen), and
-    /// exactly what each step does for all others.
+    /// The matrix of the whole training: what a step does on average (Sampled, Anchored, Staged), or does in each ring's turn
+    /// (Frozen), and exactly what each step does for all others.
     ///
     /// # Errors
     /// Those of [`Self::check`].
@@ -222,6 +232,9 @@ impl Routing {
             Routing::Joint => RoutingMatrix::from_fn(levels, |_, _| 1.0),
             Routing::Normalised => RoutingMatrix::from_fn(levels, |ring, _| 1.0 / (levels - ring + 1) as f64),
             Routing::Ring | Routing::Frozen => RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == level)),
+            Routing::Staged { until } => RoutingMatrix::from_fn(levels, |ring, level| {
+                (until * f64::from(ring == level) + (1.0 - until)) / levels as f64
+            }),
             Routing::Sampled { weights } => RoutingMatrix::from_fn(levels, |_, k| probability(weights, levels, k)),
             Routing::Anchored { weights } => {
                 RoutingMatrix::from_fn(levels, |_, k| anchored(levels, k, probability(weights, levels, k)))
@@ -230,28 +243,34 @@ impl Routing {
         })
     }
 
-    /// What one step does: `progress` is the share of the training that is done, in `[0, 1)` (for Frozen), `random` draws
-    /// the level (for Sampled and Anchored; no other variant draws).
+    /// What one step does: `progress` is the share of the training that is done, in `[0, 1)` (for Frozen and Staged), `random`
+    /// draws the level (for Sampled, Anchored and the later part of Staged; no other variant draws).
     ///
     /// # Errors
     /// Those of [`Self::check`].
     pub fn draw(&self, levels: usize, progress: f64, random: &mut impl Rng) -> Result<RoutingMatrix, RoutingError> {
         let average = self.matrix(levels)?;
         Ok(match self {
-            Routing::Frozen => {
-                let turn = ((progress * levels as f64) as usize + 1).min(levels);
-                RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == turn && level == turn))
-            }
-            Routing::Sampled { weights } => {
-                let drawn = draw_level(weights, levels, random);
-                RoutingMatrix::from_fn(levels, |_, level| f64::from(level == drawn))
-            }
+            Routing::Frozen => one_ring(levels, progress),
+            Routing::Staged { until } if progress < *until => one_ring(levels, progress / until),
+            Routing::Staged { .. } => one_level(levels, draw_level(&[], levels, random)),
+            Routing::Sampled { weights } => one_level(levels, draw_level(weights, levels, random)),
             Routing::Anchored { weights } => {
                 let drawn = draw_level(weights, levels, random);
                 RoutingMatrix::from_fn(levels, |_, level| anchored(levels, level, f64::from(level == drawn)))
             }
             _ => average,
         })
+    }
+
+    /// The share of the training after which the first ring stands still, where rings do. Masks that are still ranked then
+    /// would move its weights to other rings.
+    pub fn first_turn(&self, levels: usize) -> Option<f64> {
+        match self {
+            Routing::Frozen => Some(1.0 / levels as f64),
+            Routing::Staged { until } => Some(until / levels as f64),
+            _ => None,
+        }
     }
 
     /// [`RoutingMatrix::route`] with [`Self::matrix`].
@@ -275,6 +294,17 @@ impl Routing {
     ) -> Result<Array<T, D>, RoutingError> {
         self.matrix(mask.levels().number())?.route(gradients, mask)
     }
+}
+
+/// The ring whose turn it is learns from its own level.
+fn one_ring(levels: usize, progress: f64) -> RoutingMatrix {
+    let turn = ((progress * levels as f64) as usize + 1).min(levels);
+    RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == turn && level == turn))
+}
+
+/// All rings of a level learn from it.
+fn one_level(levels: usize, drawn: usize) -> RoutingMatrix {
+    RoutingMatrix::from_fn(levels, |_, level| f64::from(level == drawn))
 }
 
 /// Probability that a level is drawn.

@@ -53,7 +53,8 @@ fn variants() -> Vec<Config> {
     vec![
         config(),
         Config { routing: Routing::Joint, ..config() },
-        Config { routing: Routing::Frozen, ..config() },
+        Config { routing: Routing::Frozen, ramp: Ramp { start: 0.0, end: 0.3 }, ..config() },
+        Config { routing: Routing::Staged { until: 0.6 }, ramp: Ramp { start: 0.0, end: 0.2 }, ..config() },
         Config { distillation, augmentation, ..config() },
         Config { distillation, routing: Routing::Joint, int8_from: 0.5, ..config() },
         Config { saliency: Saliency::FirstOrder, allocation: Allocation::Automatic, ..config() },

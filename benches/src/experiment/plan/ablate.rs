@@ -82,6 +82,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         changed("block: 1×2", |training| training.block = BlockOption::OneByTwo),
         changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
         changed("allocation: global", |training| training.allocation = AllocationName::Global),
+        changed("allocation: automatic", |training| training.allocation = AllocationName::Automatic),
         changed("allocation: per instruction, exponent ½", |training| {
             training.allocation = AllocationName::PerRootInstruction;
         }),
@@ -104,7 +105,15 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         changed("images: mirrored too", |training| training.flip = true),
         changed("images: erased too", |training| training.erase = 8),
         changed("int8: last tenth", |training| training.int8_from = 0.9),
-        routed("routing: frozen", RoutingName::Frozen, false),
+        // Supports are final before the first ring stands still.
+        changed("routing: frozen, ramp over three tenths", |training| {
+            training.routing = RoutingName::Frozen;
+            training.growth.end = 0.3;
+        }),
+        changed("routing: frozen until three quarters, then sampled; ramp over a quarter", |training| {
+            training.routing = RoutingName::Staged(0.75);
+            training.growth.end = 0.25;
+        }),
     ];
     if levels == 3 {
         variants.extend([

@@ -9,9 +9,8 @@ use crate::experiment::{
     settings::{AllocationName, Budget, Suite},
 };
 
-/// Erdős–Rényi, and the automatic allocation with the exponent that is the middle of its range.
-const SPREAD: [Kind; 2] =
-    [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::PerRootInstruction)];
+/// The nested network's other allocations.
+const SPREAD: [Kind; 2] = [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::Automatic)];
 
 /// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
 pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {

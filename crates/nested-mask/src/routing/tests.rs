@@ -75,6 +75,30 @@ fn frozen_trains_one_ring_at_a_time() {
 }
 
 #[test]
+fn staged_freezes_first_and_draws_then() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let staged = Routing::Staged { until: 0.6 };
+    for (progress, turn) in [(0.0, 1), (0.19, 1), (0.21, 2), (0.41, 3), (0.59, 3)] {
+        let matrix = staged.draw(3, progress, &mut random).unwrap();
+        assert_eq!((1..=3).filter(|&ring| matrix.trains(ring)).collect::<Vec<_>>(), [turn]);
+    }
+    let mut drawn = [0; 3];
+    for _ in 0..300 {
+        let matrix = staged.draw(3, 0.6, &mut random).unwrap();
+        let level = (1..=3).find(|&level| matrix.uses(level)).unwrap();
+        assert!((1..=3).all(|ring| matrix.trains(ring) == (ring <= level)));
+        drawn[level - 1] += 1;
+    }
+    assert!(drawn.iter().all(|&count| count > 70), "{drawn:?}");
+    // 0.2 of the training is ring 2's own turn, and 0.4 is drawn.
+    let matrix = staged.matrix(3).unwrap();
+    assert!((matrix.coefficient(2, 2) - (0.2 + 0.4 / 3.0)).abs() < 1e-12);
+    assert!((matrix.coefficient(2, 3) - 0.4 / 3.0).abs() < 1e-12);
+    assert_eq!([&staged, &Routing::Frozen, &Routing::Joint].map(|r| r.first_turn(2)), [Some(0.3), Some(0.5), None]);
+    assert!(matches!(Routing::Staged { until: 1.5 }.check(3), Err(RoutingError::Value { .. })));
+}
+
+#[test]
 fn infinities_outside_a_levels_support_stay_outside() {
     let gradients: Vec<Array3<f32>> = vec![
         array![[[1.0, f32::INFINITY], [f32::NAN, f32::NAN]]],

@@ -174,6 +174,8 @@ impl Config {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
         const GATHERED: &str = "above 0, for a saliency that is gathered in training";
+        const STILL: &str = "within the first ring's turn, after which its weights stand still";
+        let turn = self.routing.first_turn(self.ladder.levels().number()).unwrap_or(1.0);
         let rules = [
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             ("batch", self.batch as f64, self.batch > 0, "at least 1"),
@@ -188,6 +190,7 @@ impl Config {
             ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
             ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
             ("ramp.end", self.ramp.end, self.saliency == Saliency::Magnitude || self.ramp.end > 0.0, GATHERED),
+            ("ramp.end", self.ramp.end, self.ramp.end <= turn, STILL),
         ];
         let of_distillation = self.distillation.map(|Distillation { start, mix, temperature }| {
             [
@@ -199,6 +202,7 @@ impl Config {
         let of_regrowth = self.regrowth.map(|Regrowth { until, share }| {
             [
                 ("regrowth.until", until, (0.0..=1.0).contains(&until), FRACTION),
+                ("regrowth.until", until, until <= turn, STILL),
                 ("regrowth.share", share, (0.0..=1.0).contains(&share), FRACTION),
             ]
         });

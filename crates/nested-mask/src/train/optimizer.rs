@@ -230,6 +230,7 @@ mod tests {
             Routing::Normalised,
             Routing::Ring,
             Routing::Frozen,
+            Routing::Staged { until: 0.9 },
             Routing::default(),
             Routing::Anchored { weights: Vec::new() },
             Routing::Weighted(matrix),

@@ -228,6 +228,7 @@ fn routed_gradients_are_the_slopes_of_the_weighted_losses() {
         Routing::Normalised,
         Routing::Ring,
         Routing::Frozen,
+        Routing::Staged { until: 0.5 },
         Routing::Sampled { weights: vec![1.0, 2.0, 3.0] },
         Routing::Anchored { weights: Vec::new() },
         Routing::Weighted(matrix),
