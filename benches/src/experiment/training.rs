@@ -58,12 +58,13 @@ pub enum AllocationName {
     Uniform,
     Erk,
     Global,
-    /// [`Allocation::Automatic`], by [`Saliency::FirstOrder`].
+    /// [`Allocation::AUTOMATIC`].
+    #[serde(alias = "per-root-instruction")]
     Automatic,
-    /// [`Allocation::PerInstruction`] with exponent ½.
-    PerRootInstruction,
-    /// With exponent 1.
+    /// [`Allocation::PerInstruction`] with exponent 1.
     PerInstruction,
+    /// [`Allocation::GlobalPerInstruction`], by [`Saliency::FirstOrder`].
+    GlobalPerInstruction,
 }
 
 /// How the gradients of the levels reach the rings; see [`Routing`].
@@ -269,9 +270,9 @@ impl Training {
                 AllocationName::Uniform => Allocation::Uniform,
                 AllocationName::Erk => Allocation::ErdosRenyiKernel,
                 AllocationName::Global => Allocation::Global,
-                AllocationName::Automatic => Allocation::Automatic,
-                AllocationName::PerRootInstruction => Allocation::PerInstruction { exponent: 0.5 },
+                AllocationName::Automatic => Allocation::AUTOMATIC,
                 AllocationName::PerInstruction => Allocation::PerInstruction { exponent: 1.0 },
+                AllocationName::GlobalPerInstruction => Allocation::GlobalPerInstruction,
             },
             epochs: self.epochs,
             batch: self.batch,
@@ -285,7 +286,7 @@ impl Training {
                 temperature: from.temperature,
             }),
             // Magnitudes of different layers do not compare.
-            saliency: if self.by_gradient || self.allocation == AllocationName::Automatic {
+            saliency: if self.by_gradient || self.allocation == AllocationName::GlobalPerInstruction {
                 Saliency::FirstOrder
             } else {
                 Saliency::Magnitude

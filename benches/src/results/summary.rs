@@ -54,8 +54,8 @@ impl Key {
             AllocationName::Erk => ", ERK",
             AllocationName::Global => ", global",
             AllocationName::Automatic => ", automatic",
-            AllocationName::PerRootInstruction => ", per instruction (exponent ½)",
             AllocationName::PerInstruction => ", per instruction (exponent 1)",
+            AllocationName::GlobalPerInstruction => ", global, per instruction",
         };
         let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(", {variant}"));
         format!("{}{block}{budget}{allocation}{variant}", self.method.name())

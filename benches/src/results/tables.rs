@@ -7,7 +7,7 @@ use super::{
 use crate::{
     experiment::{
         record::{Finished, Record, Unit},
-        settings::{MaskingName, NetworkName, Suite, Training},
+        settings::{MaskingName, Method, NetworkName, Suite, Training},
     },
     table::{Table, grouped},
 };
@@ -29,14 +29,14 @@ pub fn document(
         INTRODUCTION.to_owned(),
         origin(comparison),
         format!("## Goals\n\n{} {ERRORS}\n\n{}", goals::summary(&goals), goals::table(&goals)),
-        section("## Full budget\n", full),
+        section("## Full budget\n", full, comparison),
     ];
     if !full.is_empty() {
         sections.push("![accuracy against instructions](figures/accuracy-latency.svg)\n".to_owned());
         sections.push("![accuracy against bytes](figures/accuracy-storage.svg)\n".to_owned());
     }
-    sections.push(section("## Small budget\n", &small));
-    sections.push(section("## Other networks\n", &others));
+    sections.push(section("## Small budget\n", &small, comparison));
+    sections.push(section("## Other networks\n", &others, comparison));
     sections.extend(wider(wide));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
     sections.push(format!("## Learning rates\n\n{RATES}{}\n\n{}", at_ends(comparison, full), rates(comparison)));
@@ -54,8 +54,9 @@ const INTRODUCTION: &str = "\
 # Results
 
 Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` from `results/compare.json` and
-`results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates and
-all other settings were chosen on validation images, a fifth of the training images. The verdicts are computed.
+`results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates
+were chosen on validation images, a fifth of the training images; [method.md](method.md) says which settings were changed after
+earlier comparisons had been seen. The verdicts are computed.
 ";
 
 const ERRORS: &str = "\
@@ -80,8 +81,7 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
-budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken; the
-test images were not looked at. What is not listed took the rate of the method it varies.";
+budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -126,13 +126,15 @@ fn wider(wide: &Record) -> Option<String> {
     leads.retain(|goal| goal.found.is_some());
     let widths = widths(wide)?;
     let (origin, leads) = (origin(wide), goals::table(&leads));
-    Some(section("## A wider network\n", &full) + &format!("\n{WIDER}\n\n{origin}\n{leads}\n{WIDTHS}\n\n{widths}"))
+    Some(
+        section("## A wider network\n", &full, wide) + &format!("\n{WIDER}\n\n{origin}\n{leads}\n{WIDTHS}\n\n{widths}"),
+    )
 }
 
 /// A budget's table; says so when there is nothing yet.
-fn section(heading: &str, groups: &[Group<'_>]) -> String {
+fn section(heading: &str, groups: &[Group<'_>], record: &Record) -> String {
     let mut text = heading.to_owned();
-    let Some(first) = groups.first().and_then(|group| group.cells.first()?.rows.first()) else {
+    let Some(suite) = groups.first().map(|group| group.key.suite) else {
         return text + "\nNot run yet.\n";
     };
     let _ = writeln!(
@@ -140,10 +142,27 @@ fn section(heading: &str, groups: &[Group<'_>]) -> String {
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
          them. Models are coded for speed, which costs bytes and saves instructions. Host times are of one thread and of the\n\
-         models that were there when all were timed in turn. {} at width {}.\n",
-        first.network, first.width
+         models that were there when all were timed in turn. {}\n",
+        trainings(record, suite)
     );
     text + &results(groups).to_string()
+}
+
+/// How each network of a suite was trained, nested.
+fn trainings(record: &Record, suite: Suite) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for run in &record.runs {
+        let Training { network, width, epochs, growth, .. } = &run.settings.training;
+        let text = format!(
+            "{network} at width {width}: {epochs} epochs, sparsity growing until {:.0} % of the steps are done.",
+            100.0 * growth.end
+        );
+        let is_nested = run.settings.suite == suite && run.settings.method == Method::Nested;
+        if is_nested && !told.contains(&text) {
+            told.push(text);
+        }
+    }
+    told.join(" ")
 }
 
 fn results(groups: &[Group<'_>]) -> Table {

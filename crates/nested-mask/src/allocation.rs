@@ -15,8 +15,9 @@ pub enum Allocation {
     Global,
     /// All layers' weights are ranked together, by score for each instruction that they cost; a level takes the instructions
     /// that [`Allocation::Uniform`] would take at the ladder's sparsity. Scores must compare between layers, as those of
-    /// [`crate::Saliency::FirstOrder`] do: all are changes of one loss.
-    Automatic,
+    /// [`crate::Saliency::FirstOrder`] do: all are changes of one loss. `docs/method.md` of the repository says why it is not
+    /// [`Allocation::AUTOMATIC`].
+    GlobalPerInstruction,
     /// Chosen by what a non-zero costs: a level takes the instructions that [`Allocation::Uniform`] would take at the ladder's
     /// sparsity, and spends them where they keep most. Overall sparsity then differs from the ladder's.
     ///
@@ -72,9 +73,13 @@ impl LayerShape {
 }
 
 impl Allocation {
+    /// What to take where instructions count and nothing else is known: [`Allocation::PerInstruction`] half way between
+    /// uniform and the greatest weight on cheap layers.
+    pub const AUTOMATIC: Allocation = Allocation::PerInstruction { exponent: 0.5 };
+
     /// The sparsity of each layer, such that all together have `sparsity` (of weights, or for
     /// [`Allocation::PerInstruction`] of instructions). Where `sparsity` falls, none of them rises, so levels nest. `None` for
-    /// [`Allocation::Global`] and [`Allocation::Automatic`], which depend on the weights.
+    /// [`Allocation::Global`] and [`Allocation::GlobalPerInstruction`], which depend on the weights.
     ///
     /// ```
     /// use nested_csr::Shape;
@@ -100,7 +105,7 @@ impl Allocation {
                 let worth = |layer: &LayerShape| layer.share() / (layer.weights() * layer.instructions());
                 Some(spread(&LayerShape::instructions, &|layer| worth(layer).powf(exponent)))
             }
-            Allocation::Global | Allocation::Automatic => None,
+            Allocation::Global | Allocation::GlobalPerInstruction => None,
         }
     }
 }

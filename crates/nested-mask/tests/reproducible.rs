@@ -57,7 +57,7 @@ fn variants() -> Vec<Config> {
         Config { routing: Routing::Staged { until: 0.6 }, ramp: Ramp { start: 0.0, end: 0.2 }, ..config() },
         Config { distillation, augmentation, ..config() },
         Config { distillation, routing: Routing::Joint, int8_from: 0.5, ..config() },
-        Config { saliency: Saliency::FirstOrder, allocation: Allocation::Automatic, ..config() },
+        Config { saliency: Saliency::FirstOrder, allocation: Allocation::GlobalPerInstruction, ..config() },
         Config { regrowth: Some(Regrowth { until: 0.9, share: 0.3 }), block: Block::OneByTwo, ..config() },
         Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
         Config { masking: Masking::Slimmable, distillation, ..config() },
@@ -245,7 +245,7 @@ fn every_allocation_reaches_the_ladder_over_all_layers() {
         Allocation::Uniform,
         Allocation::ErdosRenyiKernel,
         Allocation::Global,
-        Allocation::Automatic,
+        Allocation::GlobalPerInstruction,
         Allocation::PerInstruction { exponent: 0.5 },
     ];
     for saliency in [Saliency::Magnitude, Saliency::FirstOrder] {
@@ -254,7 +254,7 @@ fn every_allocation_reaches_the_ladder_over_all_layers() {
             let trainer = run(Trainer::new(network(), config).unwrap(), 3);
             for level in trainer.config().ladder.levels().up_to() {
                 let goal = trainer.config().ladder.sparsity(level).unwrap();
-                let priced = matches!(allocation, Allocation::PerInstruction { .. } | Allocation::Automatic);
+                let priced = matches!(allocation, Allocation::PerInstruction { .. } | Allocation::GlobalPerInstruction);
                 let reached = if priced { instruction_sparsity(&trainer, level) } else { trainer.sparsity(level) };
                 assert!((reached - goal).abs() < 0.005, "{allocation:?} {saliency:?} {level:?}: {reached}");
             }

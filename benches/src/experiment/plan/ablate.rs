@@ -83,11 +83,11 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         changed("allocation: ERK", |training| training.allocation = AllocationName::Erk),
         changed("allocation: global", |training| training.allocation = AllocationName::Global),
         changed("allocation: automatic", |training| training.allocation = AllocationName::Automatic),
-        changed("allocation: per instruction, exponent ½", |training| {
-            training.allocation = AllocationName::PerRootInstruction;
-        }),
         changed("allocation: per instruction, exponent 1", |training| {
             training.allocation = AllocationName::PerInstruction;
+        }),
+        changed("allocation: global, per instruction, by weight times gradient", |training| {
+            training.allocation = AllocationName::GlobalPerInstruction;
         }),
         changed("saliency: weight times gradient", |training| training.by_gradient = true),
         changed("regrowth: 20 % at first, until three quarters", |training| {
