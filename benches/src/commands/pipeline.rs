@@ -146,6 +146,7 @@ impl Options {
             network: nn::resnet8(images.shape, self.width, images.classes)?,
             config: self.config(ladder),
             checkpoint,
+            seconds: None,
         };
         // The second of the two trainings may not have begun when the first was interrupted.
         let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());

@@ -1,7 +1,7 @@
 //! One run: train, deploy, measure.
 use super::{
     images::Images,
-    record::{self, Data, Finished, Row},
+    record::{self, Data, Finished, Record, Row},
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
 use crate::{error::Error, report::Entry, subject::Subject, training};
@@ -42,6 +42,11 @@ impl Folder {
         self.0.join("checkpoints").join(file_stem("training", &settings.training) + ".safetensors")
     }
 
+    /// The seconds of each epoch of that training.
+    fn seconds(&self, settings: &Settings) -> PathBuf {
+        self.checkpoint(settings).with_extension("seconds.json")
+    }
+
     /// The model file of a run.
     pub fn model(&self, id: &str) -> PathBuf {
         self.0.join("models").join(id.to_owned() + ".ncsr")
@@ -61,11 +66,17 @@ impl Folder {
     }
 }
 
-/// Does a run. A training whose loss is not finite is a result: the run fails and has no rows.
+/// Does a run that the record does not have yet. A training whose loss is not finite is a result: the run fails and has no
+/// rows.
 ///
 /// # Errors
 /// All others.
-pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<(Finished, Vec<Row>), Error> {
+pub fn execute(
+    settings: &Settings,
+    record: &Record,
+    images: &Images,
+    folder: &Folder,
+) -> Result<(Finished, Vec<Row>), Error> {
     let id = record::id(settings);
     let finished = |train_seconds, failed| Finished {
         id: id.clone(),
@@ -83,13 +94,17 @@ pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<
         network: settings.training.network(train.shape, train.classes)?,
         config: settings.training.config()?,
         checkpoint,
+        seconds: Some(folder.seconds(settings)),
     };
+    let noted = || training::noted_seconds(&folder.seconds(settings)).into_iter().sum();
     let (mut trainer, took) = match run.train(resume, &train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
-            return Ok((finished(None, Some(error.to_string())), Vec::new()));
+            return Ok((finished(noted(), Some(error.to_string())), Vec::new()));
         }
         other => other?,
     };
+    // Whoever trained is who the time is counted for, once.
+    let train_seconds = if took.is_zero() && record.has_time_of(&settings.training) { None } else { noted() };
     if settings.recalibrated {
         trainer.recalibrate(&train)?;
     }
@@ -99,7 +114,7 @@ pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<
         (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
         (None, _) => outcome.levels(trainer.trained().clone())?,
     };
-    Ok((finished((!resume).then_some(took.as_secs_f64()), None), rows))
+    Ok((finished(train_seconds, None), rows))
 }
 
 /// A trained network about to be measured.

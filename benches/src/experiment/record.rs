@@ -1,5 +1,5 @@
 //! What an experiment has found so far: one file, written anew after each run.
-use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
+use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, Training, file_stem};
 use crate::{error::Error, files, options::BlockOption};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Data {
 pub struct Finished {
     pub id: String,
     pub settings: Settings,
-    /// Seconds that the training took; `null` when it was resumed, or trained for another run.
+    /// Seconds that the training took, over all sessions; `null` when it is another run's, whose time it is, or not known.
     pub train_seconds: Option<f64>,
     /// Why the run has no rows.
     pub failed: Option<String>,
@@ -120,6 +120,11 @@ impl Record {
     /// The run with these settings, if it was done.
     pub fn find(&self, settings: &Settings) -> Option<&Finished> {
         self.runs.iter().find(|run| run.settings == *settings)
+    }
+
+    /// Whether a run has the time of this training.
+    pub fn has_time_of(&self, training: &Training) -> bool {
+        self.runs.iter().any(|run| run.settings.training == *training && run.train_seconds.is_some())
     }
 
     /// The rows of a run.
