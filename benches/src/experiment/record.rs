@@ -90,6 +90,16 @@ pub enum Unit {
     NonzeroMacs,
 }
 
+/// How long trainings took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingTime {
+    pub seconds: f64,
+    /// Trainings, each once however many runs share it.
+    pub trainings: usize,
+    /// Those of which no run has the time.
+    pub untimed: usize,
+}
+
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -125,6 +135,21 @@ impl Record {
     /// Whether a run has the time of this training.
     pub fn has_time_of(&self, training: &Training) -> bool {
         self.runs.iter().any(|run| run.settings.training == *training && run.train_seconds.is_some())
+    }
+
+    /// How long all trainings took; one that had to be done again took both times.
+    pub fn training_time(&self) -> TrainingTime {
+        let mut distinct: Vec<&Training> = Vec::new();
+        for run in &self.runs {
+            if !distinct.contains(&&run.settings.training) {
+                distinct.push(&run.settings.training);
+            }
+        }
+        TrainingTime {
+            seconds: self.runs.iter().filter_map(|run| run.train_seconds).sum(),
+            trainings: distinct.len(),
+            untimed: distinct.iter().filter(|training| !self.has_time_of(training)).count(),
+        }
     }
 
     /// The rows of a run.
@@ -203,6 +228,22 @@ pub fn id(settings: &Settings) -> String {
 mod tests {
     use super::*;
 
+    impl Finished {
+        /// A run that took so many seconds.
+        pub fn example(settings: &Settings, train_seconds: Option<f64>) -> Finished {
+            let (settings, machine) = (settings.clone(), String::new());
+            Finished { id: id(&settings), settings, train_seconds, failed: None, commit: String::new(), machine }
+        }
+    }
+
+    impl Settings {
+        /// Of the nested network, for the test images, with seed 1.
+        pub fn example() -> Settings {
+            let text = r#"{"suite":"full","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,80.0,70.0],"block":"1x1","allocation":"uniform","measured":"test","images":9,"epochs":9,"batch":3,"learning_rate":0.2,"seed":1}}"#;
+            serde_json::from_str(text).unwrap()
+        }
+    }
+
     impl Row {
         /// The densest level of a run, with figures that mean nothing.
         pub fn example(settings: &Settings, run: &str) -> Row {
@@ -233,6 +274,22 @@ mod tests {
                 host_ms: None,
             }
         }
+    }
+
+    #[test]
+    fn a_training_that_runs_share_is_one_training_and_its_time_is_known_when_one_has_it() {
+        let first = Settings::example();
+        let shared = Settings { recalibrated: false, ..first.clone() };
+        let other = Settings { training: Training { seed: 2, ..first.training.clone() }, ..first.clone() };
+        let time = |runs: &[(&Settings, Option<f64>)]| {
+            let runs = runs.iter().map(|&(settings, seconds)| Finished::example(settings, seconds)).collect();
+            let TrainingTime { seconds, trainings, untimed } = Record { runs, ..Record::default() }.training_time();
+            (seconds, trainings, untimed)
+        };
+        assert_eq!(time(&[]), (0.0, 0, 0));
+        assert_eq!(time(&[(&first, Some(9.0)), (&shared, None), (&other, None)]), (9.0, 2, 1));
+        assert_eq!(time(&[(&first, None), (&shared, None), (&other, Some(1.0))]), (1.0, 2, 1));
+        assert_eq!(time(&[(&first, Some(9.0)), (&shared, Some(2.0)), (&other, Some(1.0))]), (12.0, 2, 0));
     }
 
     /// A file is read and written anew with each resumption: not even the last bit of a figure may change.
