@@ -4,7 +4,11 @@ use super::{
     record::{self, Data, Finished, Record, Row},
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
-use crate::{error::Error, report::Entry, subject::Subject, training};
+use crate::{
+    error::Error,
+    subject::{Subject, Worth},
+    training,
+};
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
@@ -14,9 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
 const PROFILE: Profile = Profile::Speed;
-
-/// Times of different hours do not compare: [`super::measure::host_times`] takes those of all models in turn.
-const NOT_TIMED: f64 = 0.0;
 
 /// Where the work of all runs lies.
 pub struct Folder(PathBuf);
@@ -132,7 +133,7 @@ impl Outcome<'_> {
         let subject = Subject::deploy(trained, self.train, PROFILE, &self.folder.model(self.id))?;
         let levels = subject.file.levels();
         let file_bytes = subject.file.file_bytes(levels)?;
-        let row = |level: Level| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, NOT_TIMED)?));
+        let row = |level: Level| Ok(self.row(level.number(), file_bytes, &subject.worth(level, self.test)?));
         levels.up_to().map(row).collect()
     }
 
@@ -156,17 +157,17 @@ impl Outcome<'_> {
         let mut narrower = 0;
         let mut rows = Vec::new();
         for (index, subject) in subjects.iter().enumerate() {
-            let mut entry = subject.entry(Level::FIRST, self.test, NOT_TIMED)?;
-            entry.file_bytes += narrower;
+            let mut worth = subject.worth(Level::FIRST, self.test)?;
+            worth.file_bytes += narrower;
             narrower += subject.file.requantisation_bytes();
-            rows.push(self.row(index + 1, 0, &entry));
+            rows.push(self.row(index + 1, 0, &worth));
         }
         let whole = rows.last().map_or(0, |row| row.prefix_bytes);
         rows.iter_mut().for_each(|row| row.file_bytes = whole);
         Ok(rows)
     }
 
-    fn row(&self, level: usize, file_bytes: usize, entry: &Entry) -> Row {
+    fn row(&self, level: usize, file_bytes: usize, worth: &Worth) -> Row {
         let (settings, training) = (self.settings, &self.settings.training);
         Row {
             run: self.id.to_owned(),
@@ -183,15 +184,16 @@ impl Outcome<'_> {
             seed: training.seed,
             level,
             sparsity: settings.sparsity(level),
-            stored: entry.stored,
+            stored: worth.stored,
             passes: training.passes(),
             learning_rate: training.learning_rate,
-            top1_float: entry.top1_float,
-            top1_int8: entry.top1_int8,
+            top1_float: worth.top1_float,
+            top1_int8: worth.top1_int8,
             file_bytes,
-            prefix_bytes: entry.file_bytes,
-            nonzero_macs: entry.nonzero_macs,
+            prefix_bytes: worth.file_bytes,
+            nonzero_macs: worth.nonzero_macs,
             m7_instructions: None,
+            // Times of different hours do not compare: `measure::host_times` takes those of all models in turn.
             host_ms: None,
         }
     }
