@@ -139,6 +139,25 @@ fn what_is_done_is_not_done_again_and_the_document_comes_from_the_figures_alone(
     assert_eq!(document(), whole);
 }
 
+/// All training would be for nothing.
+#[test]
+fn where_the_figures_cannot_be_written_nothing_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    for experiment in ["compare", "ablate"] {
+        let json = folder.join("missing").join("figures.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nested-bench"));
+        command.args([experiment, "--quick", "--data"]).arg(folder).arg("--json").arg(json);
+        command.arg("--out").arg(folder.join("out")).arg("--docs").arg(folder.join("docs"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("figures.json: cannot be written") && text.lines().count() == 1, "{text}");
+        assert!(!folder.join("out").exists());
+    }
+}
+
 #[test]
 fn figures_of_other_images_are_not_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();

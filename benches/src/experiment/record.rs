@@ -165,11 +165,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads the file if there is one, and checks that its runs are of these images.
+    /// Reads the file if there is one, and checks that its runs are of these images and that it can be written.
     ///
     /// # Errors
-    /// A file that is not a record, or one of other images.
+    /// A file that is not a record, one of other images, or one that will not be written when a run is done.
     pub fn open(path: &Path, data: Data) -> Result<Store, Error> {
+        files::check_writable(path)?;
         let mut record = if path.exists() { Record::read(path)? } else { Record::default() };
         match &record.data {
             Some(found) if found.crc32 != data.crc32 => {
