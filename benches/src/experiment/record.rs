@@ -121,10 +121,23 @@ impl Record {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not a record.
+    /// A file that cannot be read, is not a record, or is a damaged one.
     pub fn read(path: &Path) -> Result<Record, Error> {
-        serde_json::from_slice(&files::read(path)?)
-            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+        let wrong = |problem| Error::Report { path: path.to_owned(), problem };
+        let record: Record = serde_json::from_slice(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
+        record.check().map_err(wrong)?;
+        Ok(record)
+    }
+
+    /// Whether each run that did not fail has a row a level.
+    fn check(&self) -> Result<(), String> {
+        for run in self.runs.iter().filter(|run| run.failed.is_none()) {
+            let (found, levels) = (self.rows_of(run).count(), run.settings.levels());
+            if found != levels {
+                return Err(format!("damaged: run {} has {found} rows for its {levels} levels", run.id));
+            }
+        }
+        Ok(())
     }
 
     /// The run with these settings, if it was done.
@@ -275,6 +288,28 @@ mod tests {
                 host_ms: None,
             }
         }
+    }
+
+    #[test]
+    fn a_record_that_lacks_rows_of_a_run_is_refused_and_the_run_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let (settings, run) = (Settings::example(), Finished::example(&Settings::example(), None));
+        let rows = vec![Row::example(&settings, &run.id); 3];
+        let whole = Record { runs: vec![run], rows, ..Record::default() };
+        let read = |record: &Record| {
+            files::write_json(&path, record).unwrap();
+            Record::read(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&whole).as_ref(), Ok(&whole));
+        for rows in [0, 2] {
+            let damaged = Record { rows: whole.rows[..rows].to_vec(), ..whole.clone() };
+            let problem = format!("damaged: run {} has {rows} rows for its 3 levels", whole.runs[0].id);
+            assert_eq!(read(&damaged), Err(format!("{}: {problem}", path.display())));
+        }
+        let mut failed = Record { rows: Vec::new(), ..whole.clone() };
+        failed.runs[0].failed = Some("loss".to_owned());
+        assert!(read(&failed).is_ok());
     }
 
     #[test]
