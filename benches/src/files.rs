@@ -23,6 +23,14 @@ pub fn prepare_folder(folder: &Path) -> Result<(), Error> {
         .map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
+/// Checks that a file can be written where its folder is, before much work is done for it; leaves a file that is there.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let probe = temporary(path);
+    fs::write(&probe, [])
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
 /// Lets `write` make the file under a temporary name in the same folder, then renames it: at any moment the file is the
 /// old one or the new one, whole.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
@@ -107,6 +115,20 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_whose_folder_is_missing_or_none_cannot_be_written_and_others_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        write(&path, b"old").unwrap();
+        check_writable(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), b"old");
+        for wrong in [folder.path().join("none/a.json"), path.join("a.json")] {
+            assert!(matches!(check_writable(&wrong), Err(Error::Write { path, .. }) if path == wrong));
+        }
     }
 
     #[test]

@@ -5,7 +5,11 @@ use crate::{
     report::{Entry, Report},
 };
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::{
+        Shift,
+        ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
+        types::RangedCoordf64,
+    },
     prelude::*,
     style::{
         FontStyle, register_font,
@@ -32,16 +36,46 @@ pub struct Frame<'a> {
 }
 
 /// A chart of accuracy against a cost.
-type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<Ticked, RangedCoordf64>>;
+
+/// The axis of the cost.
+pub struct CostAxis<'a> {
+    pub range: Range<f64>,
+    /// Where it has a label and a line.
+    pub ticks: Vec<f64>,
+    pub label: &'a dyn Fn(&f64) -> String,
+}
+
+/// An axis whose labels and lines are given.
+pub struct Ticked {
+    inner: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Ticked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.inner.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.inner.range()
+    }
+}
 
 impl Frame<'_> {
-    /// Titles, grid and axes; the cost's labels have this many decimals.
+    /// Titles, grid and axes.
     pub fn draw<'a, B: DrawingBackend>(
         &self,
         area: &'a DrawingArea<B, Shift>,
-        cost: Range<f64>,
+        cost: CostAxis<'_>,
         accuracy: Range<f64>,
-        decimals: usize,
     ) -> Result<Chart<'a, B>, String> {
         let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
         let text = |size: i32| (FONT, size).into_font().color(&INK);
@@ -55,7 +89,7 @@ impl Frame<'_> {
             .margin_bottom(15)
             .x_label_area_size(70)
             .y_label_area_size(90)
-            .build_cartesian_2d(cost, accuracy)
+            .build_cartesian_2d(Ticked { inner: cost.range.into(), ticks: cost.ticks }, accuracy)
             .map_err(wrong)?;
         chart
             .configure_mesh()
@@ -66,9 +100,8 @@ impl Frame<'_> {
             .axis_desc_style(text(24))
             .x_desc(self.x_desc)
             .y_desc("top-1 accuracy, per cent")
-            .x_labels(8)
             .y_labels(8)
-            .x_label_formatter(&|cost| format!("{cost:.decimals$}"))
+            .x_label_formatter(cost.label)
             .y_label_formatter(&|top1| format!("{top1:.1}"))
             .draw()
             .map_err(wrong)?;
@@ -99,7 +132,9 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> Res
     let title = "Accuracy against time, one network at each of its levels";
     let frame = Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image", margin: 40 };
     let (time, accuracy) = ranges(report);
-    let mut chart = frame.draw(area, time, accuracy, 2)?;
+    let ticks = RangedCoordf64::from(time.clone()).key_points(8);
+    let time = CostAxis { range: time, ticks, label: &|time| format!("{time:.2}") };
+    let mut chart = frame.draw(area, time, accuracy)?;
     points(&mut chart, report).map_err(|error| error.to_string())?;
     area.present().map_err(|error| error.to_string())
 }

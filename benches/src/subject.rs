@@ -13,6 +13,24 @@ pub struct Subject {
     pub file: Deployed,
 }
 
+/// What a level is worth, its time aside: not everybody takes it. Sparsities, accuracies and shares are in per cent.
+pub struct Worth {
+    pub sparsity: f64,
+    pub stored: f64,
+    pub top1_float: f64,
+    pub top1_int8: f64,
+    pub nonzero_macs: u64,
+    pub file_bytes: usize,
+}
+
+impl Worth {
+    /// Of a level, or of the dense network, with the milliseconds that an image takes.
+    pub fn timed(self, level: Option<usize>, host_ms: f64) -> Entry {
+        let Worth { sparsity, stored, top1_float, top1_int8, nonzero_macs, file_bytes } = self;
+        Entry { level, sparsity, stored, top1_float, top1_int8, nonzero_macs, file_bytes, host_ms }
+    }
+}
+
 impl Subject {
     /// Quantises, writes the file as the profile says and reads it back.
     pub fn deploy(trained: Trained, images: &Dataset, profile: Profile, path: &Path) -> Result<Subject, Error> {
@@ -25,16 +43,14 @@ impl Subject {
     }
 
     /// What a level is worth.
-    pub fn entry(&self, level: Level, test: &Dataset, host_ms: f64) -> Result<Entry, Error> {
-        Ok(Entry {
-            level: Some(level.number()),
+    pub fn worth(&self, level: Level, test: &Dataset) -> Result<Worth, Error> {
+        Ok(Worth {
             sparsity: 100.0 * self.trained.sparsity(level),
             stored: self.file.stored(level)?,
             top1_float: 100.0 * self.trained.evaluate(level, test)?,
             top1_int8: self.file.top1(level, test)?,
             nonzero_macs: self.file.nonzero_macs(level)?,
             file_bytes: self.file.file_bytes(level)?,
-            host_ms,
         })
     }
 }

@@ -17,6 +17,8 @@ pub struct Run {
     pub config: Config,
     /// Written after each epoch.
     pub checkpoint: PathBuf,
+    /// Where the seconds of each epoch are noted, so that a call that goes on knows those of the calls before.
+    pub seconds: Option<PathBuf>,
 }
 
 impl Run {
@@ -31,13 +33,22 @@ impl Run {
         };
         let progress = Progress::new(&self.name, epochs, images.count(), trainer.epoch());
         let mut total = Duration::ZERO;
+        // A note may lack epochs (those of a checkpoint older than notes are) or have one that was lost before its checkpoint.
+        let mut seconds = self.seconds.as_deref().map_or(Vec::new(), noted_seconds);
+        seconds.resize(trainer.epoch(), None);
         while trainer.epoch() < epochs {
             let done = trainer.epoch();
             let start = Instant::now();
             let report = trainer.train_epoch(images, &mut |step| {
                 progress.step(done, images.count() * step.step / step.steps.max(1), step.loss);
-            })?;
+            });
             total += start.elapsed();
+            seconds.push(Some(start.elapsed().as_secs_f64()));
+            // Before the checkpoint, so that none is without its time, and of an epoch that failed too: it took as long.
+            if let Some(path) = &self.seconds {
+                files::write_json(path, &seconds)?;
+            }
+            let report = report?;
             progress.epoch(report.epoch, report.loss, start.elapsed());
             let _writing = files::hold_writes();
             trainer.save(&self.checkpoint)?;
@@ -48,6 +59,12 @@ impl Run {
         }
         Ok((trainer, total))
     }
+}
+
+/// Seconds of each epoch of a training, as they were noted; `None` of those that were not, and none without a note.
+pub fn noted_seconds(path: &Path) -> Vec<Option<f64>> {
+    // A note that cannot be read is like none: a training is worth more than its time.
+    files::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Notes at `path` which images are trained on; when resuming, checks that they are those of the checkpoints.
@@ -64,4 +81,48 @@ pub fn same_images(path: &Path, now: &str, resume: bool) -> Result<(), Error> {
     }
     let problem = format!("the checkpoint is of {}, not of {}", then.trim(), now.trim());
     Err(Error::Report { path: path.to_owned(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nested_csr::TensorShape;
+    use nested_mask::{Ladder, nn, train::Dataset};
+
+    #[test]
+    fn a_training_that_goes_on_notes_the_seconds_of_all_its_epochs() {
+        let folder = tempfile::tempdir().unwrap();
+        let shape = TensorShape { channels: 1, height: 8, width: 8 };
+        let labels: Vec<u8> = (0..32).map(|image| image % 2).collect();
+        let pixels = labels.iter().flat_map(|&label| [label * 200; 64]).collect();
+        let images = Dataset::new(shape, 2, pixels, labels).unwrap();
+        let network = || nn::resnet8(shape, 0.25, 2).unwrap();
+        let config = Config { ladder: Ladder::dense(), epochs: 3, batch: 16, ..Config::default() };
+        let (checkpoint, note) = (folder.path().join("a.safetensors"), folder.path().join("a.json"));
+        let run = |resume| {
+            let (name, checkpoint, seconds) = ("test".to_owned(), checkpoint.clone(), Some(note.clone()));
+            let run = Run { name, network: network(), config: config.clone(), checkpoint, seconds };
+            let (_, took) = run.train(resume, &images).unwrap();
+            (took.as_secs_f64(), noted_seconds(&note))
+        };
+        let one_epoch = || {
+            let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+            trainer.train_epoch(&images, &mut |_| {}).unwrap();
+            trainer.save(&checkpoint).unwrap();
+        };
+
+        // Of an epoch whose checkpoint was not written any more, as it is after a loss of power.
+        one_epoch();
+        files::write_json(&note, &[1e3, 1e6]).unwrap();
+        let (took, seconds) = run(true);
+        assert_eq!((seconds.len(), seconds[0]), (3, Some(1e3)));
+        let all: f64 = seconds.iter().copied().sum::<Option<f64>>().unwrap();
+        assert!(took > 0.0 && (all - 1e3 - took).abs() < 1e-3, "{all} of {took}");
+        // Nothing is left to do; from the start; on from a checkpoint without a note.
+        assert_eq!(run(true), (0.0, seconds));
+        assert!(run(false).1.iter().all(|seconds| seconds.is_some_and(|seconds| seconds < 1e3)));
+        one_epoch();
+        files::remove(&note).unwrap();
+        assert_eq!(run(true).1.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+    }
 }

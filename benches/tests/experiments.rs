@@ -4,6 +4,7 @@ mod common;
 use common::write_set;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     process::{Command, Stdio},
@@ -40,6 +41,14 @@ fn without_times(mut record: Value) -> Value {
     record
 }
 
+/// The seconds of each training's epochs, by the names of the notes beside the checkpoints.
+fn noted_seconds(folder: &Path) -> BTreeMap<String, Vec<f64>> {
+    let entries = fs::read_dir(folder.join("out/checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let notes = entries.filter(|path| path.to_str().unwrap().ends_with(".seconds.json"));
+    let seconds = |note: Value| note.as_array().unwrap().iter().map(|seconds| seconds.as_f64().unwrap()).collect();
+    notes.map(|path| (path.display().to_string(), seconds(read(&path)))).collect()
+}
+
 /// The sparsities of each method's rows.
 fn sparsities(record: &Value, suite: &str, method: &str) -> Vec<f64> {
     let rows = record["rows"].as_array().unwrap().iter();
@@ -64,10 +73,26 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
     assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
     assert_eq!(run.wait().unwrap().code(), Some(130), "not interrupted");
     let before = read(&parts.path().join("compare.json"))["runs"].as_array().unwrap().clone();
+    let begun = noted_seconds(parts.path());
     succeed(parts.path(), "compare", &[]);
     let [record, resumed] = [&whole, &parts].map(|folder| read(&folder.path().join("compare.json")));
     assert_eq!(resumed["runs"].as_array().unwrap()[..before.len()], before);
     assert!(without_times(record.clone()) == without_times(resumed), "other figures than an uninterrupted run's");
+    // Every training has its time, that of all its epochs, and pruning at run time has no training of its own.
+    let notes = noted_seconds(parts.path());
+    for (note, seconds) in &begun {
+        // Of the last epoch the checkpoint may not have been written any more.
+        let kept = seconds.len() - 1;
+        assert_eq!(notes[note][..kept], seconds[..kept], "{note}");
+    }
+    let mut seconds = 0.0;
+    for run in read(&parts.path().join("compare.json"))["runs"].as_array().unwrap() {
+        let pruned = run["settings"]["pruning"].is_object();
+        assert_eq!(run["train_seconds"].is_null(), pruned, "{run}");
+        seconds += run["train_seconds"].as_f64().unwrap_or(0.0);
+    }
+    let all: f64 = notes.values().flatten().sum();
+    assert!((seconds - all).abs() < 1e-6 * all, "{seconds} of {all} seconds");
     let ladder = [90.0, 80.0, 70.0];
     for method in ["stand-alone", "dsnn", "slimmable"] {
         let times = if method == "stand-alone" { 2 } else { 1 };
@@ -112,6 +137,25 @@ fn what_is_done_is_not_done_again_and_the_document_comes_from_the_figures_alone(
     fs::remove_dir_all(folder.join("out")).unwrap();
     succeed(folder, "ablate", &["--report"]);
     assert_eq!(document(), whole);
+}
+
+/// All training would be for nothing.
+#[test]
+fn where_the_figures_cannot_be_written_nothing_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_set(folder);
+    for experiment in ["compare", "ablate"] {
+        let json = folder.join("missing").join("figures.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nested-bench"));
+        command.args([experiment, "--quick", "--data"]).arg(folder).arg("--json").arg(json);
+        command.arg("--out").arg(folder.join("out")).arg("--docs").arg(folder.join("docs"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("figures.json: cannot be written") && text.lines().count() == 1, "{text}");
+        assert!(!folder.join("out").exists());
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Bench<'_> {
         // A later training may not have begun when an earlier one was interrupted.
         let resume = self.options.run.resume && (name == NESTED || checkpoint.exists());
         let scenes = &self.scenes.train.scenes;
-        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint };
+        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint, seconds: None };
         let (mut trainer, took) = run.train(resume, scenes)?;
         trainer.recalibrate(scenes)?;
         Ok((trainer.trained().clone(), took))

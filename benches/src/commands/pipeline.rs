@@ -5,7 +5,7 @@ use crate::{
     files, interrupt,
     options::{self, DataOptions, RunOptions},
     plot,
-    report::{Entry, Report},
+    report::Report,
     subject::Subject,
     training::{self, Run},
 };
@@ -75,10 +75,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let candidates: Vec<_> =
         levels.up_to().map(|level| (&nested.file, level)).chain([(&dense.file, Level::FIRST)]).collect();
     let host_ms = deployed::milliseconds(&candidates, &images.test)?;
-    let entry_of_level = |(level, &ms): (Level, &f64)| nested.entry(level, &images.test, ms);
+    let entry_of_level = |(level, &ms): (Level, &f64)| -> Result<_, Error> {
+        Ok(nested.worth(level, &images.test)?.timed(Some(level.number()), ms))
+    };
     let report = Report {
         levels: levels.up_to().zip(&host_ms).map(entry_of_level).collect::<Result<_, _>>()?,
-        dense: Entry { level: None, ..dense.entry(Level::FIRST, &images.test, host_ms[levels.number()])? },
+        dense: dense.worth(Level::FIRST, &images.test)?.timed(None, host_ms[levels.number()]),
         train_images: images.train.len(),
         test_images: images.test.len(),
         dataset: images.name,
@@ -146,6 +148,7 @@ impl Options {
             network: nn::resnet8(images.shape, self.width, images.classes)?,
             config: self.config(ladder),
             checkpoint,
+            seconds: None,
         };
         // The second of the two trainings may not have begun when the first was interrupted.
         let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());

@@ -1,10 +1,14 @@
 //! One run: train, deploy, measure.
 use super::{
     images::Images,
-    record::{self, Data, Finished, Row},
+    record::{self, Data, Finished, Record, Row},
     settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
 };
-use crate::{error::Error, report::Entry, subject::Subject, training};
+use crate::{
+    error::Error,
+    subject::{Subject, Worth},
+    training,
+};
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
@@ -14,9 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
 const PROFILE: Profile = Profile::Speed;
-
-/// Times of different hours do not compare: [`super::measure::host_times`] takes those of all models in turn.
-const NOT_TIMED: f64 = 0.0;
 
 /// Where the work of all runs lies.
 pub struct Folder(PathBuf);
@@ -42,6 +43,11 @@ impl Folder {
         self.0.join("checkpoints").join(file_stem("training", &settings.training) + ".safetensors")
     }
 
+    /// The seconds of each epoch of that training.
+    fn seconds(&self, settings: &Settings) -> PathBuf {
+        self.checkpoint(settings).with_extension("seconds.json")
+    }
+
     /// The model file of a run.
     pub fn model(&self, id: &str) -> PathBuf {
         self.0.join("models").join(id.to_owned() + ".ncsr")
@@ -61,11 +67,17 @@ impl Folder {
     }
 }
 
-/// Does a run. A training whose loss is not finite is a result: the run fails and has no rows.
+/// Does a run that the record does not have yet. A training whose loss is not finite is a result: the run fails and has no
+/// rows.
 ///
 /// # Errors
 /// All others.
-pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<(Finished, Vec<Row>), Error> {
+pub fn execute(
+    settings: &Settings,
+    record: &Record,
+    images: &Images,
+    folder: &Folder,
+) -> Result<(Finished, Vec<Row>), Error> {
     let id = record::id(settings);
     let finished = |train_seconds, failed| Finished {
         id: id.clone(),
@@ -83,13 +95,17 @@ pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<
         network: settings.training.network(train.shape, train.classes)?,
         config: settings.training.config()?,
         checkpoint,
+        seconds: Some(folder.seconds(settings)),
     };
+    let noted = || training::noted_seconds(&folder.seconds(settings)).into_iter().sum();
     let (mut trainer, took) = match run.train(resume, &train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
-            return Ok((finished(None, Some(error.to_string())), Vec::new()));
+            return Ok((finished(noted(), Some(error.to_string())), Vec::new()));
         }
         other => other?,
     };
+    // Whoever trained is who the time is counted for, once.
+    let train_seconds = if took.is_zero() && record.has_time_of(&settings.training) { None } else { noted() };
     if settings.recalibrated {
         trainer.recalibrate(&train)?;
     }
@@ -99,7 +115,7 @@ pub fn execute(settings: &Settings, images: &Images, folder: &Folder) -> Result<
         (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
         (None, _) => outcome.levels(trainer.trained().clone())?,
     };
-    Ok((finished((!resume).then_some(took.as_secs_f64()), None), rows))
+    Ok((finished(train_seconds, None), rows))
 }
 
 /// A trained network about to be measured.
@@ -117,7 +133,7 @@ impl Outcome<'_> {
         let subject = Subject::deploy(trained, self.train, PROFILE, &self.folder.model(self.id))?;
         let levels = subject.file.levels();
         let file_bytes = subject.file.file_bytes(levels)?;
-        let row = |level: Level| Ok(self.row(level.number(), file_bytes, &subject.entry(level, self.test, NOT_TIMED)?));
+        let row = |level: Level| Ok(self.row(level.number(), file_bytes, &subject.worth(level, self.test)?));
         levels.up_to().map(row).collect()
     }
 
@@ -141,17 +157,17 @@ impl Outcome<'_> {
         let mut narrower = 0;
         let mut rows = Vec::new();
         for (index, subject) in subjects.iter().enumerate() {
-            let mut entry = subject.entry(Level::FIRST, self.test, NOT_TIMED)?;
-            entry.file_bytes += narrower;
+            let mut worth = subject.worth(Level::FIRST, self.test)?;
+            worth.file_bytes += narrower;
             narrower += subject.file.requantisation_bytes();
-            rows.push(self.row(index + 1, 0, &entry));
+            rows.push(self.row(index + 1, 0, &worth));
         }
         let whole = rows.last().map_or(0, |row| row.prefix_bytes);
         rows.iter_mut().for_each(|row| row.file_bytes = whole);
         Ok(rows)
     }
 
-    fn row(&self, level: usize, file_bytes: usize, entry: &Entry) -> Row {
+    fn row(&self, level: usize, file_bytes: usize, worth: &Worth) -> Row {
         let (settings, training) = (self.settings, &self.settings.training);
         Row {
             run: self.id.to_owned(),
@@ -168,15 +184,16 @@ impl Outcome<'_> {
             seed: training.seed,
             level,
             sparsity: settings.sparsity(level),
-            stored: entry.stored,
+            stored: worth.stored,
             passes: training.passes(),
             learning_rate: training.learning_rate,
-            top1_float: entry.top1_float,
-            top1_int8: entry.top1_int8,
+            top1_float: worth.top1_float,
+            top1_int8: worth.top1_int8,
             file_bytes,
-            prefix_bytes: entry.file_bytes,
-            nonzero_macs: entry.nonzero_macs,
+            prefix_bytes: worth.file_bytes,
+            nonzero_macs: worth.nonzero_macs,
             m7_instructions: None,
+            // Times of different hours do not compare: `measure::host_times` takes those of all models in turn.
             host_ms: None,
         }
     }

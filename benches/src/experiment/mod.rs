@@ -36,7 +36,7 @@ pub fn run_all(plan: &[Planned], store: &mut Store, images: &Images, folder: &Fo
             format!(" (about {minutes:.0} minutes left in all)")
         };
         eprintln!("{}{time}", settings.name());
-        let (finished, rows) = execute::execute(&settings, images, folder)?;
+        let (finished, rows) = execute::execute(&settings, &store.record, images, folder)?;
         match &finished.failed {
             Some(problem) => eprintln!("  failed: {problem}"),
             None => rows.iter().for_each(|row| eprintln!("  {:.0} %: {:.2}", row.sparsity, row.top1_int8)),

@@ -1,5 +1,5 @@
 //! What an experiment has found so far: one file, written anew after each run.
-use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, file_stem};
+use super::settings::{AllocationName, Budget, Measured, Method, NetworkName, Settings, Suite, Training, file_stem};
 use crate::{error::Error, files, options::BlockOption};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Data {
 pub struct Finished {
     pub id: String,
     pub settings: Settings,
-    /// Seconds that the training took; `null` when it was resumed, or trained for another run.
+    /// Seconds that the training took, over all sessions; `null` when it is another run's, whose time it is, or not known.
     pub train_seconds: Option<f64>,
     /// Why the run has no rows.
     pub failed: Option<String>,
@@ -90,6 +90,16 @@ pub enum Unit {
     NonzeroMacs,
 }
 
+/// How long trainings took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingTime {
+    pub seconds: f64,
+    /// Trainings, each once however many runs share it.
+    pub trainings: usize,
+    /// Those of which no run has the time.
+    pub untimed: usize,
+}
+
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -111,15 +121,48 @@ impl Record {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not a record.
+    /// A file that cannot be read, is not a record, or is a damaged one.
     pub fn read(path: &Path) -> Result<Record, Error> {
-        serde_json::from_slice(&files::read(path)?)
-            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+        let wrong = |problem| Error::Report { path: path.to_owned(), problem };
+        let record: Record = serde_json::from_slice(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
+        record.check().map_err(wrong)?;
+        Ok(record)
+    }
+
+    /// Whether each run that did not fail has a row a level.
+    fn check(&self) -> Result<(), String> {
+        for run in self.runs.iter().filter(|run| run.failed.is_none()) {
+            let (found, levels) = (self.rows_of(run).count(), run.settings.levels());
+            if found != levels {
+                return Err(format!("damaged: run {} has {found} rows for its {levels} levels", run.id));
+            }
+        }
+        Ok(())
     }
 
     /// The run with these settings, if it was done.
     pub fn find(&self, settings: &Settings) -> Option<&Finished> {
         self.runs.iter().find(|run| run.settings == *settings)
+    }
+
+    /// Whether a run has the time of this training.
+    pub fn has_time_of(&self, training: &Training) -> bool {
+        self.runs.iter().any(|run| run.settings.training == *training && run.train_seconds.is_some())
+    }
+
+    /// How long all trainings took; one that had to be done again took both times.
+    pub fn training_time(&self) -> TrainingTime {
+        let mut distinct: Vec<&Training> = Vec::new();
+        for run in &self.runs {
+            if !distinct.contains(&&run.settings.training) {
+                distinct.push(&run.settings.training);
+            }
+        }
+        TrainingTime {
+            seconds: self.runs.iter().filter_map(|run| run.train_seconds).sum(),
+            trainings: distinct.len(),
+            untimed: distinct.iter().filter(|training| !self.has_time_of(training)).count(),
+        }
     }
 
     /// The rows of a run.
@@ -135,11 +178,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads the file if there is one, and checks that its runs are of these images.
+    /// Reads the file if there is one, and checks that its runs are of these images and that it can be written.
     ///
     /// # Errors
-    /// A file that is not a record, or one of other images.
+    /// A file that is not a record, one of other images, or one that will not be written when a run is done.
     pub fn open(path: &Path, data: Data) -> Result<Store, Error> {
+        files::check_writable(path)?;
         let mut record = if path.exists() { Record::read(path)? } else { Record::default() };
         match &record.data {
             Some(found) if found.crc32 != data.crc32 => {
@@ -198,6 +242,22 @@ pub fn id(settings: &Settings) -> String {
 mod tests {
     use super::*;
 
+    impl Finished {
+        /// A run that took so many seconds.
+        pub fn example(settings: &Settings, train_seconds: Option<f64>) -> Finished {
+            let (settings, machine) = (settings.clone(), String::new());
+            Finished { id: id(&settings), settings, train_seconds, failed: None, commit: String::new(), machine }
+        }
+    }
+
+    impl Settings {
+        /// Of the nested network, for the test images, with seed 1.
+        pub fn example() -> Settings {
+            let text = r#"{"suite":"full","method":"nested","budget":null,"training":{"network":"resnet8","width":0.5,"ladder":[90.0,80.0,70.0],"block":"1x1","allocation":"uniform","measured":"test","images":9,"epochs":9,"batch":3,"learning_rate":0.2,"seed":1}}"#;
+            serde_json::from_str(text).unwrap()
+        }
+    }
+
     impl Row {
         /// The densest level of a run, with figures that mean nothing.
         pub fn example(settings: &Settings, run: &str) -> Row {
@@ -228,6 +288,44 @@ mod tests {
                 host_ms: None,
             }
         }
+    }
+
+    #[test]
+    fn a_record_that_lacks_rows_of_a_run_is_refused_and_the_run_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let (settings, run) = (Settings::example(), Finished::example(&Settings::example(), None));
+        let rows = vec![Row::example(&settings, &run.id); 3];
+        let whole = Record { runs: vec![run], rows, ..Record::default() };
+        let read = |record: &Record| {
+            files::write_json(&path, record).unwrap();
+            Record::read(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&whole).as_ref(), Ok(&whole));
+        for rows in [0, 2] {
+            let damaged = Record { rows: whole.rows[..rows].to_vec(), ..whole.clone() };
+            let problem = format!("damaged: run {} has {rows} rows for its 3 levels", whole.runs[0].id);
+            assert_eq!(read(&damaged), Err(format!("{}: {problem}", path.display())));
+        }
+        let mut failed = Record { rows: Vec::new(), ..whole.clone() };
+        failed.runs[0].failed = Some("loss".to_owned());
+        assert!(read(&failed).is_ok());
+    }
+
+    #[test]
+    fn a_training_that_runs_share_is_one_training_and_its_time_is_known_when_one_has_it() {
+        let first = Settings::example();
+        let shared = Settings { recalibrated: false, ..first.clone() };
+        let other = Settings { training: Training { seed: 2, ..first.training.clone() }, ..first.clone() };
+        let time = |runs: &[(&Settings, Option<f64>)]| {
+            let runs = runs.iter().map(|&(settings, seconds)| Finished::example(settings, seconds)).collect();
+            let TrainingTime { seconds, trainings, untimed } = Record { runs, ..Record::default() }.training_time();
+            (seconds, trainings, untimed)
+        };
+        assert_eq!(time(&[]), (0.0, 0, 0));
+        assert_eq!(time(&[(&first, Some(9.0)), (&shared, None), (&other, None)]), (9.0, 2, 1));
+        assert_eq!(time(&[(&first, None), (&shared, None), (&other, Some(1.0))]), (1.0, 2, 1));
+        assert_eq!(time(&[(&first, Some(9.0)), (&shared, Some(2.0)), (&other, Some(1.0))]), (12.0, 2, 0));
     }
 
     /// A file is read and written anew with each resumption: not even the last bit of a figure may change.

@@ -97,6 +97,11 @@ pub struct Pruning {
 }
 
 impl Settings {
+    /// Levels that are measured.
+    pub fn levels(&self) -> usize {
+        self.pruning.as_ref().map_or(&self.training.ladder, |pruning| &pruning.ladder).len()
+    }
+
     /// The sparsity that a level stands for, in per cent.
     pub fn sparsity(&self, level: usize) -> f64 {
         let ladder = match &self.pruning {

@@ -1,5 +1,8 @@
 //! The comparison's pictures: accuracy against instructions, and against bytes.
-use super::summary::{Cell, Group};
+use super::{
+    look::Look,
+    summary::{Cell, Group},
+};
 use crate::{
     error::Error,
     experiment::{
@@ -7,7 +10,7 @@ use crate::{
         settings::{Budget, Method},
     },
     files,
-    plot::{self, Frame, INK},
+    plot::{self, CostAxis, Frame, INK},
 };
 use plotters::{
     coord::Shift,
@@ -16,46 +19,19 @@ use plotters::{
 };
 use std::{ops::Range, path::Path};
 
-/// A method's points.
+/// A method's points, sparsest first.
 struct Series {
     name: String,
-    colour: RGBColor,
-    marker: Marker,
+    look: Look,
     points: Vec<Point>,
 }
 
 /// Accuracy with its spread over the seeds.
 struct Point {
-    x: f64,
+    cost: f64,
     top1: f64,
     deviation: f64,
 }
-
-/// Shapes, for those to whom the colours look alike.
-#[derive(Clone, Copy)]
-enum Marker {
-    Circle,
-    Square,
-    Triangle,
-    Cross,
-    Diamond,
-}
-
-/// Okabe and Ito's colours, with a shape each; then some of them with another.
-const LOOKS: [(RGBColor, Marker); 12] = [
-    (RGBColor(0, 114, 178), Marker::Circle),
-    (RGBColor(213, 94, 0), Marker::Square),
-    (RGBColor(0, 158, 115), Marker::Triangle),
-    (RGBColor(204, 121, 167), Marker::Diamond),
-    (RGBColor(86, 180, 233), Marker::Cross),
-    (RGBColor(230, 159, 0), Marker::Square),
-    (RGBColor(100, 100, 100), Marker::Triangle),
-    (RGBColor(0, 0, 0), Marker::Diamond),
-    (RGBColor(0, 114, 178), Marker::Triangle),
-    (RGBColor(213, 94, 0), Marker::Cross),
-    (RGBColor(0, 158, 115), Marker::Diamond),
-    (RGBColor(204, 121, 167), Marker::Circle),
-];
 
 /// Accuracy against Cortex-M7 instructions, or against host time where nothing was counted: `name.svg` and `name.png`.
 ///
@@ -66,7 +42,11 @@ pub fn accuracy_latency(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error
     let cost = |_: &Group<'_>, cell: &Cell<'_>| {
         if counted { cell.instructions().map(|count| count / 1e6) } else { cell.host_ms() }
     };
-    let x_desc = if counted { "million Cortex-M7 instructions an image" } else { "host milliseconds an image" };
+    let x_desc = if counted {
+        "million Cortex-M7 instructions an image, logarithmic"
+    } else {
+        "host milliseconds an image, logarithmic"
+    };
     let title = "Accuracy against the work of an image";
     draw(folder, "accuracy-latency", [title, x_desc], &series(groups, cost))
 }
@@ -87,20 +67,20 @@ pub fn accuracy_storage(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error
         };
         Some(whole / 1e3)
     };
-    let titles = ["Accuracy against the bytes that this level and the sparser ones need", "kilobytes"];
+    let titles = ["Accuracy against the bytes that this level and the sparser ones need", "kilobytes, logarithmic"];
     draw(folder, "accuracy-storage", titles, &series(groups, bytes))
 }
 
-fn series(groups: &[Group<'_>], x: impl Fn(&Group<'_>, &Cell<'_>) -> Option<f64>) -> Vec<Series> {
-    let shown = groups.iter().filter(|group| is_shown(group)).zip(LOOKS.into_iter().cycle());
-    let one = |(group, (colour, marker)): (&Group<'_>, (RGBColor, Marker))| {
+fn series(groups: &[Group<'_>], cost: impl Fn(&Group<'_>, &Cell<'_>) -> Option<f64>) -> Vec<Series> {
+    let one = |group: &Group<'_>| {
         let point = |cell: &Cell<'_>| {
             let deviation = cell.deviation(|row| row.top1_int8).unwrap_or(0.0);
-            Some(Point { x: x(group, cell)?, top1: cell.top1(), deviation })
+            let cost = cost(group, cell).filter(|&cost| cost > 0.0)?;
+            Some(Point { cost, top1: cell.top1(), deviation })
         };
-        Series { name: name(group), colour, marker, points: group.cells.iter().filter_map(point).collect() }
+        Series { name: name(group), look: Look::of(&group.key), points: group.cells.iter().filter_map(point).collect() }
     };
-    shown.map(one).filter(|series| !series.points.is_empty()).collect()
+    groups.iter().filter(|group| is_shown(group)).map(one).filter(|series| !series.points.is_empty()).collect()
 }
 
 /// One curve a row of the comparison: its variants are in the tables.
@@ -140,41 +120,83 @@ fn draw(folder: &Path, name: &str, [title, x_desc]: [&str; 2], series: &[Series]
     })
 }
 
+/// Where things are in the picture.
+struct Space {
+    /// Accuracies: what is below is noted at the border.
+    shown: Range<f64>,
+    /// Costs, as powers of 2.
+    cost: Range<f64>,
+}
+
 fn chart<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     [title, x_desc]: [&str; 2],
     all: &[Series],
 ) -> Result<(), String> {
-    let (x, y) = ranges(all);
-    // Drawn where they are not, points below the picture would be taken for results.
-    let floor = y.start;
-    let subtitle = "int8, from the file; bars are ± one deviation over the seeds; what is far below is left out";
-    let decimals = if x.end < 1.0 { 2 } else { 1 };
-    let mut chart = Frame { title, subtitle, x_desc, margin: LEGEND }.draw(area, x, y, decimals)?;
     let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
-    for series in all {
-        let style = series.colour.stroke_width(3);
-        let points = || series.points.iter().filter(|point| point.top1 >= floor);
-        let line = points().map(|point| (point.x, point.top1));
-        chart.draw_series(LineSeries::new(line, style)).map_err(wrong)?;
-        let bar = |point: &Point| {
-            let ends = [-1.0, 1.0].map(|side| (point.x, point.top1 + side * point.deviation));
-            PathElement::new(ends.to_vec(), series.colour.stroke_width(2))
-        };
-        chart.draw_series(points().map(bar)).map_err(wrong)?;
-        let mark = |point: &Point| {
-            let shape = Polygon::new(series.marker.corners((0, 0)), series.colour.filled());
-            EmptyElement::at((point.x, point.top1)) + shape
-        };
-        chart.draw_series(points().map(mark)).map_err(wrong)?;
+    let space = Space::around(all);
+    let below = all.iter().flat_map(|series| &series.points).any(|point| !space.shows(point));
+    let subtitle = "int8, from the file; bars are ± one standard deviation over the seeds".to_owned()
+        + if below { "; arrows with numbers: accuracies below the picture" } else { "" };
+    let label = |power: &f64| format!("{}", (power.exp2() * 1e3).round() / 1e3);
+    let axis = CostAxis { range: space.cost.clone(), ticks: space.ticks(), label: &label };
+    let frame = Frame { title, subtitle: &subtitle, x_desc, margin: LEGEND };
+    let chart = frame.draw(area, axis, space.shown.clone())?;
+    let place = |cost: f64, top1: f64| chart.backend_coord(&(cost.log2(), top1));
+    // What the comparison is about lies over the others.
+    let upwards = || all.iter().rev();
+    for Series { look, points, .. } in upwards() {
+        for point in points.iter().filter(|point| space.shows(point)) {
+            let ends = [-1.0, 1.0].map(|side| (point.top1 + side * point.deviation).max(space.shown.start));
+            look.bar(area, ends.map(|end| place(point.cost, end))).map_err(wrong)?;
+        }
     }
+    for Series { look, points, .. } in upwards() {
+        for pair in points.windows(2) {
+            if let Some(ends) = space.visible([&pair[0], &pair[1]]) {
+                look.line(area, ends.map(|(cost, top1)| place(cost, top1))).map_err(wrong)?;
+            }
+        }
+    }
+    for Series { look, points, .. } in upwards() {
+        for point in points.iter().filter(|point| space.shows(point)) {
+            look.mark(area, place(point.cost, point.top1)).map_err(wrong)?;
+        }
+    }
+    notes(area, all, &space, place).map_err(wrong)?;
     legend(area, all).and_then(|()| area.present()).map_err(wrong)
+}
+
+/// Points below the picture: at the border their shape and how accurate they are; over each other where they meet.
+fn notes<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    all: &[Series],
+    space: &Space,
+    place: impl Fn(f64, f64) -> (i32, i32),
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    const LINE: i32 = 26;
+    const WIDTH: i32 = 70;
+    let mut noted: Vec<(i32, i32)> = Vec::new();
+    for series in all {
+        for point in series.points.iter().filter(|point| !space.shows(point)) {
+            let (x, border) = place(point.cost, space.shown.start);
+            let under = noted.iter().filter(|(other, _)| (other - x).abs() < WIDTH).map(|&(_, y)| y).min();
+            let y = under.unwrap_or(border - 4) - LINE;
+            let arrow = [(x - 6, border - 11), (x + 6, border - 11), (x, border - 1)];
+            area.draw(&Polygon::new(arrow.to_vec(), INK.filled()))?;
+            series.look.mark(area, (x, y + 6))?;
+            let style = (plot::FONT, 20).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new(format!("{:.1}", point.top1), (x + 14, y + 6), style))?;
+            noted.push((x, y));
+        }
+    }
+    Ok(())
 }
 
 /// Pixels to the right of the chart, for the names.
 const LEGEND: u32 = 290;
 
-/// Shapes and names, beside the chart.
+/// Lines, shapes and names, beside the chart.
 fn legend<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     all: &[Series],
@@ -183,52 +205,122 @@ fn legend<B: DrawingBackend>(
     let left = (plot::SIZE.0 - LEGEND) as i32;
     for (index, series) in all.iter().enumerate() {
         let middle = 130 + LINE * index as i32;
-        area.draw(&Polygon::new(series.marker.corners((left + 24, middle)), series.colour.filled()))?;
+        if series.points.len() > 1 {
+            series.look.line(area, [(left + 16, middle), (left + 72, middle)])?;
+        }
+        series.look.mark(area, (left + 44, middle))?;
         let style = (plot::FONT, 22).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(series.name.clone(), (left + 46, middle), style))?;
+        area.draw(&Text::new(series.name.clone(), (left + 84, middle), style))?;
     }
     Ok(())
 }
 
-impl Marker {
-    /// The shape's corners in pixels, around a middle.
-    fn corners(self, (x, y): (i32, i32)) -> Vec<(i32, i32)> {
-        const CROSS: [(i32, i32); 12] = [
-            (-3, -9),
-            (3, -9),
-            (3, -3),
-            (9, -3),
-            (9, 3),
-            (3, 3),
-            (3, 9),
-            (-3, 9),
-            (-3, 3),
-            (-9, 3),
-            (-9, -3),
-            (-3, -3),
-        ];
-        const CIRCLE: [(i32, i32); 12] =
-            [(8, 0), (7, 4), (4, 7), (0, 8), (-4, 7), (-7, 4), (-8, 0), (-7, -4), (-4, -7), (0, -8), (4, -7), (7, -4)];
-        let corners: &[(i32, i32)] = match self {
-            Marker::Circle => &CIRCLE,
-            Marker::Square => &[(-7, -7), (7, -7), (7, 7), (-7, 7)],
-            Marker::Triangle => &[(0, -10), (9, 7), (-9, 7)],
-            Marker::Diamond => &[(0, -10), (10, 0), (0, 10), (-10, 0)],
-            Marker::Cross => &CROSS,
+impl Space {
+    /// Costs on a scale of ratios, as far as there are points. Accuracies as far down as half of the points and as much again
+    /// as these are from the best: networks that fail do not press the others together.
+    fn around(all: &[Series]) -> Space {
+        /// Of the distance from the best point to the one in the middle.
+        const DEPTH: f64 = 2.5;
+        /// Of the widths that the points take.
+        const ROOM: f64 = 0.06;
+        let points = || all.iter().flat_map(|series| &series.points);
+        let span = |values: &[f64]| values.first().copied().unwrap_or(0.0)..values.last().copied().unwrap_or(0.0);
+        let sorted = |value: fn(&Point) -> f64| {
+            let mut values: Vec<f64> = points().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values
         };
-        corners.iter().map(|corner| (x + corner.0, y + corner.1)).collect()
+        let top1 = sorted(|point| point.top1);
+        let Range { start: worst, end: best } = span(&top1);
+        let middle = top1.get(top1.len() / 2).copied().unwrap_or(best);
+        let least = worst.max(best - DEPTH * (best - middle).max(0.1));
+        let highest = points().map(|point| point.top1 + point.deviation).fold(best, f64::max);
+        let room = ((highest - least) * ROOM).max(0.1);
+        let cost = span(&sorted(|point| point.cost.log2()));
+        let side = ((cost.end - cost.start) * ROOM).max(0.1);
+        Space { shown: least - room..highest + room, cost: cost.start - side..cost.end + side }
+    }
+
+    fn shows(&self, point: &Point) -> bool {
+        point.top1 >= self.shown.start
+    }
+
+    /// What is in the picture of a straight line between two points: drawn where they are not, points below would be taken
+    /// for results.
+    fn visible(&self, [a, b]: [&Point; 2]) -> Option<[(f64, f64); 2]> {
+        let ends = |point: &Point, other: &Point| {
+            if self.shows(point) {
+                return (point.cost, point.top1);
+            }
+            let share = (self.shown.start - point.top1) / (other.top1 - point.top1);
+            (point.cost * (other.cost / point.cost).powf(share), self.shown.start)
+        };
+        (self.shows(a) || self.shows(b)).then(|| [ends(a, b), ends(b, a)])
+    }
+
+    /// Powers of 2 that are round numbers; few enough that their labels stand apart.
+    fn ticks(&self) -> Vec<f64> {
+        const STEPS: [&[f64]; 3] = [&[1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0], &[1.0, 2.0, 5.0], &[1.0]];
+        const MOST: usize = 14;
+        const DECADES: Range<i32> = -9..12;
+        let of = |steps: &[f64]| -> Vec<f64> {
+            let decades = DECADES.flat_map(|decade| steps.iter().map(move |step| (step * 10f64.powi(decade)).log2()));
+            decades.filter(|tick| self.cost.contains(tick)).collect()
+        };
+        STEPS.map(of).into_iter().find(|ticks| ticks.len() <= MOST).unwrap_or_default()
     }
 }
 
-/// Cost from 0, because its ratios matter; accuracy around the points, but a network that fails does not press the others
-/// together: nothing far below the best is shown.
-fn ranges(all: &[Series]) -> (Range<f64>, Range<f64>) {
-    /// Points below the best accuracy that the picture reaches down to at most.
-    const DEPTH: f64 = 8.0;
-    let points = || all.iter().flat_map(|series| &series.points);
-    let widest = points().map(|point| point.x).fold(0.0, f64::max);
-    let best = points().map(|point| point.top1).fold(f64::NEG_INFINITY, f64::max);
-    let worst = points().map(|point| point.top1).fold(f64::INFINITY, f64::min).max(best - DEPTH);
-    let room = ((best - worst) * 0.1).max(0.2);
-    (0.0..widest * 1.08, worst - room..best + room)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        experiment::{
+            record::{Record, Row},
+            settings::Settings,
+        },
+        results::summary::groups,
+    };
+
+    fn look() -> Look {
+        let settings = Settings::example();
+        let record = Record { rows: vec![Row::example(&settings, "run")], ..Record::default() };
+        Look::of(&groups(&record, settings.suite)[0].key)
+    }
+
+    fn points(points: &[(f64, f64)]) -> Vec<Point> {
+        points.iter().map(|&(cost, top1)| Point { cost, top1, deviation: 0.0 }).collect()
+    }
+
+    #[test]
+    fn a_network_that_fails_is_noted_at_the_border_and_its_line_ends_there() {
+        let all = [points(&[(1.0, 90.0), (2.0, 91.0), (4.0, 92.0)]), points(&[(1.0, 10.0), (4.0, 91.5)])];
+        let look = look();
+        let all = all.map(|points| Series { name: String::new(), look, points });
+        let space = Space::around(&all);
+        assert!((88.0..90.0).contains(&space.shown.start) && space.shown.end > 92.0, "{:?}", space.shown);
+        assert!(all[0].points.iter().all(|point| space.shows(point)) && !space.shows(&all[1].points[0]));
+        let [(cost, top1), end] = space.visible([&all[1].points[0], &all[1].points[1]]).unwrap();
+        assert_eq!((top1, end), (space.shown.start, (4.0, 91.5)));
+        // On a scale of ratios the line is straight.
+        let share = (cost.log2() - 0.0) / 2.0;
+        assert!((10.0 + share * 81.5 - top1).abs() < 1e-9);
+        let below = points(&[(1.0, 10.0), (2.0, 20.0)]);
+        assert_eq!(space.visible([&below[0], &below[1]]), None);
+    }
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_axis_and_points_of_one_cost_have_an_axis() {
+        let of = |values: &[(f64, f64)]| {
+            let look = look();
+            Space::around(&[Series { name: String::new(), look, points: points(values) }])
+        };
+        let ticks = |space: Space| space.ticks().iter().map(|tick| tick.exp2()).collect::<Vec<_>>();
+        let near = ticks(of(&[(0.9, 90.0), (3.2, 91.0)]));
+        let wanted = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0];
+        assert!(near.len() == 6 && near.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9), "{near:?}");
+        assert!((2..15).contains(&ticks(of(&[(1e-3, 90.0), (1e4, 91.0)])).len()));
+        let one = of(&[(2.0, 50.0)]);
+        assert!(one.cost.contains(&1.0) && one.shown.contains(&50.0) && one.ticks().len() < 15);
+    }
 }

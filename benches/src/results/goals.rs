@@ -6,7 +6,7 @@ use super::{
 use crate::{
     experiment::{
         plan::RECALIBRATED,
-        record::{Record, Row},
+        record::{Record, Row, TrainingTime},
         settings::{AllocationName, Budget, Method},
     },
     options::BlockOption,
@@ -110,6 +110,7 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
         record.training_ratio,
         "",
     ));
+    goals.push(hours(record, full));
     goals.extend(storage.iter().map(|ratio| {
         let what = format!("one nested file / {} stand-alone files, {}", LEVELS.len(), ratio.case);
         let found = Some(ratio.ratio());
@@ -119,6 +120,27 @@ pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[
         }
     }));
     goals
+}
+
+/// Of the whole comparison: before all its methods have their seeds, or while a training's time is not known, there is no
+/// verdict.
+fn hours(record: &Record, full: &[Group<'_>]) -> Goal {
+    const SEEDS: usize = 3;
+    const METHODS: [(Method, Option<Budget>); 7] = [
+        (Method::Nested, None),
+        (Method::StandAlone, Some(Budget::A)),
+        (Method::StandAlone, Some(Budget::B)),
+        (Method::DynamicPruning, None),
+        (Method::Dsnn, None),
+        (Method::Slimmable, None),
+        (Method::Dense, None),
+    ];
+    let is_there = |key| full.iter().any(|group| (group.key.method, group.key.budget) == key);
+    let seeds = full.iter().flat_map(|group| &group.cells).map(|cell| cell.rows.len()).min();
+    let whole = METHODS.into_iter().all(is_there) && seeds >= Some(SEEDS);
+    let TrainingTime { seconds, untimed, .. } = record.training_time();
+    let found = (whole && untimed == 0).then_some(seconds / 3600.0);
+    Goal::at_most("hours of training, all runs".to_owned(), 5.0, found, "")
 }
 
 /// Other networks: each level against the same network trained without masks.
@@ -348,6 +370,54 @@ fn is_above(curve: &[(f64, f64)], (cost, accuracy): (f64, f64)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        experiment::{
+            record::Finished,
+            settings::{Settings, Suite, Training},
+        },
+        results::summary::groups,
+    };
+
+    #[test]
+    fn hours_count_when_all_methods_have_three_seeds_and_every_training_its_time() {
+        let methods = [
+            (Method::Nested, None),
+            (Method::StandAlone, Some(Budget::A)),
+            (Method::StandAlone, Some(Budget::B)),
+            (Method::DynamicPruning, None),
+            (Method::Dsnn, None),
+            (Method::Slimmable, None),
+            (Method::Dense, None),
+        ];
+        let mut record = Record::default();
+        for (index, (method, budget)) in methods.into_iter().enumerate() {
+            for seed in 1..=3 {
+                let example = Settings::example();
+                let training = Training { seed, images: 10 + index, ..example.training };
+                let settings = Settings { method, budget, training, ..example };
+                let run = Finished::example(&settings, Some(600.0));
+                record.rows.push(Row::example(&settings, &run.id));
+                record.runs.push(run);
+            }
+        }
+        let goal = |record: &Record| {
+            let Goal { found, met, .. } = hours(record, &groups(record, Suite::Full));
+            (found, met)
+        };
+        assert_eq!(goal(&record), (Some("3.50".to_owned()), Some(true)));
+        let change = |change: fn(&mut Record)| {
+            let mut record = record.clone();
+            change(&mut record);
+            goal(&record)
+        };
+        assert_eq!(
+            change(|record| record.runs[0].train_seconds = Some(9_600.0)),
+            (Some("6.00".to_owned()), Some(false))
+        );
+        assert_eq!(change(|record| record.runs[0].train_seconds = None), (None, None));
+        assert_eq!(change(|record| record.rows.truncate(20)), (None, None));
+        assert_eq!(change(|record| record.rows.truncate(18)), (None, None));
+    }
 
     #[test]
     fn a_point_above_or_left_of_a_point_of_the_curve_is_over_it() {

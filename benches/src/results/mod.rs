@@ -2,6 +2,7 @@
 mod ablation;
 mod figures;
 mod goals;
+mod look;
 mod storage;
 mod summary;
 mod tables;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     experiment::{
-        record::{Finished, Record, Unit},
+        record::{Finished, Record, TrainingTime, Unit},
         settings::{MaskingName, Method, NetworkName, Suite, Training},
     },
     table::{Table, grouped},
@@ -114,8 +114,13 @@ fn origin(record: &Record) -> String {
     if let Some(compiler) = &record.compiler {
         let _ = write!(text, "Instructions: Cortex-M7 in QEMU, {compiler}. ");
     }
-    let hours = record.runs.iter().filter_map(|run| run.train_seconds).sum::<f64>() / 3600.0;
-    let _ = writeln!(text, "Training took {hours:.1} hours in all, {} runs.", record.runs.len());
+    let TrainingTime { seconds, trainings, untimed } = record.training_time();
+    let of = if untimed == 0 {
+        format!("in all, {trainings} trainings")
+    } else {
+        format!("for {} of {trainings} trainings; the others' time is not known", trainings - untimed)
+    };
+    let _ = writeln!(text, "Training took {:.1} hours {of}. {} runs.", seconds / 3600.0, record.runs.len());
     text
 }
 

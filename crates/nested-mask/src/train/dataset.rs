@@ -83,7 +83,7 @@ impl Dataset {
     /// [`DatasetError::Lengths`], [`DatasetError::Label`].
     pub fn check(&self) -> Result<(), DatasetError> {
         let per_image = self.shape.len();
-        if self.pixels.len() != self.labels.len() * per_image {
+        if self.labels.len().checked_mul(per_image) != Some(self.pixels.len()) {
             return Err(DatasetError::Lengths { pixels: self.pixels.len(), labels: self.labels.len(), per_image });
         }
         match self.labels.iter().position(|&label| usize::from(label) >= self.classes) {
@@ -105,7 +105,8 @@ impl Dataset {
     /// The pixels of one image, channel-major; empty beyond the last.
     pub fn image(&self, index: usize) -> &[u8] {
         let length = self.shape.len();
-        self.pixels.get(index * length..(index + 1) * length).unwrap_or(&[])
+        let start = index.saturating_mul(length);
+        self.pixels.get(start..start.saturating_add(length)).unwrap_or(&[])
     }
 
     /// These images, in this order; indices beyond the last are left out.
@@ -145,7 +146,7 @@ impl Dataset {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Images, *};
 
     fn numbered(images: u8) -> Dataset {
         let shape = TensorShape { channels: 1, height: 1, width: 2 };
@@ -165,6 +166,22 @@ mod tests {
         }
         assert_eq!(all.split(7, [15, 5]).unwrap(), [train.clone(), test]);
         assert_ne!(all.split(8, [15, 5]).unwrap()[0], train);
+    }
+
+    #[test]
+    fn an_image_beyond_the_last_is_empty_however_far() {
+        let all = numbered(3);
+        for index in [3, usize::MAX / 2, usize::MAX / 2 + 1, usize::MAX - 1, usize::MAX] {
+            assert_eq!((all.image(index), Images::image(&all, index)), (&[][..], &[][..]), "{index}");
+        }
+        assert_eq!(all.subset(&[usize::MAX, 1]).labels, [1]);
+    }
+
+    #[test]
+    fn a_shape_larger_than_memory_does_not_fit_any_pixels() {
+        let shape = TensorShape { channels: usize::MAX, height: 2, width: 1 };
+        let error = DatasetError::Lengths { pixels: 4, labels: 2, per_image: usize::MAX };
+        assert_eq!(Dataset::new(shape, 2, vec![0; 4], vec![0, 1]), Err(error));
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub trait Images: Sync {
     /// The pixels of one image, channel-major; empty beyond the last.
     fn image(&self, index: usize) -> &[u8] {
         let length = self.shape().len();
-        self.pixels().get(index * length..(index + 1) * length).unwrap_or(&[])
+        let start = index.saturating_mul(length);
+        self.pixels().get(start..start.saturating_add(length)).unwrap_or(&[])
     }
 
     /// One image as the network reads it.
