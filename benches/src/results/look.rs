@@ -59,7 +59,7 @@ impl Look {
                 Look { width: 5, ..look((0, 114, 178), Circle, false, None) }
             }
             (Method::Nested, _, AllocationName::Erk) => look((86, 180, 233), Square, false, Long),
-            (Method::Nested, _, AllocationName::PerRootInstruction) => look((0, 158, 115), Triangle, false, Short),
+            (Method::Nested, _, AllocationName::Automatic) => look((0, 158, 115), Triangle, false, Short),
             (Method::Nested, ..) => look((120, 120, 60), Circle, true, Short),
             (Method::StandAlone, ..) if key.budget == Some(Budget::A) => look((230, 159, 0), Downward, false, Long),
             (Method::StandAlone, ..) => look((213, 94, 0), Square, true, None),
