@@ -50,5 +50,6 @@ pub use softmax::Softmax;
 /// println!("{}", nested_kernels::backend());
 /// ```
 pub fn backend() -> &'static str {
-    arch::name()
+    use arch::Backend;
+    arch::backend().name()
 }

@@ -5,7 +5,7 @@ use super::{
     byte_rows::{ByteRows, four_blocks},
     ops,
 };
-use crate::{Geometry, KernelError, Scratch, rows::RowSource};
+use crate::{Geometry, KernelError, Scratch, arch::Buffers, rows::RowSource};
 use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization, Sink, TensorShape};
 
 /// Whether there is but one output pixel: the columns are then the window's pixels, and padding.
@@ -107,9 +107,7 @@ pub(super) fn sparse(
     level: Level,
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
+    buffers: Buffers<'_>,
 ) -> Result<(), KernelError> {
     let columns = matrix.shape().columns;
     let first = matrix.byte_ring(Level::FIRST)?;
@@ -117,8 +115,9 @@ pub(super) fn sparse(
         && ring.weights.len() == geometry.output.channels * columns
     {
         // All weights are in the first ring: it is dense.
-        return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, input, output, scratch);
+        return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, buffers);
     }
+    let Buffers { input, output, scratch } = buffers;
     let parts = Parts::new(geometry, input, scratch)?;
     #[cfg(nested_kernels_backend = "dsp")]
     if rings::outputs(matrix, first, level, parameters, parts.ordered, parts.sums, output)? {
@@ -192,9 +191,7 @@ pub(super) fn dense(
     weights: &[i8],
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
+    Buffers { input, output, scratch }: Buffers<'_>,
 ) -> Result<(), KernelError> {
     let mut parts = Parts::new(geometry, input, scratch)?;
     parts.write_halves();

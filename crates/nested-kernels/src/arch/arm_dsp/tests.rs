@@ -1,6 +1,11 @@
 //! The algorithm in plain Rust against the naive reference.
-use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
-use crate::{Geometry, KernelError, arch::portable, rows::RowSource, tests::naive};
+use super::{Bounds, Dsp, band::Lines, convolve_rows, pack::Pairing, scratch_words};
+use crate::{
+    Geometry, KernelError,
+    arch::{Backend, Buffers, Convolution, Depthwise, Threads, portable::Plain},
+    rows::RowSource,
+    tests::naive,
+};
 use nested_csr::{
     Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile,
     Quantization, Requantization, Sink, TensorShape, Weights, Window,
@@ -63,7 +68,8 @@ proptest! {
         let mut output = std::vec![0x55i8; geometry.output.len()];
         let source = || Ok::<_, KernelError>(RingRows { rows: weights.chunks_exact(columns), rings });
         let bounds = Bounds { zero_point: 5, low, high };
-        convolve_rows(lines, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
+        let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+        convolve_rows(lines, source, |_| requantization, bounds, &geometry, buffers).unwrap();
         prop_assert_eq!(output, expected);
     }
 }
@@ -116,26 +122,26 @@ proptest! {
         });
         let parameters = model.parameters(Level::FIRST, 0).unwrap();
         let input = &data[..shape.len()];
-        let mut outputs = [0, 1].map(|_| std::vec![0x55i8; geometry.output.len()]);
         let memory = |scratch: crate::Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
-        let [ours, theirs] = &mut outputs;
-        match model.node(0).unwrap().operation {
-            Operation::Depthwise { weights, .. } => {
-                let mut scratch = memory(super::depthwise_scratch(&geometry).unwrap());
-                super::depthwise(weights, &parameters, &geometry, input, ours, &mut scratch).unwrap();
-                let mut scratch = memory(portable::depthwise_scratch(&geometry).unwrap());
-                portable::depthwise(weights, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
+        let [ours, theirs] = [&Dsp as &dyn Backend, &Plain].map(|backend| {
+            let mut output = std::vec![0x55i8; geometry.output.len()];
+            match model.node(0).unwrap().operation {
+                Operation::Depthwise { weights, .. } => {
+                    let mut scratch = memory(backend.depthwise_scratch(&geometry).unwrap());
+                    let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+                    backend.depthwise(Depthwise { weights, geometry: &geometry }, &parameters, buffers).unwrap();
+                }
+                Operation::Convolution { weights, .. } => {
+                    let layer = Convolution { weights: &weights, level: Level::FIRST, geometry: &geometry };
+                    let mut scratch = memory(backend.convolution_scratch(layer).unwrap());
+                    let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+                    backend.convolution(layer, &parameters, buffers, Threads::One).unwrap();
+                }
+                _ => unreachable!(),
             }
-            Operation::Convolution { weights, .. } => {
-                let level = Level::FIRST;
-                let mut scratch = memory(super::convolution_scratch(&weights, level, &geometry).unwrap());
-                super::convolution(&weights, level, &parameters, &geometry, input, ours, &mut scratch).unwrap();
-                let mut scratch = memory(portable::convolution_scratch(&weights, level, &geometry).unwrap());
-                portable::convolution(&weights, level, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
-            }
-            _ => unreachable!(),
-        }
-        prop_assert_eq!(&outputs[0], &outputs[1]);
+            output
+        });
+        prop_assert_eq!(ours, theirs);
     }
 }
 
@@ -177,8 +183,9 @@ fn weights_that_lead_elsewhere_than_when_they_were_checked_are_an_error() {
     let run = || {
         let Operation::Convolution { weights, .. } = model.node(0).unwrap().operation else { unreachable!() };
         let parameters = model.parameters(Level::FIRST, 0).unwrap();
-        let mut scratch = [0; 1000];
-        super::convolution(&weights, Level::FIRST, &parameters, &geometry, &[1; 128], &mut [0; 32], &mut scratch)
+        let layer = Convolution { weights: &weights, level: Level::FIRST, geometry: &geometry };
+        let buffers = Buffers { input: &[1; 128], output: &mut [0; 32], scratch: &mut [0; 1000] };
+        Dsp.convolution(layer, &parameters, buffers, Threads::One)
     };
     assert_eq!(run(), Ok(()));
     fickle.changed.set(true);
@@ -206,7 +213,8 @@ fn more_weights_than_columns_are_an_error() {
         let rows = || Ok::<_, KernelError>(Repeating);
         let row = |_| Requantization { multiplier: Multiplier::nearest(0.003).unwrap(), bias: 0 };
         let bounds = Bounds { zero_point: 0, low: -128, high: 127 };
-        let done = convolve_rows(lines, rows, row, bounds, &geometry, &[1; 64], &mut [0; 64], &mut scratch);
+        let buffers = Buffers { input: &[1; 64], output: &mut [0; 64], scratch: &mut scratch };
+        let done = convolve_rows(lines, rows, row, bounds, &geometry, buffers);
         assert_eq!(done, Err(KernelError::WeightsChanged), "{pairing:?}");
     }
 }
