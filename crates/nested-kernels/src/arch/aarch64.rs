@@ -1,5 +1,5 @@
 //! Neon, which every AArch64 target with this backend has: 8 pixels a block, each multiplied and added with a weight in a
-//! lane. The algorithm is [`all`]'s; results are the same to the bit.
+//! lane. The algorithm is [`super::all`]'s; results are the same to the bit.
 use super::all::lanes::{Lanes, store};
 use crate::requant::Finish;
 use core::arch::aarch64::*;

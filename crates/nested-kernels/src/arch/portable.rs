@@ -1,4 +1,4 @@
-//! The backend for every target: the algorithm of [`all`] over plain Rust.
+//! The backend for every target: the algorithm of [`super::all`] over plain Rust.
 use super::all::lanes::{Lanes, Unfinished};
 use crate::requant::Finish;
 

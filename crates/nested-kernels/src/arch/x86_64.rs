@@ -1,5 +1,5 @@
 //! Vector instructions of x86-64: SSE2, which every target with this backend has, and AVX2 and AVX-512 with VNNI where the
-//! processor says so at run time (feature `std`). The algorithm is [`all`]'s; results are the same to the bit.
+//! processor says so at run time (feature `std`). The algorithm is [`super::all`]'s; results are the same to the bit.
 use super::all::lanes::{Lanes, Unfinished};
 #[cfg(feature = "std")]
 use super::all::{
