@@ -118,6 +118,13 @@ impl<L: Lanes> Backend for L {
     }
 }
 
+impl Buffers<'_> {
+    /// The same, for a way of the lanes' own, which may decline.
+    fn lend(&mut self) -> Buffers<'_> {
+        Buffers { input: self.input, output: self.output, scratch: self.scratch }
+    }
+}
+
 /// The work of a level of these weights.
 fn work<'a, L: Lanes>(weights: &Weights<'_>, level: Level, frame: Frame<'a>) -> Result<Work<'a>, KernelError> {
     let columns = frame.geometry.columns().ok_or(KernelError::TooLarge)?;

@@ -55,13 +55,6 @@ pub(crate) struct Buffers<'a> {
     pub(crate) scratch: &'a mut [u32],
 }
 
-impl Buffers<'_> {
-    /// The same, for a way that may decline.
-    pub(crate) fn lend(&mut self) -> Buffers<'_> {
-        Buffers { input: self.input, output: self.output, scratch: self.scratch }
-    }
-}
-
 /// Who does the work; the results do not depend on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Threads {
