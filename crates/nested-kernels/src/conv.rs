@@ -1,9 +1,5 @@
 //! Convolution, sparse and dense; a fully connected layer is one whose kernel is the whole map.
-use crate::{
-    Geometry, KernelError,
-    arch::{self, Backend, Buffers, Convolution, Threads},
-    geometry::check_length,
-};
+use crate::{Geometry, KernelError, arch::*, geometry::check_length};
 use nested_csr::{Level, NodeParameters, Weights};
 
 /// Words of scratch that a kernel wants; [`convolution`]'s example lends it.
@@ -118,7 +114,9 @@ pub fn convolution_parallel(
     convolve(layer, parameters, buffers, Threads::Pool)
 }
 
-/// Checks all that a convolution was given, and runs it.
+/// Checks all that a convolution was given, and runs it. Inlined, so that no struct lies between the caller's arguments and the
+/// kernel's: see `arm_dsp::Dsp`.
+#[inline(always)]
 fn convolve(
     layer: Convolution<'_>,
     parameters: &NodeParameters<'_>,
@@ -132,7 +130,7 @@ fn convolve(
         needed,
         given,
     })?;
-    let backend = arch::backend();
+    let backend = backend();
     check_scratch(backend.convolution_scratch(layer)?, buffers.scratch)?;
     backend.convolution(layer, parameters, buffers, threads)
 }
@@ -146,7 +144,7 @@ fn convolve(
 /// refused here or only by [`convolution`].
 pub fn convolution_scratch(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Result<Scratch, KernelError> {
     geometry.check()?;
-    arch::backend().convolution_scratch(Convolution { weights, level, geometry })
+    backend().convolution_scratch(Convolution { weights, level, geometry })
 }
 
 /// The weight matrix has a row for each output channel and a column for each tap.

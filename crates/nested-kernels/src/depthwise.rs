@@ -1,10 +1,5 @@
 //! Depthwise convolution: one filter a channel.
-use crate::{
-    Geometry, KernelError, Scratch,
-    arch::{self, Backend, Buffers, Depthwise},
-    conv::check_scratch,
-    geometry::check_length,
-};
+use crate::{Geometry, KernelError, Scratch, arch::*, conv::check_scratch, geometry::check_length};
 use nested_csr::NodeParameters;
 
 /// Convolves each channel of one image with its own filter, `weights[(channel · KH + kh) · KW + kw]`.
@@ -55,7 +50,7 @@ pub fn depthwise(
         needed,
         given,
     })?;
-    let backend = arch::backend();
+    let backend = backend();
     check_scratch(backend.depthwise_scratch(geometry)?, scratch)?;
     backend.depthwise(Depthwise { weights, geometry }, parameters, Buffers { input, output, scratch })
 }
@@ -66,7 +61,7 @@ pub fn depthwise(
 /// [`KernelError::TooLarge`] when one band does not fit the kernel's offsets.
 pub fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
     geometry.check()?;
-    arch::backend().depthwise_scratch(geometry)
+    backend().depthwise_scratch(geometry)
 }
 
 /// As many channels out as in, and a filter for each.

@@ -50,6 +50,5 @@ pub use softmax::Softmax;
 /// println!("{}", nested_kernels::backend());
 /// ```
 pub fn backend() -> &'static str {
-    use arch::Backend;
-    arch::backend().name()
+    arch::name()
 }

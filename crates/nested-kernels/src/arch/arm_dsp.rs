@@ -3,7 +3,7 @@
 //! multiplications an instruction.
 use crate::{
     Geometry, KernelError, Scratch,
-    arch::{Backend, Buffers, Convolution, Depthwise, Threads},
+    arch::{Buffers, Convolution, Depthwise, Threads},
     rows::{DenseRows, RowSource},
 };
 use band::{Band, Lines, Parts};
@@ -62,68 +62,36 @@ impl Bounds {
     }
 }
 
-/// The DSP extension's instructions, or plain Rust for them.
+/// The DSP extension's instructions, or plain Rust for them; small cores have no threads to share the work.
+///
+/// It has the methods of [`Backend`](super::Backend), but only tests have it implement the trait, and behind them arguments are
+/// apart. What implements a trait, and what that calls when inlined, rustc exports from the crate, so that LLVM inlines
+/// otherwise; and of references in a struct LLVM does not know that they are exclusive. Either costs layers up to 3 % more
+/// instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dsp;
 
-impl Backend for Dsp {
-    fn name(&self) -> &'static str {
+impl Dsp {
+    pub(crate) fn name(&self) -> &'static str {
         if cfg!(nested_kernels_backend = "dsp") { "Arm DSP" } else { "portable" }
     }
 
-    /// These cores have no threads to share the work.
-    fn convolution(
+    #[inline(always)]
+    pub(crate) fn convolution(
         &self,
-        layer: Convolution<'_>,
+        Convolution { weights, level, geometry }: Convolution<'_>,
         parameters: &NodeParameters<'_>,
-        buffers: Buffers<'_>,
+        Buffers { input, output, scratch }: Buffers<'_>,
         _: Threads,
     ) -> Result<(), KernelError> {
-        let Convolution { weights, level, geometry } = layer;
-        if fully_connected::is_it(geometry) {
-            return match weights {
-                Weights::Sparse(matrix) => fully_connected::sparse(matrix, level, parameters, geometry, buffers),
-                Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, buffers),
-            };
-        }
-        if let Some(layer) = streamed(weights, level, geometry) {
-            return layer.convolve(parameters, buffers);
-        }
-        let lines = lines(weights, level, geometry);
-        let (bounds, requantization) = (Bounds::new(parameters), |row| parameters.rows.get(row));
-        #[cfg(nested_kernels_backend = "dsp")]
-        if let Weights::Sparse(matrix) = weights
-            && let Some(rows) = ring_rows::RingRows::new(matrix, level, lines, geometry, parameters)
-        {
-            let Buffers { input, output, scratch } = buffers;
-            convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
-                let done = rows.clone().walk(band, first, parameters, bounds, parts, output);
-                done.then_some(()).ok_or(KernelError::WeightsChanged)
-            })?;
-            clamp::clamp(output, bounds);
-            return Ok(());
-        }
-        match *weights {
-            Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
-                Some(rows) => {
-                    let rows = || Ok::<_, KernelError>(rows.clone());
-                    convolve_rows(lines, rows, requantization, bounds, geometry, buffers)
-                }
-                None => {
-                    let rows = || matrix.rows(level);
-                    convolve_rows(lines, rows, requantization, bounds, geometry, buffers)
-                }
-            },
-            Weights::Dense(weights) => {
-                let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
-                let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
-                convolve_rows(lines, rows, requantization, bounds, geometry, buffers)
-            }
-        }
+        convolution(weights, level, parameters, geometry, input, output, scratch)
     }
 
-    fn convolution_scratch(&self, layer: Convolution<'_>) -> Result<Scratch, KernelError> {
-        let Convolution { weights, level, geometry } = layer;
+    #[inline(always)]
+    pub(crate) fn convolution_scratch(
+        &self,
+        Convolution { weights, level, geometry }: Convolution<'_>,
+    ) -> Result<Scratch, KernelError> {
         if fully_connected::is_it(geometry) {
             return Ok(fully_connected::scratch(geometry));
         }
@@ -134,61 +102,77 @@ impl Backend for Dsp {
         }
     }
 
-    /// Groups of channels, as many as the scratch holds.
-    fn depthwise(
+    #[inline(always)]
+    pub(crate) fn depthwise(
         &self,
-        layer: Depthwise<'_>,
+        Depthwise { weights, geometry }: Depthwise<'_>,
         parameters: &NodeParameters<'_>,
-        buffers: Buffers<'_>,
+        Buffers { input, output, scratch }: Buffers<'_>,
     ) -> Result<(), KernelError> {
-        let Depthwise { weights, geometry } = layer;
-        if narrow::is_it(geometry) {
-            return narrow::depthwise(layer, parameters, buffers);
-        }
-        let Buffers { input, output, scratch } = buffers;
-        let taps = geometry.taps();
-        let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
-        let whole = grouped(geometry, count);
-        let lines = Lines::depthwise(&whole);
-        let given = scratch.len();
-        let too_short = || too_short(lines, &whole, given);
-        let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
-        let mut parts = band.parts(scratch).ok_or_else(too_short)?;
-        // A channel's padding stays when the next group is packed.
-        band.prepare(&mut parts);
-        let bounds = Bounds::new(parameters);
-        let [in_plane, out_plane] = [geometry.input, geometry.output].map(|shape| shape.height * shape.width);
-        let mut done = 0;
-        while done < geometry.input.channels {
-            let count = count.min(geometry.input.channels - done);
-            let of = |each: usize| done * each..(done + count) * each;
-            let slices = (input.get(of(in_plane)), weights.get(of(taps)), output.get_mut(of(out_plane)));
-            // All lengths were checked against this geometry.
-            let (Some(input), Some(weights), Some(output)) = slices else { return Err(KernelError::Geometry) };
-            let group = grouped(geometry, count);
-            let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
-            each_band(lines, lines_of_band, |first| {
-                band.pack(first, input, &mut parts);
-                #[cfg(nested_kernels_backend = "dsp")]
-                if filter_rows::walk(weights, parameters, done, &band, first, &mut parts, output) {
-                    return Ok(());
-                }
-                let requantization = |row| parameters.rows.get(done + row);
-                walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output)
-            })?;
-            done += count;
-        }
-        clamp::clamp(output, bounds);
-        Ok(())
+        depthwise(weights, parameters, geometry, input, output, scratch)
     }
 
-    fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+    #[inline(always)]
+    pub(crate) fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
         if narrow::is_it(geometry) {
             return Ok(narrow::scratch(geometry));
         }
         let Scratch { minimum, .. } = group_words(geometry, 1)?;
         let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
         Ok(Scratch { minimum, preferred })
+    }
+}
+
+fn convolution(
+    weights: &Weights<'_>,
+    level: Level,
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    let requantization = |row| parameters.rows.get(row);
+    let bounds = Bounds::new(parameters);
+    if fully_connected::is_it(geometry) {
+        return match weights {
+            Weights::Sparse(matrix) => {
+                fully_connected::sparse(matrix, level, parameters, geometry, input, output, scratch)
+            }
+            Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
+        };
+    }
+    if let Some(layer) = streamed(weights, level, geometry) {
+        return layer.convolve(parameters, input, output, scratch);
+    }
+    let lines = lines(weights, level, geometry);
+    #[cfg(nested_kernels_backend = "dsp")]
+    if let Weights::Sparse(matrix) = weights
+        && let Some(rows) = ring_rows::RingRows::new(matrix, level, lines, geometry, parameters)
+    {
+        convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
+            let done = rows.clone().walk(band, first, parameters, bounds, parts, output);
+            done.then_some(()).ok_or(KernelError::WeightsChanged)
+        })?;
+        clamp::clamp(output, bounds);
+        return Ok(());
+    }
+    match *weights {
+        Weights::Sparse(matrix) => match ByteRows::new(&matrix, level)? {
+            Some(rows) => {
+                let rows = || Ok::<_, KernelError>(rows.clone());
+                convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+            }
+            None => {
+                let rows = || matrix.rows(level);
+                convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+            }
+        },
+        Weights::Dense(weights) => {
+            let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
+            let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
+            convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
+        }
     }
 }
 
@@ -246,14 +230,19 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
     Some((fits(count)?, count))
 }
 
-/// Convolves with rows from any source; `rows` starts anew from the first row.
+/// Convolves with rows from any source; `rows` starts anew from the first row. Not inlined: within [`convolution`], which is
+/// large, it costs up to 0.5 % more instructions.
+#[allow(clippy::too_many_arguments)]
+#[inline(never)]
 fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     lines: Lines,
     rows: impl Fn() -> Result<R, E>,
     requantization: impl Fn(usize) -> Requantization,
     bounds: Bounds,
     geometry: &Geometry,
-    Buffers { input, output, scratch }: Buffers<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     convolve_bands(lines, geometry, input, scratch, |band, first, parts| {
         walk_rows(band, first, rows().map_err(Into::into)?, &requantization, bounds, parts, output)
@@ -359,6 +348,54 @@ fn walk_rows(
             band.copy_strip(first, parts.strip, plane);
         }
     }
+    Ok(())
+}
+
+/// Groups of channels, as many as the scratch holds.
+fn depthwise(
+    weights: &[i8],
+    parameters: &NodeParameters<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+) -> Result<(), KernelError> {
+    if narrow::is_it(geometry) {
+        return narrow::depthwise(weights, parameters, geometry, input, output, scratch);
+    }
+    let taps = geometry.taps();
+    let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);
+    let whole = grouped(geometry, count);
+    let lines = Lines::depthwise(&whole);
+    let given = scratch.len();
+    let too_short = || too_short(lines, &whole, given);
+    let (band, lines_of_band) = largest_band(&whole, lines, given).ok_or_else(too_short)?;
+    let mut parts = band.parts(scratch).ok_or_else(too_short)?;
+    // A channel's padding stays when the next group is packed.
+    band.prepare(&mut parts);
+    let bounds = Bounds::new(parameters);
+    let [in_plane, out_plane] = [geometry.input, geometry.output].map(|shape| shape.height * shape.width);
+    let mut done = 0;
+    while done < geometry.input.channels {
+        let count = count.min(geometry.input.channels - done);
+        let of = |each: usize| done * each..(done + count) * each;
+        let slices = (input.get(of(in_plane)), weights.get(of(taps)), output.get_mut(of(out_plane)));
+        // All lengths were checked against this geometry.
+        let (Some(input), Some(weights), Some(output)) = slices else { return Err(KernelError::Geometry) };
+        let group = grouped(geometry, count);
+        let band = Band::new(&group, lines, lines_of_band).ok_or(KernelError::TooLarge)?;
+        each_band(lines, lines_of_band, |first| {
+            band.pack(first, input, &mut parts);
+            #[cfg(nested_kernels_backend = "dsp")]
+            if filter_rows::walk(weights, parameters, done, &band, first, &mut parts, output) {
+                return Ok(());
+            }
+            let requantization = |row| parameters.rows.get(done + row);
+            walk_rows(&band, first, DenseRows::new(weights, taps), &requantization, bounds, &mut parts, output)
+        })?;
+        done += count;
+    }
+    clamp::clamp(output, bounds);
     Ok(())
 }
 

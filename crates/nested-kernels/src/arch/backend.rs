@@ -4,6 +4,7 @@ use core::fmt::Debug;
 use nested_csr::{Level, NodeParameters, Weights};
 
 /// The kernels of one set of instructions; all lengths have been checked.
+#[allow(dead_code, reason = "the DSP kernels have these methods without the trait")]
 pub(crate) trait Backend: Debug {
     /// See [`crate::backend`].
     fn name(&self) -> &'static str;

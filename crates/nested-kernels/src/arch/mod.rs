@@ -27,17 +27,27 @@ pub(crate) mod aarch64;
 
 mod backend;
 
-pub(crate) use backend::{Backend, Buffers, Convolution, Depthwise, Threads};
+pub(crate) use backend::*;
 
-/// The chosen backend.
-pub(crate) fn backend() -> impl Backend {
-    #[cfg(nested_kernels_backend = "x86_64")]
-    let chosen = x86_64::Instructions::detect();
-    #[cfg(nested_kernels_backend = "aarch64")]
-    let chosen = aarch64::Neon;
-    #[cfg(any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm")))]
-    let chosen = arm_dsp::Dsp;
-    #[cfg(all(nested_kernels_backend = "portable", not(target_arch = "arm")))]
-    let chosen = portable::Plain;
-    chosen
+/// The chosen backend: a [`Backend`], or what has its methods.
+#[cfg(nested_kernels_backend = "x86_64")]
+pub(crate) fn backend() -> x86_64::Instructions {
+    x86_64::Instructions::detect()
+}
+#[cfg(nested_kernels_backend = "aarch64")]
+pub(crate) fn backend() -> aarch64::Neon {
+    aarch64::Neon
+}
+#[cfg(any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm")))]
+pub(crate) fn backend() -> arm_dsp::Dsp {
+    arm_dsp::Dsp
+}
+#[cfg(all(nested_kernels_backend = "portable", not(target_arch = "arm")))]
+pub(crate) fn backend() -> portable::Plain {
+    portable::Plain
+}
+
+/// See [`crate::backend`].
+pub(crate) fn name() -> &'static str {
+    backend().name()
 }

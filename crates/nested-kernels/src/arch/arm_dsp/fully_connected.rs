@@ -5,7 +5,7 @@ use super::{
     byte_rows::{ByteRows, four_blocks},
     ops,
 };
-use crate::{Geometry, KernelError, Scratch, arch::Buffers, rows::RowSource};
+use crate::{Geometry, KernelError, Scratch, rows::RowSource};
 use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization, Sink, TensorShape};
 
 /// Whether there is but one output pixel: the columns are then the window's pixels, and padding.
@@ -107,7 +107,9 @@ pub(super) fn sparse(
     level: Level,
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
-    buffers: Buffers<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let columns = matrix.shape().columns;
     let first = matrix.byte_ring(Level::FIRST)?;
@@ -115,9 +117,8 @@ pub(super) fn sparse(
         && ring.weights.len() == geometry.output.channels * columns
     {
         // All weights are in the first ring: it is dense.
-        return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, buffers);
+        return dense(bytemuck::cast_slice(ring.weights), parameters, geometry, input, output, scratch);
     }
-    let Buffers { input, output, scratch } = buffers;
     let parts = Parts::new(geometry, input, scratch)?;
     #[cfg(nested_kernels_backend = "dsp")]
     if rings::outputs(matrix, first, level, parameters, parts.ordered, parts.sums, output)? {
@@ -191,7 +192,9 @@ pub(super) fn dense(
     weights: &[i8],
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
-    Buffers { input, output, scratch }: Buffers<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let mut parts = Parts::new(geometry, input, scratch)?;
     parts.write_halves();

@@ -1,10 +1,7 @@
 //! Depthwise 3×3 on maps of a few pixels, narrower than a block: the walk would compute more outputs than there are and copy
 //! them from a strip. Here a channel is copied into its padding, and each output is summed alone, two taps an instruction.
 use super::{Bounds, clamp, ops};
-use crate::{
-    Geometry, KernelError, Scratch,
-    arch::{Buffers, Depthwise},
-};
+use crate::{Geometry, KernelError, Scratch};
 use nested_csr::{NodeParameters, Requantization};
 
 /// Outputs of a line that a block of the walk makes.
@@ -37,9 +34,12 @@ pub(super) fn scratch(geometry: &Geometry) -> Scratch {
 
 /// See [`crate::depthwise`], which has checked all lengths.
 pub(super) fn depthwise(
-    Depthwise { weights, geometry }: Depthwise<'_>,
+    weights: &[i8],
     parameters: &NodeParameters<'_>,
-    Buffers { input, output, scratch }: Buffers<'_>,
+    geometry: &Geometry,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
 ) -> Result<(), KernelError> {
     let given = scratch.len();
     let needed = self::scratch(geometry).minimum;

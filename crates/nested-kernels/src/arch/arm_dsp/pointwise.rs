@@ -7,7 +7,7 @@ use super::{
     Bounds, clamp,
     pack::{self, Lane, Pairing},
 };
-use crate::{Geometry, KernelError, Scratch, arch::Buffers};
+use crate::{Geometry, KernelError, Scratch};
 use core::ops::Range;
 use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Weights};
 
@@ -147,7 +147,9 @@ impl<'a> Pointwise<'a> {
     pub(super) fn convolve(
         &self,
         parameters: &NodeParameters<'_>,
-        Buffers { input, output, scratch }: Buffers<'_>,
+        input: &[i8],
+        output: &mut [i8],
+        scratch: &mut [u32],
     ) -> Result<(), KernelError> {
         let tiles = &self.tiles;
         let plane = input.len() / tiles.columns.max(1);

@@ -1,17 +1,50 @@
 //! The algorithm in plain Rust against the naive reference.
 use super::{Bounds, Dsp, band::Lines, convolve_rows, pack::Pairing, scratch_words};
 use crate::{
-    Geometry, KernelError,
+    Geometry, KernelError, Scratch,
     arch::{Backend, Buffers, Convolution, Depthwise, Threads, portable::Plain},
     rows::RowSource,
     tests::naive,
 };
 use nested_csr::{
-    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile,
-    Quantization, Requantization, Sink, TensorShape, Weights, Window,
+    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, NodeParameters, Operation, Padding,
+    Profile, Quantization, Requantization, Sink, TensorShape, Weights, Window,
 };
 use proptest::prelude::*;
 use std::{cell::Cell, vec, vec::Vec};
+
+impl Backend for Dsp {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn convolution(
+        &self,
+        layer: Convolution<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+        threads: Threads,
+    ) -> Result<(), KernelError> {
+        self.convolution(layer, parameters, buffers, threads)
+    }
+
+    fn convolution_scratch(&self, layer: Convolution<'_>) -> Result<Scratch, KernelError> {
+        self.convolution_scratch(layer)
+    }
+
+    fn depthwise(
+        &self,
+        layer: Depthwise<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+    ) -> Result<(), KernelError> {
+        self.depthwise(layer, parameters, buffers)
+    }
+
+    fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+        self.depthwise_scratch(geometry)
+    }
+}
 
 /// Non-zero weights in two rings: even columns, then odd ones; or all columns ascending.
 struct RingRows<'a> {
@@ -68,8 +101,7 @@ proptest! {
         let mut output = std::vec![0x55i8; geometry.output.len()];
         let source = || Ok::<_, KernelError>(RingRows { rows: weights.chunks_exact(columns), rings });
         let bounds = Bounds { zero_point: 5, low, high };
-        let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
-        convolve_rows(lines, source, |_| requantization, bounds, &geometry, buffers).unwrap();
+        convolve_rows(lines, source, |_| requantization, bounds, &geometry, input, &mut output, &mut scratch).unwrap();
         prop_assert_eq!(output, expected);
     }
 }
@@ -122,7 +154,7 @@ proptest! {
         });
         let parameters = model.parameters(Level::FIRST, 0).unwrap();
         let input = &data[..shape.len()];
-        let memory = |scratch: crate::Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
+        let memory = |scratch: Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
         let [ours, theirs] = [&Dsp as &dyn Backend, &Plain].map(|backend| {
             let mut output = std::vec![0x55i8; geometry.output.len()];
             match model.node(0).unwrap().operation {
@@ -213,8 +245,7 @@ fn more_weights_than_columns_are_an_error() {
         let rows = || Ok::<_, KernelError>(Repeating);
         let row = |_| Requantization { multiplier: Multiplier::nearest(0.003).unwrap(), bias: 0 };
         let bounds = Bounds { zero_point: 0, low: -128, high: 127 };
-        let buffers = Buffers { input: &[1; 64], output: &mut [0; 64], scratch: &mut scratch };
-        let done = convolve_rows(lines, rows, row, bounds, &geometry, buffers);
+        let done = convolve_rows(lines, rows, row, bounds, &geometry, &[1; 64], &mut [0; 64], &mut scratch);
         assert_eq!(done, Err(KernelError::WeightsChanged), "{pairing:?}");
     }
 }
