@@ -1,8 +1,8 @@
 //! Residual addition: `acc = bias + w₀ · left + w₁ · right`, element by element, one requantisation for all.
-#[cfg(nested_kernels_backend = "x86_64")]
-use crate::arch::all::lanes::Task;
 #[cfg(nested_kernels_backend = "dsp")]
 use crate::arch::arm_dsp::sum::Fours;
+#[cfg(nested_kernels_backend = "x86_64")]
+use crate::arch::{all::lanes::Task, x86_64::Instructions};
 use crate::{KernelError, geometry::check_length, requant::Finish};
 use nested_csr::NodeParameters;
 
@@ -50,7 +50,7 @@ pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &
         (rest, left, right)
     };
     #[cfg(nested_kernels_backend = "x86_64")]
-    crate::arch::x86_64::run(Elements { sum, left, right, output });
+    Instructions::detect().run(Elements { sum, left, right, output });
     #[cfg(not(nested_kernels_backend = "x86_64"))]
     for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
         *output = sum.of(*left, *right);
@@ -75,7 +75,7 @@ pub fn add_in_place(parameters: &NodeParameters<'_>, left: &mut [i8], right: &[i
         (rest, right)
     };
     #[cfg(nested_kernels_backend = "x86_64")]
-    crate::arch::x86_64::run(ElementsInPlace { sum, left, right });
+    Instructions::detect().run(ElementsInPlace { sum, left, right });
     #[cfg(not(nested_kernels_backend = "x86_64"))]
     for (left, right) in left.iter_mut().zip(right) {
         *left = sum.of(*left, *right);

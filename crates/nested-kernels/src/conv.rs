@@ -1,5 +1,5 @@
 //! Convolution, sparse and dense; a fully connected layer is one whose kernel is the whole map.
-use crate::{Geometry, KernelError, arch::backend, geometry::check_length};
+use crate::{Geometry, KernelError, arch::*, geometry::check_length};
 use nested_csr::{Level, NodeParameters, Weights};
 
 /// Words of scratch that a kernel wants; [`convolution`]'s example lends it.
@@ -58,8 +58,8 @@ pub fn convolution(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    check_convolution(weights, level, parameters, geometry, input, output, scratch)?;
-    backend::convolution(weights, level, parameters, geometry, input, output, scratch)
+    let (layer, buffers) = (Convolution { weights, level, geometry }, Buffers { input, output, scratch });
+    convolve(layer, parameters, buffers, Threads::One)
 }
 
 /// As [`convolution`], with bands of output rows shared among the threads of the rayon pool that the call is made in.
@@ -110,27 +110,29 @@ pub fn convolution_parallel(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    check_convolution(weights, level, parameters, geometry, input, output, scratch)?;
-    crate::arch::convolution_parallel(weights, level, parameters, geometry, input, output, scratch)
+    let (layer, buffers) = (Convolution { weights, level, geometry }, Buffers { input, output, scratch });
+    convolve(layer, parameters, buffers, Threads::Pool)
 }
 
-/// Checks all that a convolution was given.
-fn check_convolution(
-    weights: &Weights<'_>,
-    level: Level,
+/// Checks all that a convolution was given, and runs it. Inlined, so that no struct lies between the caller's arguments and the
+/// kernel's: see `arm_dsp::Dsp`.
+#[inline(always)]
+fn convolve(
+    layer: Convolution<'_>,
     parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &[i8],
-    scratch: &[u32],
+    buffers: Buffers<'_>,
+    threads: Threads,
 ) -> Result<(), KernelError> {
-    geometry.check_lengths(input.len(), output.len())?;
-    check_weights(weights, geometry)?;
+    let geometry = layer.geometry;
+    geometry.check_lengths(buffers.input.len(), buffers.output.len())?;
+    check_weights(layer.weights, geometry)?;
     check_length(geometry.output.channels, parameters.rows.len(), |needed, given| KernelError::Requantizations {
         needed,
         given,
     })?;
-    check_scratch(backend::convolution_scratch(weights, level, geometry)?, scratch)
+    let backend = backend();
+    check_scratch(backend.convolution_scratch(layer)?, buffers.scratch)?;
+    backend.convolution(layer, parameters, buffers, threads)
 }
 
 /// The words of scratch that [`convolution`] needs for these weights, at `level`, and this geometry.
@@ -142,7 +144,7 @@ fn check_convolution(
 /// refused here or only by [`convolution`].
 pub fn convolution_scratch(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Result<Scratch, KernelError> {
     geometry.check()?;
-    backend::convolution_scratch(weights, level, geometry)
+    backend().convolution_scratch(Convolution { weights, level, geometry })
 }
 
 /// The weight matrix has a row for each output channel and a column for each tap.

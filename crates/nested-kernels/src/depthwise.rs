@@ -1,5 +1,5 @@
 //! Depthwise convolution: one filter a channel.
-use crate::{Geometry, KernelError, Scratch, arch::backend, conv::check_scratch, geometry::check_length};
+use crate::{Geometry, KernelError, Scratch, arch::*, conv::check_scratch, geometry::check_length};
 use nested_csr::NodeParameters;
 
 /// Convolves each channel of one image with its own filter, `weights[(channel · KH + kh) · KW + kw]`.
@@ -50,8 +50,9 @@ pub fn depthwise(
         needed,
         given,
     })?;
-    check_scratch(backend::depthwise_scratch(geometry)?, scratch)?;
-    backend::depthwise(weights, parameters, geometry, input, output, scratch)
+    let backend = backend();
+    check_scratch(backend.depthwise_scratch(geometry)?, scratch)?;
+    backend.depthwise(Depthwise { weights, geometry }, parameters, Buffers { input, output, scratch })
 }
 
 /// The words of scratch that [`depthwise`] needs for this geometry.
@@ -60,7 +61,7 @@ pub fn depthwise(
 /// [`KernelError::TooLarge`] when one band does not fit the kernel's offsets.
 pub fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
     geometry.check()?;
-    backend::depthwise_scratch(geometry)
+    backend().depthwise_scratch(geometry)
 }
 
 /// As many channels out as in, and a filter for each.

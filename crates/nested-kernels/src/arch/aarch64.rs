@@ -1,73 +1,16 @@
 //! Neon, which every AArch64 target with this backend has: 8 pixels a block, each multiplied and added with a weight in a
-//! lane. The algorithm is [`all`]'s; results are the same to the bit.
-use super::all::{
-    self, Threads,
-    lanes::{Lanes, Task, store},
-};
-use crate::{Geometry, KernelError, Scratch, requant::Finish};
+//! lane. The algorithm is [`super::all`]'s; results are the same to the bit.
+use super::all::lanes::{Lanes, store};
+use crate::requant::Finish;
 use core::arch::aarch64::*;
-use nested_csr::{Level, NodeParameters, Weights};
-
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::convolution_with(Neon, Threads::One, weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::convolution_parallel`], which has checked all lengths.
-#[cfg(feature = "rayon")]
-pub(crate) fn convolution_parallel(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::convolution_with(Neon, Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(
-    weights: &Weights<'_>,
-    level: Level,
-    geometry: &Geometry,
-) -> Result<Scratch, KernelError> {
-    all::convolution_scratch_with(Neon, weights, level, geometry)
-}
-
-/// See [`crate::depthwise`], which has checked all lengths.
-pub(crate) fn depthwise(
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::depthwise_with(Neon, weights, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::depthwise_scratch`].
-pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
-    all::depthwise_scratch_with(Neon, geometry)
-}
 
 /// The two registers of sums hold pixels 0–3 and 4–7.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Neon;
 
 impl Lanes for Neon {
+    const NAME: &'static str = "Neon";
     const PIXELS: usize = 8;
-    const TILE: usize = 3;
     // Nothing is interleaved, but loads are shared.
     const TOGETHER: u64 = 60;
     type Element = i16;
@@ -78,37 +21,6 @@ impl Lanes for Neon {
     type Sums = [int32x4_t; 2];
     type Pixels = [i8; 8];
     type Narrow = Neon;
-
-    #[inline(always)]
-    fn narrow(self) -> Neon {
-        self
-    }
-
-    #[inline(always)]
-    fn enter<T: Task>(self, task: T) -> T::Output {
-        task.run()
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> i16 {
-        activation.into()
-    }
-
-    /// Sums begin with the bias alone.
-    #[inline(always)]
-    fn total(self, _: &[i16]) -> i32 {
-        0
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, _: i32) -> i32 {
-        bias
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i16 {
-        weight.into()
-    }
 
     #[inline(always)]
     fn weights(self, weights: [i16; 4]) -> int16x4_t {

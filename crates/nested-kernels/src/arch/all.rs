@@ -3,6 +3,7 @@
 //! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
     Geometry, KernelError, Scratch,
+    arch::{Backend, Buffers, Convolution, Depthwise, Threads},
     rows::{DenseRows, RowSource},
 };
 use band::Band;
@@ -10,7 +11,7 @@ use connected::FullyConnected;
 use core::ops::Range;
 use cut::{Cut, Frame, Work};
 use finishes::Finishes;
-use lanes::{Filters, Gathered, Lanes, Points};
+use lanes::Lanes;
 use nested_csr::{Level, NodeParameters, Padding, Weights};
 use table::{Decoder, Method};
 use work::{Channels, Decode, Kept, Maps, Pack, Streamed, Whole};
@@ -28,145 +29,100 @@ mod sweep;
 mod table;
 mod work;
 
-/// Who does the work; the results do not depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Threads {
-    /// The calling thread.
-    One,
-    /// The threads of the rayon pool that the call is made in.
-    #[cfg(feature = "rayon")]
-    Pool,
-}
-
-impl Threads {
-    /// Shares of a work, one a thread; 1 when other threads would begin too late.
-    #[cfg(feature = "rayon")]
-    fn shares<L: Lanes>(self, work: &Work<'_>) -> usize {
-        let output = work.frame.geometry.output;
-        // Products of a weight with a pixel. So many take some twenty microseconds, whatever the width of a register; in
-        // fewer, another thread gains less than waking it, decoding once more and packing shared rows twice cost.
-        let least = L::PIXELS << 16;
-        let enough = work.stored.saturating_mul(output.height * output.width) >= least;
-        if self == Threads::Pool && enough { rayon::current_num_threads() } else { 1 }
+impl<L: Lanes> Backend for L {
+    fn name(&self) -> &'static str {
+        L::NAME
     }
 
-    /// There is one thread.
-    #[cfg(not(feature = "rayon"))]
-    fn shares<L: Lanes>(self, _: &Work<'_>) -> usize {
-        1
-    }
-}
-
-/// A convolution with the instructions of a backend.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn convolution_with<L: Lanes>(
-    lanes: L,
-    threads: Threads,
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    let finishes = Finishes::new(parameters);
-    if let Weights::Dense(weights) = *weights
-        && lanes.points(geometry, Points { weights, finishes, input, output: &mut *output, scratch: &mut *scratch })
-    {
-        return Ok(());
-    }
-    if let Weights::Sparse(matrix) = *weights
-        && lanes.gathered_words(geometry).is_some_and(|words| words <= scratch.len())
-        && (!is_fully_connected(geometry) || has_long_runs(matrix.stored(level)?, geometry, level))
-    {
-        let rows = matrix.rows(level)?;
-        let layer = Gathered { rows, finishes, input, output: &mut *output, scratch: &mut *scratch };
-        if lanes.gathered(geometry, layer) {
+    fn convolution(
+        &self,
+        layer: Convolution<'_>,
+        parameters: &NodeParameters<'_>,
+        mut buffers: Buffers<'_>,
+        threads: Threads,
+    ) -> Result<(), KernelError> {
+        let (lanes, Convolution { weights, level, geometry }) = (*self, layer);
+        let finishes = Finishes::new(parameters);
+        if let Weights::Dense(weights) = *weights
+            && lanes.points(geometry, weights, finishes, buffers.lend())
+        {
             return Ok(());
         }
-    }
-    let work = work::<L>(weights, level, Frame::new::<L>(geometry))?;
-    let layer = Layer { lanes, threads, work, finishes };
-    match *weights {
-        Weights::Sparse(matrix) => layer.convolve(|| matrix.rows(level), input, output, scratch),
-        Weights::Dense(weights) => {
-            let columns = layer.work.columns;
-            layer.convolve(|| Ok::<_, KernelError>(DenseRows::new(weights, columns)), input, output, scratch)
+        if let Weights::Sparse(matrix) = *weights
+            && lanes.gathered_words(geometry).is_some_and(|words| words <= buffers.scratch.len())
+            && (!is_fully_connected(geometry) || has_long_runs(matrix.stored(level)?, geometry, level))
+            && lanes.gathered(geometry, matrix.rows(level)?, finishes, buffers.lend())
+        {
+            return Ok(());
+        }
+        let work = work::<L>(weights, level, Frame::new::<L>(geometry))?;
+        let layer = Layer { lanes, threads, work, finishes };
+        match *weights {
+            Weights::Sparse(matrix) => layer.convolve(|| matrix.rows(level), buffers),
+            Weights::Dense(weights) => {
+                let columns = layer.work.columns;
+                layer.convolve(|| Ok::<_, KernelError>(DenseRows::new(weights, columns)), buffers)
+            }
         }
     }
+
+    fn convolution_scratch(&self, layer: Convolution<'_>) -> Result<Scratch, KernelError> {
+        let (lanes, Convolution { weights, level, geometry }) = (*self, layer);
+        let special = match weights {
+            Weights::Dense(_) => lanes.points_words(geometry),
+            Weights::Sparse(_) => lanes.gathered_words(geometry),
+        };
+        if is_fully_connected(geometry) {
+            return Ok(Scratch { minimum: 0, preferred: special.unwrap_or(0) });
+        }
+        // What is enough for a level is to be enough for all sparser ones.
+        let densest = if matches!(weights, Weights::Dense(_)) { Level::FIRST } else { level };
+        let frame = Frame::new::<L>(geometry);
+        let mut tables = [0; 2];
+        for level in densest.up_to() {
+            let work = work::<L>(weights, level, frame)?;
+            tables = [tables[0].max(work.table_words::<L>(false)), tables[1].max(work.table_words::<L>(true))];
+        }
+        let mut scratch = frame.scratch::<L>(tables)?;
+        if let Some(words) = special {
+            scratch.preferred = scratch.minimum.max(words);
+        }
+        Ok(scratch)
+    }
+
+    /// A convolution of one channel and one row for each channel.
+    fn depthwise(
+        &self,
+        layer: Depthwise<'_>,
+        parameters: &NodeParameters<'_>,
+        mut buffers: Buffers<'_>,
+    ) -> Result<(), KernelError> {
+        let (lanes, finishes) = (*self, Finishes::new(parameters));
+        if lanes.filters(layer, finishes, buffers.lend()) {
+            return Ok(());
+        }
+        let Buffers { input, output, scratch } = buffers;
+        let (weights, geometry) = (layer.weights, &one_channel(layer.geometry));
+        let layer = Layer { lanes, threads: Threads::One, work: depthwise_work(Frame::new::<L>(geometry)), finishes };
+        let cut = layer.cut(scratch.len())?;
+        let Parts { band, decoder, words, copy } = layer.parts(cut, scratch)?;
+        let (band, step) = (&band, cut.step);
+        lanes.enter(Channels { lanes, geometry, decoder, finishes, band, step, weights, input, words, copy, output });
+        Ok(())
+    }
+
+    fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+        let one = one_channel(geometry);
+        let work = depthwise_work(Frame::new::<L>(&one));
+        work.frame.scratch::<L>([work.table_words::<L>(false), work.table_words::<L>(true)])
+    }
 }
 
-/// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch_with<L: Lanes>(
-    lanes: L,
-    weights: &Weights<'_>,
-    level: Level,
-    geometry: &Geometry,
-) -> Result<Scratch, KernelError> {
-    let special = match weights {
-        Weights::Dense(_) => lanes.points_words(geometry),
-        Weights::Sparse(_) => lanes.gathered_words(geometry),
-    };
-    if is_fully_connected(geometry) {
-        return Ok(Scratch { minimum: 0, preferred: special.unwrap_or(0) });
+impl Buffers<'_> {
+    /// The same, for a way of the lanes' own, which may decline.
+    fn lend(&mut self) -> Buffers<'_> {
+        Buffers { input: self.input, output: self.output, scratch: self.scratch }
     }
-    // What is enough for a level is to be enough for all sparser ones.
-    let densest = if matches!(weights, Weights::Dense(_)) { Level::FIRST } else { level };
-    let frame = Frame::new::<L>(geometry);
-    let mut tables = [0; 2];
-    for level in densest.up_to() {
-        let work = work::<L>(weights, level, frame)?;
-        tables = [tables[0].max(work.table_words::<L>(false)), tables[1].max(work.table_words::<L>(true))];
-    }
-    let mut scratch = frame.scratch::<L>(tables)?;
-    if let Some(words) = special {
-        scratch.preferred = scratch.minimum.max(words);
-    }
-    Ok(scratch)
-}
-
-/// A depthwise convolution with the instructions of a backend: a convolution of one channel and one row for each channel.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn depthwise_with<L: Lanes>(
-    lanes: L,
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    let finishes = Finishes::new(parameters);
-    if lanes.depthwise(Filters { geometry, weights, finishes, input, output: &mut *output }) {
-        return Ok(());
-    }
-    let one = one_channel(geometry);
-    let layer = Layer { lanes, threads: Threads::One, work: depthwise_work(Frame::new::<L>(&one)), finishes };
-    let cut = layer.cut(scratch.len())?;
-    let Parts { band, decoder, words, copy } = layer.parts(cut, scratch)?;
-    let (geometry, step) = (&one, cut.step);
-    lanes.enter(Channels {
-        lanes,
-        geometry,
-        decoder,
-        finishes,
-        band: &band,
-        step,
-        weights,
-        input,
-        words,
-        copy,
-        output,
-    });
-    Ok(())
-}
-
-/// See [`crate::depthwise_scratch`].
-pub(crate) fn depthwise_scratch_with<L: Lanes>(_: L, geometry: &Geometry) -> Result<Scratch, KernelError> {
-    let one = one_channel(geometry);
-    let work = depthwise_work(Frame::new::<L>(&one));
-    work.frame.scratch::<L>([work.table_words::<L>(false), work.table_words::<L>(true)])
 }
 
 /// The work of a level of these weights.
@@ -229,11 +185,10 @@ impl<L: Lanes> Layer<'_, L> {
     fn convolve<R: RowSource, E: Into<KernelError>>(
         &self,
         rows: impl Fn() -> Result<R, E> + Sync,
-        input: &[i8],
-        output: &mut [i8],
-        scratch: &mut [u32],
+        buffers: Buffers<'_>,
     ) -> Result<(), KernelError> {
         let geometry = self.work.frame.geometry;
+        let Buffers { input, output, scratch } = buffers;
         if is_fully_connected(geometry) {
             let rows = rows().map_err(Into::into)?;
             self.lanes.enter(FullyConnected { rows, finishes: self.finishes, geometry, input, output });
@@ -242,7 +197,7 @@ impl<L: Lanes> Layer<'_, L> {
         let cut = self.cut(scratch.len())?;
         #[cfg(feature = "rayon")]
         if cut.shares > 1 {
-            return parallel::convolve(self, cut, rows, input, output, scratch);
+            return parallel::convolve(self, cut, rows, Buffers { input, output, scratch });
         }
         let parts = self.parts(cut, scratch)?;
         let (all, maps) = (0..geometry.output.height, &mut Whole::new(geometry, output));
@@ -267,7 +222,24 @@ impl<L: Lanes> Layer<'_, L> {
     fn cut(&self, words: usize) -> Result<Cut, KernelError> {
         let needed = self.work.words::<L>(Cut::LEAST).ok_or(KernelError::TooLarge)?;
         let too_short = KernelError::ScratchTooShort { needed, given: words };
-        self.work.fitting::<L>(words, self.threads.shares::<L>(&self.work)).ok_or(too_short)
+        self.work.fitting::<L>(words, self.shares()).ok_or(too_short)
+    }
+
+    /// Shares of the work, one a thread; 1 when other threads would begin too late.
+    fn shares(&self) -> usize {
+        match self.threads {
+            Threads::One => 1,
+            #[cfg(feature = "rayon")]
+            Threads::Pool => {
+                let output = self.work.frame.geometry.output;
+                // Products of a weight with a pixel. So many take some twenty microseconds, whatever the width of a
+                // register; in fewer, another thread gains less than waking it, decoding once more and packing shared rows
+                // twice cost.
+                let least = L::PIXELS << 16;
+                let enough = self.work.stored.saturating_mul(output.height * output.width) >= least;
+                if enough { rayon::current_num_threads() } else { 1 }
+            }
+        }
     }
 
     /// Shares out the scratch of a share of a cut.

@@ -3,6 +3,7 @@
 //! multiplications an instruction.
 use crate::{
     Geometry, KernelError, Scratch,
+    arch::{Buffers, Convolution, Depthwise, Threads},
     rows::{DenseRows, RowSource},
 };
 use band::{Band, Lines, Parts};
@@ -61,8 +62,68 @@ impl Bounds {
     }
 }
 
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
+/// The DSP extension's instructions, or plain Rust for them; small cores have no threads to share the work.
+///
+/// It has the methods of [`Backend`](super::Backend), but only tests have it implement the trait, and behind them arguments are
+/// apart. What implements a trait, and what that calls when inlined, rustc exports from the crate, so that LLVM inlines
+/// otherwise; and of references in a struct LLVM does not know that they are exclusive. Either costs layers up to 3 % more
+/// instructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dsp;
+
+impl Dsp {
+    pub(crate) fn name(&self) -> &'static str {
+        if cfg!(nested_kernels_backend = "dsp") { "Arm DSP" } else { "portable" }
+    }
+
+    #[inline(always)]
+    pub(crate) fn convolution(
+        &self,
+        Convolution { weights, level, geometry }: Convolution<'_>,
+        parameters: &NodeParameters<'_>,
+        Buffers { input, output, scratch }: Buffers<'_>,
+        _: Threads,
+    ) -> Result<(), KernelError> {
+        convolution(weights, level, parameters, geometry, input, output, scratch)
+    }
+
+    #[inline(always)]
+    pub(crate) fn convolution_scratch(
+        &self,
+        Convolution { weights, level, geometry }: Convolution<'_>,
+    ) -> Result<Scratch, KernelError> {
+        if fully_connected::is_it(geometry) {
+            return Ok(fully_connected::scratch(geometry));
+        }
+        // A level chooses for itself how it is run.
+        match streamed(weights, level, geometry) {
+            Some(layer) => Ok(layer.scratch()),
+            None => scratch_words(lines(weights, level, geometry), geometry),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn depthwise(
+        &self,
+        Depthwise { weights, geometry }: Depthwise<'_>,
+        parameters: &NodeParameters<'_>,
+        Buffers { input, output, scratch }: Buffers<'_>,
+    ) -> Result<(), KernelError> {
+        depthwise(weights, parameters, geometry, input, output, scratch)
+    }
+
+    #[inline(always)]
+    pub(crate) fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+        if narrow::is_it(geometry) {
+            return Ok(narrow::scratch(geometry));
+        }
+        let Scratch { minimum, .. } = group_words(geometry, 1)?;
+        let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
+        Ok(Scratch { minimum, preferred })
+    }
+}
+
+fn convolution(
     weights: &Weights<'_>,
     level: Level,
     parameters: &NodeParameters<'_>,
@@ -112,22 +173,6 @@ pub(crate) fn convolution(
             let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
             convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
         }
-    }
-}
-
-/// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(
-    weights: &Weights<'_>,
-    level: Level,
-    geometry: &Geometry,
-) -> Result<Scratch, KernelError> {
-    if fully_connected::is_it(geometry) {
-        return Ok(fully_connected::scratch(geometry));
-    }
-    // A level chooses for itself how it is run.
-    match streamed(weights, level, geometry) {
-        Some(layer) => Ok(layer.scratch()),
-        None => scratch_words(lines(weights, level, geometry), geometry),
     }
 }
 
@@ -185,8 +230,10 @@ fn largest_band(geometry: &Geometry, lines: Lines, scratch: usize) -> Option<(Ba
     Some((fits(count)?, count))
 }
 
-/// Convolves with rows from any source; `rows` starts anew from the first row.
+/// Convolves with rows from any source; `rows` starts anew from the first row. Not inlined: within [`convolution`], which is
+/// large, it costs up to 0.5 % more instructions.
 #[allow(clippy::too_many_arguments)]
+#[inline(never)]
 fn convolve_rows<R: RowSource, E: Into<KernelError>>(
     lines: Lines,
     rows: impl Fn() -> Result<R, E>,
@@ -304,8 +351,8 @@ fn walk_rows(
     Ok(())
 }
 
-/// See [`crate::depthwise`], which has checked all lengths: groups of channels, as many as the scratch holds.
-pub(crate) fn depthwise(
+/// Groups of channels, as many as the scratch holds.
+fn depthwise(
     weights: &[i8],
     parameters: &NodeParameters<'_>,
     geometry: &Geometry,
@@ -379,14 +426,4 @@ fn group_in(geometry: &Geometry, words: usize) -> Result<usize, KernelError> {
 /// The channels of a group when there is room.
 fn preferred_group(geometry: &Geometry) -> Result<usize, KernelError> {
     Ok(group_in(geometry, GROUP_WORDS)?.max(GROUP.min(geometry.input.channels)))
-}
-
-/// See [`crate::depthwise_scratch`].
-pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
-    if narrow::is_it(geometry) {
-        return Ok(narrow::scratch(geometry));
-    }
-    let Scratch { minimum, .. } = group_words(geometry, 1)?;
-    let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
-    Ok(Scratch { minimum, preferred })
 }

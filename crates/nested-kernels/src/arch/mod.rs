@@ -25,39 +25,29 @@ pub(crate) mod x86_64;
 #[allow(unsafe_code)]
 pub(crate) mod aarch64;
 
+mod backend;
+
+pub(crate) use backend::*;
+
+/// The chosen backend: a [`Backend`], or what has its methods.
+#[cfg(nested_kernels_backend = "x86_64")]
+pub(crate) fn backend() -> x86_64::Instructions {
+    x86_64::Instructions::detect()
+}
 #[cfg(nested_kernels_backend = "aarch64")]
-pub(crate) use aarch64 as backend;
+pub(crate) fn backend() -> aarch64::Neon {
+    aarch64::Neon
+}
 #[cfg(any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm")))]
-pub(crate) use arm_dsp as backend;
+pub(crate) fn backend() -> arm_dsp::Dsp {
+    arm_dsp::Dsp
+}
 #[cfg(all(nested_kernels_backend = "portable", not(target_arch = "arm")))]
-pub(crate) use portable as backend;
-#[cfg(nested_kernels_backend = "x86_64")]
-pub(crate) use x86_64 as backend;
-
-/// The backends of small Arm cores have no threads to share the work.
-#[cfg(all(
-    feature = "rayon",
-    any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm"))
-))]
-pub(crate) use backend::convolution as convolution_parallel;
-#[cfg(all(
-    feature = "rayon",
-    not(any(nested_kernels_backend = "dsp", all(nested_kernels_backend = "portable", target_arch = "arm")))
-))]
-pub(crate) use backend::convolution_parallel;
+pub(crate) fn backend() -> portable::Plain {
+    portable::Plain
+}
 
 /// See [`crate::backend`].
-#[cfg(nested_kernels_backend = "x86_64")]
-pub(crate) use backend::name;
-
-/// See [`crate::backend`].
-#[cfg(not(nested_kernels_backend = "x86_64"))]
 pub(crate) fn name() -> &'static str {
-    if cfg!(nested_kernels_backend = "dsp") {
-        "Arm DSP"
-    } else if cfg!(nested_kernels_backend = "aarch64") {
-        "Neon"
-    } else {
-        "portable"
-    }
+    backend().name()
 }

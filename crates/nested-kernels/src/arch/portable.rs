@@ -1,63 +1,6 @@
-//! The backend for every target: the algorithm of [`all`] over plain Rust.
-use super::all::{
-    self, Threads,
-    lanes::{Lanes, Task, Unfinished},
-};
-use crate::{Geometry, KernelError, Scratch, requant::Finish};
-use nested_csr::{Level, NodeParameters, Weights};
-
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::convolution_with(Plain, Threads::One, weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::convolution_parallel`], which has checked all lengths.
-#[cfg(feature = "rayon")]
-pub(crate) fn convolution_parallel(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::convolution_with(Plain, Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(
-    weights: &Weights<'_>,
-    level: Level,
-    geometry: &Geometry,
-) -> Result<Scratch, KernelError> {
-    all::convolution_scratch_with(Plain, weights, level, geometry)
-}
-
-/// See [`crate::depthwise`], which has checked all lengths.
-pub(crate) fn depthwise(
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    all::depthwise_with(Plain, weights, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::depthwise_scratch`].
-pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
-    all::depthwise_scratch_with(Plain, geometry)
-}
+//! The backend for every target: the algorithm of [`super::all`] over plain Rust.
+use super::all::lanes::{Lanes, Unfinished};
+use crate::requant::Finish;
 
 /// Plain Rust, which compilers turn into what vector instructions the target has.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +10,8 @@ pub(crate) struct Plain;
 const PLAIN: usize = 8;
 
 impl Lanes for Plain {
+    const NAME: &'static str = "portable";
     const PIXELS: usize = PLAIN;
-    const TILE: usize = 3;
     // Never: compilers make a mess of it.
     const TOGETHER: u64 = 1000;
     type Element = i16;
@@ -79,37 +22,6 @@ impl Lanes for Plain {
     type Sums = [i32; PLAIN];
     type Pixels = Unfinished<PLAIN>;
     type Narrow = Plain;
-
-    #[inline(always)]
-    fn narrow(self) -> Plain {
-        self
-    }
-
-    #[inline(always)]
-    fn enter<T: Task>(self, task: T) -> T::Output {
-        task.run()
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> i16 {
-        activation.into()
-    }
-
-    /// Sums begin with the bias alone.
-    #[inline(always)]
-    fn total(self, _: &[i16]) -> i32 {
-        0
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, _: i32) -> i32 {
-        bias
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i16 {
-        weight.into()
-    }
 
     #[inline(always)]
     fn weights(self, weights: [i16; 4]) -> Self::Weights {

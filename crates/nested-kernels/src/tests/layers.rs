@@ -1,10 +1,13 @@
 //! Every backend's convolutions, layer by layer: all small shapes with extreme values, and random large ones.
 use super::{
-    Backend, backends, naive,
+    THREADS, backends, naive,
     naive::Output,
     random::{Nested, Random, Values, level, one_convolution, one_depthwise, output, seeded},
 };
-use crate::{Geometry, Scratch};
+use crate::{
+    Geometry, Scratch,
+    arch::{Buffers, Convolution, Depthwise},
+};
 use nested_csr::{Block, ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
 use proptest::prelude::*;
 use rand::RngExt;
@@ -65,10 +68,12 @@ impl Case {
             let parameters = model.parameters(level(number), 0).unwrap();
             let expected = naive::depthwise(&weights, &outputs[number - 1], &geometry, &input);
             for backend in backends() {
-                for mut scratch in scratches((backend.depthwise_scratch)(&geometry).unwrap(), random) {
+                for mut scratch in scratches(backend.depthwise_scratch(&geometry).unwrap(), random) {
                     let mut output = vec![99; expected.len()];
-                    (backend.depthwise)(&weights, &parameters, &geometry, &input, &mut output, &mut scratch).unwrap();
-                    assert_eq!(output, expected, "{}: {geometry:?}", backend.name);
+                    let layer = Depthwise { weights: &weights, geometry: &geometry };
+                    let buffers = Buffers { input: &input, output: &mut output, scratch: &mut scratch };
+                    backend.depthwise(layer, &parameters, buffers).unwrap();
+                    assert_eq!(output, expected, "{backend:?}: {geometry:?}");
                     checked += 1;
                 }
             }
@@ -100,15 +105,18 @@ fn run_convolution(
     expected: &[i8],
     random: &mut Random,
 ) -> usize {
-    let (weights, parameters) = (weights_of(model), model.parameters(level(number), 0).unwrap());
+    let parameters = model.parameters(level(number), 0).unwrap();
+    let layer = Convolution { weights: &weights_of(model), level: level(number), geometry };
     let mut checked = 0;
-    for Backend { name, convolution, convolution_scratch, .. } in backends() {
-        for mut scratch in scratches(convolution_scratch(&weights, level(number), geometry).unwrap(), random) {
-            let mut output = vec![99; expected.len()];
-            let words = scratch.len();
-            convolution(&weights, level(number), &parameters, geometry, input, &mut output, &mut scratch).unwrap();
-            assert_eq!(output, expected, "{name}, level {number}, {words} words: {geometry:?}");
-            checked += 1;
+    for backend in backends() {
+        for mut scratch in scratches(backend.convolution_scratch(layer).unwrap(), random) {
+            for threads in THREADS {
+                let (mut output, words) = (vec![99; expected.len()], scratch.len());
+                let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+                backend.convolution(layer, &parameters, buffers, *threads).unwrap();
+                assert_eq!(output, expected, "{backend:?}, {threads:?}, {number}, {words} words: {geometry:?}");
+                checked += 1;
+            }
         }
     }
     checked

@@ -10,7 +10,7 @@
 //!   outputs beyond a row's width are computed and dropped.
 use super::{
     copy::{CopyLines, fill},
-    lanes::Lanes,
+    lanes::{Element, Lanes, TILE},
     sweep::Sweep,
 };
 use crate::{Geometry, requant::Finish};
@@ -50,7 +50,7 @@ impl Band {
         };
         let all = geometry.input.channels.checked_mul(phases * planes)?;
         // The last tile reads up to its length past the last position of the last tap. Whole words.
-        let len = rows.checked_mul(pitch)?.checked_mul(all)?.checked_add(L::TILE * L::PIXELS)?;
+        let len = rows.checked_mul(pitch)?.checked_mul(all)?.checked_add(TILE * L::PIXELS)?;
         let len = len.checked_next_multiple_of(4)?;
         let kernel_width = NonZeroUsize::new(kernel_width)?;
         (len < OFFSETS).then_some(Band { stride, kernel_width, phases, rows, planes, pitch, spread, len })
@@ -123,7 +123,6 @@ impl Band {
 
     /// Fills one plane from one channel, which `source` begins with.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
     fn fill_plane<L: Lanes>(
         &self,
         lanes: L,
@@ -133,7 +132,7 @@ impl Band {
         source: &[i8],
         plane: &mut [L::Element],
     ) {
-        let (padding, width) = (L::element(geometry.zero_point), self.pitch);
+        let (padding, width) = (L::Element::of(geometry.zero_point), self.pitch);
         let Some((above, rest)) = plane.split_at_mut_checked(lines.before * width) else { return };
         let Some((inside, below)) = rest.split_at_mut_checked(lines.real * width) else { return };
         fill(above, padding);

@@ -1,5 +1,5 @@
 //! Copies in blocks as wide as registers; none writes beyond what it was given.
-use super::lanes::Lanes;
+use super::lanes::{Element, Lanes};
 
 /// See [`Lanes::copy`]: the last block overlaps the one before it, so that there is no loop over single elements.
 #[inline(always)]
@@ -10,7 +10,7 @@ pub(super) fn copy<L: Lanes>(from: &[i8], to: &mut [L::Element]) {
         32.. => copy_blocks::<L, 32>(from, to),
         16.. => copy_blocks::<L, 16>(from, to),
         8.. => copy_blocks::<L, 8>(from, to),
-        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to = L::element(*from)),
+        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to = L::Element::of(*from)),
     }
 }
 
@@ -30,8 +30,8 @@ fn copy_blocks<L: Lanes, const N: usize>(from: &[i8], to: &mut [L::Element]) {
 /// Through a block of its own, so that compilers see that no element depends on another.
 #[inline(always)]
 fn copy_block<L: Lanes, const N: usize>(from: &[i8; N], to: &mut [L::Element; N]) {
-    let mut block = [L::element(0); N];
-    block.iter_mut().zip(from).for_each(|(to, from)| *to = L::element(*from));
+    let mut block = [L::Element::of(0); N];
+    block.iter_mut().zip(from).for_each(|(to, from)| *to = L::Element::of(*from));
     *to = block;
 }
 
@@ -60,9 +60,9 @@ impl CopyLines<'_> {
             match self.stride {
                 1 => lanes.copy(from.get(..self.real).unwrap_or(&[]), line),
                 // Apart, so that it vectorises.
-                2 => line.iter_mut().zip(from.iter().step_by(2)).for_each(|(to, from)| *to = L::element(*from)),
+                2 => line.iter_mut().zip(from.iter().step_by(2)).for_each(|(to, from)| *to = L::Element::of(*from)),
                 stride => {
-                    line.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = L::element(*from));
+                    line.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = L::Element::of(*from));
                 }
             }
         }

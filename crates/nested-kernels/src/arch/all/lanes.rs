@@ -3,24 +3,30 @@ use super::{
     copy::{CopyLines, copy},
     finishes::Finishes,
 };
-use crate::{Geometry, requant::Finish, rows::RowSource};
+use crate::{
+    Geometry,
+    arch::{Buffers, Depthwise},
+    requant::Finish,
+    rows::RowSource,
+};
+use core::fmt::Debug;
 
 /// What a vector unit does with a block of pixels, four taps at a time: `sum += Σ wᵢ · pixelᵢ`, modulo 2³².
 ///
 /// Vector units multiply neighbours (`a₀·b₀ + a₁·b₁` on pairs of int16, or four of int8), so the four taps' pixels are
 /// interleaved first ([`Lanes::group`]); rows that share taps share that work.
-pub(crate) trait Lanes: Copy + Send + Sync {
+pub(crate) trait Lanes: Copy + Debug + Send + Sync {
+    /// See [`crate::backend`].
+    const NAME: &'static str;
     /// Pixels of a block.
     const PIXELS: usize;
-    /// Blocks of the widest tile: as many as registers hold the sums of, at most [`MOST_BLOCKS`].
-    const TILE: usize;
     /// The stored share of the weights, in per cent, from which sweeping rows together is cheaper than each alone: they
     /// multiply zeros too, but share loads and interleaving.
     const TOGETHER: u64;
     /// An activation as the padded copy holds it.
-    type Element: bytemuck::Pod + Send + Sync;
+    type Element: Element;
     /// A weight as tables hold it.
-    type Weight: bytemuck::Pod + Into<i32>;
+    type Weight: bytemuck::Pod + From<i8> + Into<i32>;
     /// A block of one tap's pixels.
     type Register: Copy;
     /// The blocks of four taps, ready to multiply.
@@ -33,14 +39,13 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     type Pixels: Copy;
 
     /// The same with fewer pixels a block, for what is left of a map; or the same.
-    type Narrow: Lanes<Element = Self::Element, Weight = Self::Weight>;
+    type Narrow: Lanes<Element = Self::Element, Weight = Self::Weight> + From<Self>;
 
-    /// See [`Lanes::Narrow`].
-    fn narrow(self) -> Self::Narrow;
-    /// Runs a task whose code may use the instructions.
-    fn enter<T: Task>(self, task: T) -> T::Output;
-    /// An activation's element.
-    fn element(activation: i8) -> Self::Element;
+    /// Runs a task whose code may use the instructions; as it is when all code may.
+    #[inline(always)]
+    fn enter<T: Task>(self, task: T) -> T::Output {
+        task.run()
+    }
     /// Converts activations into the start of `to`, which is at least as long.
     #[inline(always)]
     fn copy(self, from: &[i8], to: &mut [Self::Element]) {
@@ -53,48 +58,53 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     }
     /// Runs a depthwise layer in a way of its own, when there is one for its shape; whether it did.
     #[inline(always)]
-    fn depthwise(self, layer: Filters<'_>) -> bool {
-        let _ = layer;
+    fn filters(self, _layer: Depthwise<'_>, _finishes: Finishes<'_>, _buffers: Buffers<'_>) -> bool {
         false
     }
     /// The words of scratch of [`Lanes::points`], when there is that way for the layer.
     #[inline(always)]
-    fn points_words(self, geometry: &Geometry) -> Option<usize> {
-        let _ = geometry;
+    fn points_words(self, _geometry: &Geometry) -> Option<usize> {
         None
     }
     /// Runs a dense layer of 1×1 windows in a way of its own, when there is one and the scratch for it; whether it did.
     #[inline(always)]
-    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
-        let _ = (geometry, layer);
+    fn points(self, _geometry: &Geometry, _weights: &[i8], _finishes: Finishes<'_>, _buffers: Buffers<'_>) -> bool {
         false
     }
     /// The words of scratch of [`Lanes::gathered`], when there is that way for the layer.
     #[inline(always)]
-    fn gathered_words(self, geometry: &Geometry) -> Option<usize> {
-        let _ = geometry;
+    fn gathered_words(self, _geometry: &Geometry) -> Option<usize> {
         None
     }
     /// Runs a sparse layer of few pixels in a way of its own, when there is one and the scratch for it; whether it did.
     #[inline(always)]
-    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
-        let _ = (geometry, layer);
+    fn gathered(
+        self,
+        _geometry: &Geometry,
+        _rows: impl RowSource,
+        _finishes: Finishes<'_>,
+        _buffers: Buffers<'_>,
+    ) -> bool {
         false
     }
-    /// A weight for a table.
-    fn weight(weight: i8) -> Self::Weight;
     /// Weights for a table, which begins with as many.
     #[inline(always)]
     fn table(weights: &[i8], table: &mut [Self::Weight]) {
-        table.iter_mut().zip(weights).for_each(|(to, weight)| *to = Self::weight(*weight));
+        table.iter_mut().zip(weights).for_each(|(to, weight)| *to = (*weight).into());
     }
     /// The sum of weights.
     #[inline(always)]
     fn total(self, weights: &[Self::Weight]) -> i32 {
         weights.iter().fold(0, |sum: i32, weight| sum.wrapping_add((*weight).into()))
     }
-    /// Where sums begin: the bias, less what [`Lanes::element`] added to each activation, times the sum of the weights.
-    fn origin(bias: i32, weights: i32) -> i32;
+    /// Where a row's sums begin: the bias, less what [`Element::ADDED`] adds to them.
+    #[inline(always)]
+    fn origin(self, bias: i32, weights: &[Self::Weight]) -> i32 {
+        match Self::Element::ADDED {
+            0 => bias,
+            added => bias.wrapping_sub(self.total(weights).wrapping_mul(added)),
+        }
+    }
     /// Four weights in a register.
     fn weights(self, weights: [Self::Weight; 4]) -> Self::Weights;
     /// The first block of a slice; `None` when it is shorter.
@@ -111,34 +121,31 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn store(self, pixels: Self::Pixels, from: usize, to: &mut [i8]);
 }
 
-/// A depthwise layer: a filter for each channel.
-#[allow(dead_code, reason = "only some backends have a way of their own")]
-pub(crate) struct Filters<'a> {
-    pub(crate) geometry: &'a Geometry,
-    pub(crate) weights: &'a [i8],
-    pub(crate) finishes: Finishes<'a>,
-    pub(crate) input: &'a [i8],
-    pub(crate) output: &'a mut [i8],
+/// An activation as a padded copy holds it.
+pub(crate) trait Element: bytemuck::Pod + Send + Sync {
+    /// By how much it is greater.
+    const ADDED: i32;
+
+    fn of(activation: i8) -> Self;
 }
 
-/// A sparse layer of few pixels.
-#[allow(dead_code, reason = "only some backends have a way of their own")]
-pub(crate) struct Gathered<'a, R> {
-    pub(crate) rows: R,
-    pub(crate) finishes: Finishes<'a>,
-    pub(crate) input: &'a [i8],
-    pub(crate) output: &'a mut [i8],
-    pub(crate) scratch: &'a mut [u32],
+impl Element for i16 {
+    const ADDED: i32 = 0;
+
+    #[inline(always)]
+    fn of(activation: i8) -> i16 {
+        activation.into()
+    }
 }
 
-/// A dense layer of 1×1 windows.
-#[allow(dead_code, reason = "only some backends have a way of their own")]
-pub(crate) struct Points<'a> {
-    pub(crate) weights: &'a [i8],
-    pub(crate) finishes: Finishes<'a>,
-    pub(crate) input: &'a [i8],
-    pub(crate) output: &'a mut [i8],
-    pub(crate) scratch: &'a mut [u32],
+/// Unsigned, as `vpdpbusd` wants them.
+impl Element for u8 {
+    const ADDED: i32 = 128;
+
+    #[inline(always)]
+    fn of(activation: i8) -> u8 {
+        activation as u8 ^ 0x80
+    }
 }
 
 /// Code that is compiled once for each set of instructions.
@@ -148,11 +155,11 @@ pub(crate) trait Task {
     fn run(self) -> Self::Output;
 }
 
-/// The most blocks of a tile.
-pub(crate) const MOST_BLOCKS: usize = 3;
+/// Blocks of the widest tile: every backend has registers for the sums of so many.
+pub(crate) const TILE: usize = 3;
 
 /// Writes as many of an array of pixels as `to` holds, from pixel `from` on: [`Lanes::store`] of some.
-#[cfg(any(test, nested_kernels_backend = "aarch64", all(nested_kernels_backend = "x86_64", feature = "std")))]
+#[allow(dead_code, reason = "only some backends have their pixels in an array")]
 #[inline(always)]
 pub(crate) fn store<const N: usize>(pixels: [i8; N], from: usize, to: &mut [i8]) {
     if from == 0 && to.len() == N {

@@ -4,7 +4,7 @@
 //! What a core writes lies in its own cache, and comes from there slowly, line by line, when another core wants it next. So
 //! each thread decodes all rows for itself into memory of its own, and takes the share that it had in the call before, where it can.
 use super::{Layer, cut::Cut, lanes::Lanes, work::Maps};
-use crate::{KernelError, rows::RowSource};
+use crate::{KernelError, arch::Buffers, rows::RowSource};
 use core::{
     hint,
     marker::PhantomData,
@@ -24,9 +24,7 @@ pub(super) fn convolve<L: Lanes, R: RowSource, E: Into<KernelError>>(
     layer: &Layer<'_, L>,
     cut: Cut,
     rows: impl Fn() -> Result<R, E> + Sync,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
+    Buffers { input, output, scratch }: Buffers<'_>,
 ) -> Result<(), KernelError> {
     let geometry = layer.work.frame.geometry;
     let (height, width) = (geometry.output.height, geometry.output.width);

@@ -1,6 +1,6 @@
 //! The rows of a group over all pixels of a band.
 use super::{
-    lanes::{Lanes, MOST_BLOCKS},
+    lanes::{Lanes, TILE},
     table::{Alone, Head, TOGETHER, Together},
 };
 use crate::requant::Finish;
@@ -46,15 +46,15 @@ impl<L: Lanes> Sweep<'_, L> {
         let mut start = self.start;
         while start < self.end {
             let left = self.end - start;
-            let blocks = left.div_ceil(L::PIXELS).min(L::TILE);
+            let blocks = left.div_ceil(L::PIXELS).min(TILE);
             let copy = self.copy.get(start..)?;
             match blocks {
                 1 if left <= <L::Narrow as Lanes>::PIXELS => {
-                    tile::<L::Narrow, 1>(self.lanes.narrow(), copy, &row.narrow(), finish, &mut lines, left);
+                    tile::<L::Narrow, 1>(self.lanes.into(), copy, &row.narrow(), finish, &mut lines, left);
                 }
                 1 => tile::<L, 1>(self.lanes, copy, &row, finish, &mut lines, left),
                 2 => tile::<L, 2>(self.lanes, copy, &row, finish, &mut lines, left),
-                _ => tile::<L, MOST_BLOCKS>(self.lanes, copy, &row, finish, &mut lines, left),
+                _ => tile::<L, TILE>(self.lanes, copy, &row, finish, &mut lines, left),
             }
             start += blocks * L::PIXELS;
         }

@@ -81,7 +81,7 @@ pub(super) struct Head {
 impl Head {
     #[inline(always)]
     fn new<L: Lanes>(lanes: L, finish: &Finish, weights: &[L::Weight]) -> Self {
-        let origin = L::origin(finish.bias, lanes.total(weights));
+        let origin = lanes.origin(finish.bias, weights);
         Head { origin, multiplier: finish.multiplier, fours: 0, weights: 0 }
     }
 
@@ -203,7 +203,7 @@ impl<L: Lanes> Decoder<'_, L> {
         let len = list.len;
         let fours = len.div_ceil(4);
         *offsets.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [0; ROOM];
-        *weights.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [L::weight(0); ROOM];
+        *weights.get_mut(len..)?.first_chunk_mut::<ROOM>()? = [L::Weight::from(0); ROOM];
         let weights = weights.get(..4 * fours)?;
         let mut row = Head { fours, weights: room, ..Head::new(self.lanes, &finish, weights) };
         let mut used = all;
@@ -256,7 +256,7 @@ impl<L: Lanes> Sink for List<'_, L> {
             && let Some(offset) = self.offsets.get_mut(self.len)
             && let Some(slot) = self.weights.get_mut(self.len)
         {
-            (*offset, *slot) = (*place, L::weight(weight));
+            (*offset, *slot) = (*place, weight.into());
             self.len += 1;
         }
     }
@@ -302,7 +302,7 @@ impl<L: Lanes> Sink for Spread<'_, L> {
     #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
         if let Some(slot) = self.weights.get_mut(column) {
-            *slot = L::weight(weight);
+            *slot = weight.into();
         }
     }
 

@@ -1,12 +1,50 @@
 //! The algorithm in plain Rust against the naive reference.
-use super::{Bounds, band::Lines, convolve_rows, pack::Pairing, scratch_words};
-use crate::{Geometry, KernelError, arch::portable, rows::RowSource, tests::naive};
+use super::{Bounds, Dsp, band::Lines, convolve_rows, pack::Pairing, scratch_words};
+use crate::{
+    Geometry, KernelError, Scratch,
+    arch::{Backend, Buffers, Convolution, Depthwise, Threads, portable::Plain},
+    rows::RowSource,
+    tests::naive,
+};
 use nested_csr::{
-    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, Operation, Padding, Profile,
-    Quantization, Requantization, Sink, TensorShape, Weights, Window,
+    Block, ConvolutionWeights, Level, Model, ModelBuilder, Multiplier, NodeLevel, NodeParameters, Operation, Padding,
+    Profile, Quantization, Requantization, Sink, TensorShape, Weights, Window,
 };
 use proptest::prelude::*;
 use std::{cell::Cell, vec, vec::Vec};
+
+impl Backend for Dsp {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn convolution(
+        &self,
+        layer: Convolution<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+        threads: Threads,
+    ) -> Result<(), KernelError> {
+        self.convolution(layer, parameters, buffers, threads)
+    }
+
+    fn convolution_scratch(&self, layer: Convolution<'_>) -> Result<Scratch, KernelError> {
+        self.convolution_scratch(layer)
+    }
+
+    fn depthwise(
+        &self,
+        layer: Depthwise<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+    ) -> Result<(), KernelError> {
+        self.depthwise(layer, parameters, buffers)
+    }
+
+    fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+        self.depthwise_scratch(geometry)
+    }
+}
 
 /// Non-zero weights in two rings: even columns, then odd ones; or all columns ascending.
 struct RingRows<'a> {
@@ -116,26 +154,26 @@ proptest! {
         });
         let parameters = model.parameters(Level::FIRST, 0).unwrap();
         let input = &data[..shape.len()];
-        let mut outputs = [0, 1].map(|_| std::vec![0x55i8; geometry.output.len()]);
-        let memory = |scratch: crate::Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
-        let [ours, theirs] = &mut outputs;
-        match model.node(0).unwrap().operation {
-            Operation::Depthwise { weights, .. } => {
-                let mut scratch = memory(super::depthwise_scratch(&geometry).unwrap());
-                super::depthwise(weights, &parameters, &geometry, input, ours, &mut scratch).unwrap();
-                let mut scratch = memory(portable::depthwise_scratch(&geometry).unwrap());
-                portable::depthwise(weights, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
+        let memory = |scratch: Scratch| std::vec![7u32; if least { scratch.minimum } else { scratch.preferred }];
+        let [ours, theirs] = [&Dsp as &dyn Backend, &Plain].map(|backend| {
+            let mut output = std::vec![0x55i8; geometry.output.len()];
+            match model.node(0).unwrap().operation {
+                Operation::Depthwise { weights, .. } => {
+                    let mut scratch = memory(backend.depthwise_scratch(&geometry).unwrap());
+                    let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+                    backend.depthwise(Depthwise { weights, geometry: &geometry }, &parameters, buffers).unwrap();
+                }
+                Operation::Convolution { weights, .. } => {
+                    let layer = Convolution { weights: &weights, level: Level::FIRST, geometry: &geometry };
+                    let mut scratch = memory(backend.convolution_scratch(layer).unwrap());
+                    let buffers = Buffers { input, output: &mut output, scratch: &mut scratch };
+                    backend.convolution(layer, &parameters, buffers, Threads::One).unwrap();
+                }
+                _ => unreachable!(),
             }
-            Operation::Convolution { weights, .. } => {
-                let level = Level::FIRST;
-                let mut scratch = memory(super::convolution_scratch(&weights, level, &geometry).unwrap());
-                super::convolution(&weights, level, &parameters, &geometry, input, ours, &mut scratch).unwrap();
-                let mut scratch = memory(portable::convolution_scratch(&weights, level, &geometry).unwrap());
-                portable::convolution(&weights, level, &parameters, &geometry, input, theirs, &mut scratch).unwrap();
-            }
-            _ => unreachable!(),
-        }
-        prop_assert_eq!(&outputs[0], &outputs[1]);
+            output
+        });
+        prop_assert_eq!(ours, theirs);
     }
 }
 
@@ -177,8 +215,9 @@ fn weights_that_lead_elsewhere_than_when_they_were_checked_are_an_error() {
     let run = || {
         let Operation::Convolution { weights, .. } = model.node(0).unwrap().operation else { unreachable!() };
         let parameters = model.parameters(Level::FIRST, 0).unwrap();
-        let mut scratch = [0; 1000];
-        super::convolution(&weights, Level::FIRST, &parameters, &geometry, &[1; 128], &mut [0; 32], &mut scratch)
+        let layer = Convolution { weights: &weights, level: Level::FIRST, geometry: &geometry };
+        let buffers = Buffers { input: &[1; 128], output: &mut [0; 32], scratch: &mut [0; 1000] };
+        Dsp.convolution(layer, &parameters, buffers, Threads::One)
     };
     assert_eq!(run(), Ok(()));
     fickle.changed.set(true);

@@ -18,8 +18,8 @@ fn entered<T: Task>(task: T) -> T::Output {
 }
 
 impl Lanes for Avx2 {
+    const NAME: &'static str = "AVX2";
     const PIXELS: usize = 16;
-    const TILE: usize = 3;
     const TOGETHER: u64 = 60;
     type Element = i16;
     type Weight = i16;
@@ -31,35 +31,9 @@ impl Lanes for Avx2 {
     type Narrow = Avx2;
 
     #[inline(always)]
-    fn narrow(self) -> Avx2 {
-        self
-    }
-
-    #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
         // SAFETY: that `self` exists proves AVX2.
         unsafe { entered(task) }
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> i16 {
-        activation.into()
-    }
-
-    /// Sums begin with the bias alone.
-    #[inline(always)]
-    fn total(self, _: &[i16]) -> i32 {
-        0
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, _: i32) -> i32 {
-        bias
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i16 {
-        weight.into()
     }
 
     #[inline(always)]

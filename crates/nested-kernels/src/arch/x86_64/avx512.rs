@@ -1,7 +1,11 @@
 //! AVX-512 with VNNI: 64 pixels a block; fours of bytes, `vpdpbusd`.
 use super::*;
 use crate::{
-    arch::all::lanes::{Filters, Gathered, Points},
+    Geometry,
+    arch::{
+        Buffers, Depthwise,
+        all::{finishes::Finishes, lanes::Element},
+    },
     rows::RowSource,
 };
 use depthwise::Permutations;
@@ -13,8 +17,7 @@ mod gather;
 mod narrow;
 mod points;
 
-/// Activations are biased by 128 to be unsigned, as `vpdpbusd` wants them. Of each 16 pixels, the four registers of sums
-/// hold 0–3, 4–7, 8–11 and 12–15.
+/// Of each 16 pixels, the four registers of sums hold 0–3, 4–7, 8–11 and 12–15.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
@@ -32,8 +35,8 @@ fn entered<T: Task>(task: T) -> T::Output {
 }
 
 impl Lanes for Avx512 {
+    const NAME: &'static str = "AVX-512 VNNI";
     const PIXELS: usize = 64;
-    const TILE: usize = 3;
     const TOGETHER: u64 = 40;
     type Element = u8;
     type Weight = i8;
@@ -45,19 +48,9 @@ impl Lanes for Avx512 {
     type Narrow = Narrow;
 
     #[inline(always)]
-    fn narrow(self) -> Narrow {
-        Narrow(self)
-    }
-
-    #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
         // SAFETY: that `self` exists proves the features.
         unsafe { entered(task) }
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> u8 {
-        activation as u8 ^ 0x80
     }
 
     #[inline(always)]
@@ -82,11 +75,6 @@ impl Lanes for Avx512 {
             }
             _mm512_reduce_add_epi32(sums)
         }
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, weights: i32) -> i32 {
-        bias.wrapping_sub(weights.wrapping_mul(128))
     }
 
     #[inline(always)]
@@ -151,8 +139,8 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn depthwise(self, layer: Filters<'_>) -> bool {
-        Permutations::detect(self).is_some_and(|permutations| permutations.depthwise(layer))
+    fn filters(self, layer: Depthwise<'_>, finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
+        Permutations::detect(self).is_some_and(|permutations| permutations.filters(layer, finishes, buffers))
     }
 
     #[inline(always)]
@@ -161,9 +149,10 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn gathered<R: RowSource>(self, geometry: &Geometry, layer: Gathered<'_, R>) -> bool {
-        let plan = gather::Plan::new(geometry);
-        Permutations::detect(self).zip(plan).is_some_and(|(permutations, plan)| permutations.gathered(plan, layer))
+    fn gathered(self, geometry: &Geometry, rows: impl RowSource, finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
+        Permutations::detect(self)
+            .zip(gather::Plan::new(geometry))
+            .is_some_and(|(permutations, plan)| permutations.gathered(plan, rows, finishes, buffers))
     }
 
     #[inline(always)]
@@ -172,14 +161,9 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn points(self, geometry: &Geometry, layer: Points<'_>) -> bool {
+    fn points(self, geometry: &Geometry, weights: &[i8], finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
         // SAFETY: that `self` exists proves the features.
-        points::Plan::new(geometry).is_some_and(|plan| unsafe { points::points(plan, layer) })
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i8 {
-        weight
+        points::Plan::new(geometry).is_some_and(|plan| unsafe { points::points(plan, weights, finishes, buffers) })
     }
 
     #[inline(always)]

@@ -1,9 +1,39 @@
-//! The entry points of the backend: the fastest instructions that this processor has.
-use super::*;
+//! The fastest instructions that this processor has.
+#[cfg(feature = "std")]
+use super::{Avx2, Avx512};
+use super::{Lanes, Sse2};
+use crate::{
+    Geometry, KernelError, Scratch,
+    arch::{Backend, Buffers, Convolution, Depthwise, Threads, all::lanes::Task},
+};
+use nested_csr::NodeParameters;
+
+/// What a processor may have, the fastest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instructions {
+    #[cfg(feature = "std")]
+    Avx512(Avx512),
+    #[cfg(feature = "std")]
+    Avx2(Avx2),
+    Sse2(Sse2),
+}
+
+/// Calls a generic function with whatever instructions there are.
+macro_rules! with {
+    ($instructions:expr, $lanes:ident => $call:expr) => {
+        match $instructions {
+            #[cfg(feature = "std")]
+            Instructions::Avx512($lanes) => $call,
+            #[cfg(feature = "std")]
+            Instructions::Avx2($lanes) => $call,
+            Instructions::Sse2($lanes) => $call,
+        }
+    };
+}
 
 impl Instructions {
     /// The fastest that there are.
-    fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         #[cfg(feature = "std")]
         if let Some(lanes) = Avx512::detect() {
             return Instructions::Avx512(lanes);
@@ -14,73 +44,42 @@ impl Instructions {
         }
         Instructions::Sse2(Sse2)
     }
-}
 
-/// See [`crate::backend`].
-pub(crate) fn name() -> &'static str {
-    match Instructions::detect() {
-        #[cfg(feature = "std")]
-        Instructions::Avx512(_) => "AVX-512 VNNI",
-        #[cfg(feature = "std")]
-        Instructions::Avx2(_) => "AVX2",
-        Instructions::Sse2(_) => "SSE2",
+    /// Runs a task whose loops gain from wider vectors.
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        with!(self, lanes => lanes.enter(task))
     }
 }
 
-/// Runs a task whose loops gain from wider vectors.
-pub(crate) fn run<T: Task>(task: T) -> T::Output {
-    Instructions::detect().run(task)
-}
+impl Backend for Instructions {
+    fn name(&self) -> &'static str {
+        with!(self, lanes => lanes.name())
+    }
 
-/// See [`crate::convolution`], which has checked all lengths.
-pub(crate) fn convolution(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    Instructions::detect().convolution(Threads::One, weights, level, parameters, geometry, input, output, scratch)
-}
+    fn convolution(
+        &self,
+        layer: Convolution<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+        threads: Threads,
+    ) -> Result<(), KernelError> {
+        with!(self, lanes => lanes.convolution(layer, parameters, buffers, threads))
+    }
 
-/// See [`crate::convolution_parallel`], which has checked all lengths.
-#[cfg(feature = "rayon")]
-pub(crate) fn convolution_parallel(
-    weights: &Weights<'_>,
-    level: Level,
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    Instructions::detect().convolution(Threads::Pool, weights, level, parameters, geometry, input, output, scratch)
-}
+    fn convolution_scratch(&self, layer: Convolution<'_>) -> Result<Scratch, KernelError> {
+        with!(self, lanes => lanes.convolution_scratch(layer))
+    }
 
-/// See [`crate::convolution_scratch`].
-pub(crate) fn convolution_scratch(
-    weights: &Weights<'_>,
-    level: Level,
-    geometry: &Geometry,
-) -> Result<Scratch, KernelError> {
-    Instructions::detect().convolution_scratch(weights, level, geometry)
-}
+    fn depthwise(
+        &self,
+        layer: Depthwise<'_>,
+        parameters: &NodeParameters<'_>,
+        buffers: Buffers<'_>,
+    ) -> Result<(), KernelError> {
+        with!(self, lanes => lanes.depthwise(layer, parameters, buffers))
+    }
 
-/// See [`crate::depthwise`], which has checked all lengths.
-pub(crate) fn depthwise(
-    weights: &[i8],
-    parameters: &NodeParameters<'_>,
-    geometry: &Geometry,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) -> Result<(), KernelError> {
-    Instructions::detect().depthwise(weights, parameters, geometry, input, output, scratch)
-}
-
-/// See [`crate::depthwise_scratch`].
-pub(crate) fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
-    Instructions::detect().depthwise_scratch(geometry)
+    fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
+        with!(self, lanes => lanes.depthwise_scratch(geometry))
+    }
 }

@@ -6,8 +6,8 @@ use super::*;
 pub(crate) struct Sse2;
 
 impl Lanes for Sse2 {
+    const NAME: &'static str = "SSE2";
     const PIXELS: usize = 8;
-    const TILE: usize = 3;
     const TOGETHER: u64 = 60;
     type Element = i16;
     type Weight = i16;
@@ -17,37 +17,6 @@ impl Lanes for Sse2 {
     type Sums = [__m128i; 2];
     type Pixels = Unfinished<8>;
     type Narrow = Sse2;
-
-    #[inline(always)]
-    fn narrow(self) -> Sse2 {
-        self
-    }
-
-    #[inline(always)]
-    fn enter<T: Task>(self, task: T) -> T::Output {
-        task.run()
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> i16 {
-        activation.into()
-    }
-
-    /// Sums begin with the bias alone.
-    #[inline(always)]
-    fn total(self, _: &[i16]) -> i32 {
-        0
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, _: i32) -> i32 {
-        bias
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i16 {
-        weight.into()
-    }
 
     #[inline(always)]
     fn weights(self, weights: [i16; 4]) -> Self::Weights {

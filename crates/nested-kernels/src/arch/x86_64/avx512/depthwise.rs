@@ -2,7 +2,6 @@
 //! brings four taps of each output together, padding included. Small maps share a register: sixteen outputs may be those of
 //! several channels.
 use super::*;
-use crate::arch::all::lanes::Filters;
 
 /// Outputs of a register of sums.
 const OUTPUTS: usize = 16;
@@ -143,36 +142,44 @@ impl Permutations {
         std::arch::is_x86_feature_detected!("avx512vbmi").then_some(Permutations(()))
     }
 
-    /// See [`Lanes::depthwise`].
+    /// See [`Lanes::filters`].
     #[inline(always)]
-    pub(super) fn depthwise(self, layer: Filters<'_>) -> bool {
+    pub(super) fn filters(self, layer: Depthwise<'_>, finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
         // SAFETY: that `self` exists proves AVX-512VBMI, and that there was an `Avx512` the other features.
-        unsafe { depthwise(layer) }
+        unsafe { filters(layer, finishes, buffers) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn depthwise(layer: Filters<'_>) -> bool {
-    if layer.geometry.taps() <= 12 { planned::<3>(layer) } else { planned::<7>(layer) }
+fn filters(layer: Depthwise<'_>, finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
+    match layer.geometry.taps() {
+        ..=12 => planned::<3>(layer, finishes, buffers),
+        _ => planned::<7>(layer, finishes, buffers),
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn planned<const FOURS: usize>(layer: Filters<'_>) -> bool {
+fn planned<const FOURS: usize>(layer: Depthwise<'_>, finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
     match Plan::<FOURS>::new(layer.geometry) {
-        Some(plan) if plan.wide => sweep::<FOURS, true>(&plan, layer),
-        Some(plan) => sweep::<FOURS, false>(&plan, layer),
+        Some(plan) if plan.wide => sweep::<FOURS, true>(&plan, layer, finishes, buffers),
+        Some(plan) => sweep::<FOURS, false>(&plan, layer, finishes, buffers),
         None => return false,
     }
     true
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn sweep<const FOURS: usize, const WIDE: bool>(plan: &Plan<FOURS>, layer: Filters<'_>) {
-    let Filters { geometry, weights, finishes, input, output } = layer;
+fn sweep<const FOURS: usize, const WIDE: bool>(
+    plan: &Plan<FOURS>,
+    layer: Depthwise<'_>,
+    finishes: Finishes<'_>,
+    buffers: Buffers<'_>,
+) {
+    let (Depthwise { weights, geometry }, Buffers { input, output, .. }) = (layer, buffers);
     let (pixels, outputs) =
         (geometry.input.height * geometry.input.width, geometry.output.height * geometry.output.width);
     let common = finishes.common();
-    let padding = _mm512_set1_epi8(Avx512::element(geometry.zero_point) as i8);
+    let padding = _mm512_set1_epi8(u8::of(geometry.zero_point) as i8);
     let groups = output.chunks_mut((plan.channels * outputs).max(1));
     for (group, output) in groups.enumerate() {
         let first = group * plan.channels;

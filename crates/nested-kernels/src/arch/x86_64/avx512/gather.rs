@@ -61,8 +61,7 @@ impl Plan {
     /// Copies the input as the columns have it: each column's pixels one behind the other.
     #[inline(always)]
     fn fill<const P: usize>(self, input: &[i8], values: &mut [[u8; P]]) {
-        let fill =
-            |to: &mut [u8], from: &[i8]| to.iter_mut().zip(from).for_each(|(to, from)| *to = Avx512::element(*from));
+        let fill = |to: &mut [u8], from: &[i8]| to.iter_mut().zip(from).for_each(|(to, from)| *to = u8::of(*from));
         if self.taps == 1 && self.pixels == P {
             fill(values.as_flattened_mut(), input);
         } else if self.taps == 1 {
@@ -72,7 +71,7 @@ impl Plan {
             let channels = self.columns / self.taps.max(1);
             for (tap, values) in values.chunks_mut(channels.max(1)).enumerate().take(self.taps) {
                 let pixels = input.get(tap..).unwrap_or(&[]).iter().step_by(self.taps.max(1));
-                values.iter_mut().zip(pixels).for_each(|(to, value)| *to = [Avx512::element(*value); P]);
+                values.iter_mut().zip(pixels).for_each(|(to, value)| *to = [u8::of(*value); P]);
             }
         }
     }
@@ -81,15 +80,21 @@ impl Plan {
 impl Permutations {
     /// See [`Lanes::gathered`].
     #[inline(always)]
-    pub(super) fn gathered<R: RowSource>(self, plan: Plan, layer: Gathered<'_, R>) -> bool {
+    pub(super) fn gathered(
+        self,
+        plan: Plan,
+        rows: impl RowSource,
+        finishes: Finishes<'_>,
+        buffers: Buffers<'_>,
+    ) -> bool {
         // SAFETY: that `self` exists proves AVX-512VBMI, and that there was an `Avx512` the other features.
         let ran = unsafe {
             match plan.pixels.next_power_of_two() {
-                1 => run::<R, 1>(self, plan, layer),
-                2 => run::<R, 2>(self, plan, layer),
-                4 => run::<R, 4>(self, plan, layer),
-                8 => run::<R, 8>(self, plan, layer),
-                _ => run::<R, 16>(self, plan, layer),
+                1 => run::<1>(self, plan, rows, finishes, buffers),
+                2 => run::<2>(self, plan, rows, finishes, buffers),
+                4 => run::<4>(self, plan, rows, finishes, buffers),
+                8 => run::<8>(self, plan, rows, finishes, buffers),
+                _ => run::<16>(self, plan, rows, finishes, buffers),
             }
         };
         ran.is_some()
@@ -97,8 +102,14 @@ impl Permutations {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn run<R: RowSource, const P: usize>(permutations: Permutations, plan: Plan, layer: Gathered<'_, R>) -> Option<()> {
-    let Gathered { mut rows, finishes, input, output, scratch } = layer;
+fn run<const P: usize>(
+    permutations: Permutations,
+    plan: Plan,
+    mut rows: impl RowSource,
+    finishes: Finishes<'_>,
+    buffers: Buffers<'_>,
+) -> Option<()> {
+    let Buffers { input, output, scratch } = buffers;
     let (values, [mut row, mut before]) = plan.parts::<P>(scratch)?;
     plan.fill(input, values);
     let common = finishes.common();
@@ -111,7 +122,7 @@ fn run<R: RowSource, const P: usize>(permutations: Permutations, plan: Plan, lay
             row.decode(permutations, &mut rows, values)?;
         }
         let finish = finishes.of(index);
-        let origin = Avx512::origin(finish.bias, Avx512(()).total(before.weights.get(..before.len)?));
+        let origin = Avx512(()).origin(finish.bias, before.weights.get(..before.len)?);
         let sums =
             _mm512_add_epi32(product::product(before.met, before.weights, before.len), _mm512_set1_epi32(origin));
         let pixels = clamped(scaled_by(sums, _mm512_set1_epi32(finish.multiplier as i32), &common), &common);

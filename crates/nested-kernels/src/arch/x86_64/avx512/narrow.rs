@@ -3,11 +3,18 @@ use super::*;
 
 /// 32 pixels a block. Of each 16 pixels, the four registers of sums hold 0–3, 4–7, 8–11 and 12–15.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Narrow(pub(super) Avx512);
+pub(crate) struct Narrow(Avx512);
+
+impl From<Avx512> for Narrow {
+    #[inline(always)]
+    fn from(lanes: Avx512) -> Narrow {
+        Narrow(lanes)
+    }
+}
 
 impl Lanes for Narrow {
+    const NAME: &'static str = Avx512::NAME;
     const PIXELS: usize = 32;
-    const TILE: usize = 3;
     const TOGETHER: u64 = Avx512::TOGETHER;
     type Element = u8;
     type Weight = i8;
@@ -19,28 +26,8 @@ impl Lanes for Narrow {
     type Narrow = Narrow;
 
     #[inline(always)]
-    fn narrow(self) -> Self {
-        self
-    }
-
-    #[inline(always)]
     fn enter<T: Task>(self, task: T) -> T::Output {
         self.0.enter(task)
-    }
-
-    #[inline(always)]
-    fn element(activation: i8) -> u8 {
-        Avx512::element(activation)
-    }
-
-    #[inline(always)]
-    fn weight(weight: i8) -> i8 {
-        weight
-    }
-
-    #[inline(always)]
-    fn origin(bias: i32, weights: i32) -> i32 {
-        Avx512::origin(bias, weights)
     }
 
     #[inline(always)]

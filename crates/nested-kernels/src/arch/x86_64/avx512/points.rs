@@ -2,7 +2,6 @@
 //! row with a pixel runs along both, weights straight from the file, and what the lanes hold is added up at its end. Four rows
 //! by four pixels share their loads.
 use super::*;
-use crate::arch::all::lanes::Points;
 
 /// Rows, and pixels, of a block.
 const BLOCK: usize = 4;
@@ -40,9 +39,8 @@ impl Plan {
 
 /// Runs a layer; whether there was the scratch for it.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) fn points(plan: Plan, layer: Points<'_>) -> bool {
-    let Points { weights, finishes, input, output, scratch } = layer;
-    let Plan { pixels, columns, pitch } = plan;
+pub(super) fn points(plan: Plan, weights: &[i8], finishes: Finishes<'_>, buffers: Buffers<'_>) -> bool {
+    let (Plan { pixels, columns, pitch }, Buffers { input, output, scratch }) = (plan, buffers);
     let Some((sums, copy)) = scratch.split_at_mut_checked(pixels.next_multiple_of(BLOCK)) else { return false };
     let Some(copy) = aligned(copy).get_mut(..pixels.next_multiple_of(BLOCK) * pitch / 4) else { return false };
     transpose(plan, input, bytemuck::cast_slice_mut(copy));
