@@ -127,6 +127,7 @@ impl RoutingName {
 pub enum MaskingName {
     #[default]
     Nested,
+    StraightThrough,
     Dsnn,
     Slimmable,
 }
@@ -141,6 +142,7 @@ impl From<MaskingName> for Masking {
     fn from(name: MaskingName) -> Masking {
         match name {
             MaskingName::Nested => Masking::Nested,
+            MaskingName::StraightThrough => Masking::StraightThrough,
             MaskingName::Dsnn => Masking::Dsnn,
             MaskingName::Slimmable => Masking::Slimmable,
         }

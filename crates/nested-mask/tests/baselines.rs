@@ -52,6 +52,26 @@ fn dsnn_trains_every_weight_and_ranks_to_the_end() {
 }
 
 #[test]
+fn straight_through_trains_every_weight_and_its_supports_settle() {
+    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
+    let config = Config { routing, epochs: 6, ..config(Masking::StraightThrough, &[0.9, 0.6]) };
+    let mut trainer = Trainer::new(resnet8(SHAPE, 0.5, 4).unwrap(), config).unwrap();
+    let layers = |trainer: &Trainer| trainer.trained().parameters.layers.clone();
+    let mut after = vec![layers(&trainer)];
+    while trainer.epoch() < 6 {
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+        after.push(layers(&trainer));
+    }
+    let masks = |epoch: usize| after[epoch].iter().flatten().map(|layer| layer.mask.clone()).collect::<Vec<_>>();
+    assert_ne!(masks(1), masks(2));
+    assert_eq!(masks(4), masks(6));
+    // Level 1 alone is drawn, and teaches the other rings and what is in none of them.
+    for (old, new) in after[4].iter().flatten().zip(after[6].iter().flatten()) {
+        assert!(old.weights.iter().zip(&new.weights).all(|(old, new)| old != new));
+    }
+}
+
+#[test]
 fn dsnn_learns_at_each_level() {
     let config = Config { epochs: 16, ..config(Masking::Dsnn, &[0.8, 0.5]) };
     let mut trainer = train(resnet8(SHAPE, 0.5, 4).unwrap(), config);

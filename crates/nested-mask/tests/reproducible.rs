@@ -60,6 +60,7 @@ fn variants() -> Vec<Config> {
         Config { saliency: Saliency::FirstOrder, allocation: Allocation::GlobalPerInstruction, ..config() },
         Config { regrowth: Some(Regrowth { until: 0.9, share: 0.3 }), block: Block::OneByTwo, ..config() },
         Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
+        Config { masking: Masking::StraightThrough, ..config() },
         Config { masking: Masking::Slimmable, distillation, ..config() },
     ]
 }

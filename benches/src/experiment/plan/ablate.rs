@@ -3,7 +3,10 @@ use super::{Builder, Planned, Scale, given, kinds::Kind};
 use crate::{
     experiment::{
         images::Images,
-        settings::{AllocationName, DistillationFrom, Growth, RegrowthUntil, RoutingName, Settings, Suite, Training},
+        settings::{
+            AllocationName, DistillationFrom, Growth, MaskingName, RegrowthUntil, RoutingName, Settings, Suite,
+            Training,
+        },
     },
     options::BlockOption,
 };
@@ -105,6 +108,12 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         changed("images: mirrored too", |training| training.flip = true),
         changed("images: erased too", |training| training.erase = 8),
         changed("int8: last tenth", |training| training.int8_from = 0.9),
+        // What tells DSNN's two differences apart.
+        Variant {
+            name: "gradients: not masked",
+            change: Box::new(|settings| settings.training.masking = MaskingName::StraightThrough),
+            retuned: true,
+        },
         // Supports are final before the first ring stands still.
         changed("routing: frozen, ramp over three tenths", |training| {
             training.routing = RoutingName::Frozen;

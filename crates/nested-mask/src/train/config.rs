@@ -42,13 +42,22 @@ pub enum Masking {
     /// Nested masks that are frozen once sparsity is reached; a step trains the weights that its levels use.
     #[default]
     Nested,
-    /// One weight tensor whose greatest weights are taken anew for each level to the end of the training, at every
-    /// `rank_every`-th step; the gradient of a level goes to all weights, also to those that it does not use
-    /// (straight through the mask). Of a routing matrix the first row counts.
+    /// As [`Masking::Nested`], but without gradient masking: the gradient of a level goes to all weights, also to those that it
+    /// does not use (straight through the mask). Of a routing matrix the first row counts.
+    StraightThrough,
+    /// As [`Masking::StraightThrough`], of one weight tensor whose greatest weights are taken anew for each level to the end of the training, at every
+    /// `rank_every`-th step.
     Dsnn,
     /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels, with batch normalisations of its
     /// own (switchable); ramp, block and allocation have no effect. Source: Yu et al., Slimmable Neural Networks (2019).
     Slimmable,
+}
+
+impl Masking {
+    /// Whether weights learn from levels that do not use them.
+    pub(super) fn is_straight_through(self) -> bool {
+        matches!(self, Masking::StraightThrough | Masking::Dsnn)
+    }
 }
 
 /// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest

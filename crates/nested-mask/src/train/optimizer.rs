@@ -115,18 +115,16 @@ impl Optimizer {
 impl Masking {
     /// Whether each ring learns. Ring 0 never does, unless gradients are not masked: then all weights learn from all levels.
     fn trained_rings(self, routing: &RoutingMatrix) -> [bool; MAX_LEVELS + 1] {
-        match self {
-            Masking::Dsnn => [routing.trains(1); MAX_LEVELS + 1],
-            Masking::Nested | Masking::Slimmable => std::array::from_fn(|ring| ring != 0 && routing.trains(ring)),
+        if self.is_straight_through() {
+            return [routing.trains(1); MAX_LEVELS + 1];
         }
+        std::array::from_fn(|ring| ring != 0 && routing.trains(ring))
     }
 
     /// The coefficient of a level's gradient in each ring's.
     fn coefficients(self, routing: &RoutingMatrix, level: usize) -> [f32; MAX_LEVELS + 1] {
-        match self {
-            Masking::Dsnn => [routing.coefficient(1, level) as f32; MAX_LEVELS + 1],
-            Masking::Nested | Masking::Slimmable => std::array::from_fn(|ring| routing.coefficient(ring, level) as f32),
-        }
+        let of_ring = |ring| routing.coefficient(ring, level) as f32;
+        if self.is_straight_through() { [of_ring(1); MAX_LEVELS + 1] } else { std::array::from_fn(of_ring) }
     }
 
     /// Adds a level's gradient of one layer, each ring's share, to the sum over the levels.

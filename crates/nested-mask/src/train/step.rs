@@ -1,5 +1,5 @@
 //! One training step: the passes of its levels, then the descent.
-use super::{Distillation, Masking, TrainError, Trainer, examples::Objective, optimizer::Rates, ranking};
+use super::{Distillation, TrainError, Trainer, examples::Objective, optimizer::Rates, ranking};
 use crate::{
     RoutingMatrix,
     nn::{Learning, Loss, Parameters, Passes, Statistics},
@@ -91,8 +91,9 @@ impl Trainer {
         teacher: Option<(Distillation, &[f32])>,
         moment: Moment,
     ) -> Result<Loss, TrainError> {
-        let all =
-            self.config.masking == Masking::Dsnn || moment.regrows.is_some() || self.watches_saliency(moment.share);
+        let all = self.config.masking.is_straight_through()
+            || moment.regrows.is_some()
+            || self.watches_saliency(moment.share);
         let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
