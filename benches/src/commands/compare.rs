@@ -65,10 +65,10 @@ impl Options {
         experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
         self.choose_widths(&scale, images, store, folder)?;
         let mut plan = plan::compare(&scale, images, &store.record.widths);
-        // Pruning at run time takes its rate from the runs of another method.
+        // Pruning at run time is tuned on the runs of another method.
         let wanted = plan.iter().filter(|planned| self.wants(&planned.settings));
-        let rates: Vec<Settings> = wanted.flat_map(|planned| planned.tuned_on().to_vec()).collect();
-        plan.retain(|planned| self.wants(&planned.settings) || rates.contains(&planned.settings));
+        let trials: Vec<Settings> = wanted.flat_map(|planned| planned.tuned_on().cloned()).collect();
+        plan.retain(|planned| self.wants(&planned.settings) || trials.contains(&planned.settings));
         experiment::run_all(&plan, store, images, folder)
     }
 

@@ -29,6 +29,7 @@ pub fn run_all(plan: &[Planned], store: &mut Store, images: &Images, folder: &Fo
             continue;
         }
         let settings = planned.resolve(&store.record)?;
+        store.has_no_twin(&settings)?;
         let time = if done == 0 {
             String::new()
         } else {

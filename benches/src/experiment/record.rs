@@ -129,7 +129,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Whether each run that did not fail has a row a level.
+    /// Whether each run that did not fail has a row a level, and no two stand for one.
     fn check(&self) -> Result<(), String> {
         for run in self.runs.iter().filter(|run| run.failed.is_none()) {
             let (found, levels) = (self.rows_of(run).count(), run.settings.levels());
@@ -137,7 +137,23 @@ impl Record {
                 return Err(format!("damaged: run {} has {found} rows for its {levels} levels", run.id));
             }
         }
-        Ok(())
+        match self.runs.iter().find_map(|run| Some((run, self.twin(&run.settings)?))) {
+            Some((run, twin)) => Err(format!("runs {} and {} stand for one seed of one method", run.id, twin.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// A run of the same seed that tables could not tell from this one, though it was made in another way (with another rate,
+    /// say): its figures would count as those of one seed more.
+    pub fn twin(&self, settings: &Settings) -> Option<&Finished> {
+        let told = |settings: &Settings| {
+            let Training { network, width, block, allocation, seed, .. } = settings.training;
+            let sparsities: Vec<f64> = (1..=settings.levels()).map(|level| settings.sparsity(level)).collect();
+            let Settings { suite, method, budget, ref variant, .. } = *settings;
+            (suite, method, budget, variant.clone(), network, (width, block, allocation, seed), sparsities)
+        };
+        let mut others = self.runs.iter().filter(|run| run.settings != *settings);
+        others.find(|run| settings.suite != Suite::Tune && told(&run.settings) == told(settings))
     }
 
     /// The run with these settings, if it was done.
@@ -212,6 +228,18 @@ impl Store {
             }
             None => Ok(()),
         }
+    }
+
+    /// Checks that the file has no run that tables would take for this one; see [`Record::twin`].
+    ///
+    /// # Errors
+    /// A file that has one, as when settings were changed since.
+    pub fn has_no_twin(&self, settings: &Settings) -> Result<(), Error> {
+        self.record.twin(settings).map_or(Ok(()), |twin| {
+            let (name, id) = (settings.name(), &twin.id);
+            let problem = format!("its run {id} is {name}, but made in another way: take another --json");
+            Err(Error::Report { path: self.path.clone(), problem })
+        })
     }
 
     /// Adds a run with its rows and writes the file.
@@ -310,6 +338,29 @@ mod tests {
         let mut failed = Record { rows: Vec::new(), ..whole.clone() };
         failed.runs[0].failed = Some("loss".to_owned());
         assert!(read(&failed).is_ok());
+    }
+
+    #[test]
+    fn two_runs_that_tables_would_take_for_two_seeds_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let first = Settings::example();
+        let of_rate = |learning_rate| Training { learning_rate, ..first.training.clone() };
+        let again = Settings { training: of_rate(0.4), ..first.clone() };
+        let run = |settings: &Settings| Finished { failed: Some(String::new()), ..Finished::example(settings, None) };
+        let data = || Data { name: String::new(), train_images: 1, test_images: 1, crc32: String::new() };
+        let record = Record { runs: vec![run(&first)], data: Some(data()), ..Record::default() };
+        files::write_json(&path, &record).unwrap();
+        let store = Store::open(&path, data()).unwrap();
+        assert!(store.has_no_twin(&first).is_ok());
+        let other_seed = Settings { training: Training { seed: 2, ..of_rate(0.4) }, ..first.clone() };
+        assert!(store.has_no_twin(&other_seed).is_ok());
+        let tuning = Settings { suite: Suite::Tune, ..again.clone() };
+        assert!(store.has_no_twin(&tuning).is_ok());
+        assert!(store.has_no_twin(&again).unwrap_err().to_string().contains("take another --json"));
+        files::write_json(&path, &Record { runs: vec![run(&first), run(&again)], ..record }).unwrap();
+        let problem = Record::read(&path).unwrap_err().to_string();
+        assert!(problem.ends_with(&format!("{} and {} stand for one seed of one method", id(&first), id(&again))));
     }
 
     #[test]

@@ -130,11 +130,12 @@ impl Settings {
         let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
         let block = if training.block == BlockOption::OneByOne { "" } else { " 1x2" };
         format!(
-            "{} {method}{variant}{block} {} %, {} epochs of {}, rate {}, seed {}",
+            "{} {method}{variant}{block} {} %, {} epochs of {}{}, rate {}, seed {}",
             training.network,
             levels.join("/"),
             training.epochs,
             training.images,
+            training.steps(),
             training.learning_rate,
             training.seed
         )

@@ -121,6 +121,21 @@ impl RoutingName {
     }
 }
 
+impl std::fmt::Display for RoutingName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RoutingName::Joint => "all levels a step",
+            RoutingName::Normalised => "all levels a step, normalised",
+            RoutingName::Ring => "each ring from its level",
+            RoutingName::Frozen => "rings in turn",
+            RoutingName::Staged(_) => "rings in turn, then one level a step",
+            RoutingName::Sampled(_) => "one level a step",
+            RoutingName::Anchored(_) => "the densest level and one more a step",
+            RoutingName::Weighted(_) => "all levels a step, weighted",
+        })
+    }
+}
+
 /// What the levels are; see [`Masking`]. Of a slimmable network the ladder has the shares of the channels left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -299,6 +314,22 @@ impl Training {
             augmentation: Augmentation { flip: self.flip, erase: self.erase, ..defaults.augmentation },
             ..defaults
         })
+    }
+
+    /// The same training with another routing: where a step passes through several levels, there are fewer epochs, so that the
+    /// image passes stay what they are as near as whole epochs allow. With `split`, batches are smaller instead of steps fewer.
+    pub fn routed(&mut self, routing: RoutingName, split: bool) {
+        let passes = routing.passes_a_step(self.ladder.len());
+        self.epochs = (self.epochs as f64 / passes).round().max(1.0) as usize;
+        if split {
+            self.batch = (self.batch as f64 / passes).round().max(1.0) as usize;
+        }
+        self.routing = routing;
+    }
+
+    /// Names the routing where it is not the default, and the batch with it; begins with a comma.
+    pub fn steps(&self) -> String {
+        if self.routing.is_default() { String::new() } else { format!(", {}, batches of {}", self.routing, self.batch) }
     }
 
     /// Image passes, forward and backward, of the whole training.

@@ -1,11 +1,11 @@
 //! The ablation's table: each change beside the default.
-use super::summary::{Cell, Group, groups};
+use super::summary::{Cell, Estimate, Group, groups};
 use crate::{
     experiment::{record::Record, settings::Suite},
     table::{Table, grouped},
 };
 
-/// One row a change, with its best learning rate where several were tried; `None` before the first run.
+/// One row a change; `None` before the first run.
 pub fn table(record: &Record) -> Option<Table> {
     let groups = groups(record, Suite::Ablation);
     let default = groups.iter().find(|group| group.key.variant.as_deref() == Some("default"))?;
@@ -13,37 +13,33 @@ pub fn table(record: &Record) -> Option<Table> {
     let headings = ["change", "rate", "passes", "seeds"].map(str::to_owned).into_iter();
     let levels = ladder.iter().map(|sparsity| format!("{sparsity:.0} %"));
     let mut table = Table::new(headings.chain(levels).chain(["mean over the default's".to_owned()]));
-    let base = mean(default);
-    let mut shown: Vec<&str> = Vec::new();
     for group in &groups {
-        let name = group.key.variant.as_deref().unwrap_or_default();
-        if shown.contains(&name) {
-            continue;
-        }
-        shown.push(name);
-        let Some(best) = best(&groups, name) else { continue };
-        let Some(first) = best.cells.first() else { continue };
-        let cells = ladder.iter().map(|&sparsity| best.at(sparsity).map_or(String::new(), top1));
+        let Some(first) = group.cells.first() else { continue };
+        let cells = ladder.iter().map(|&sparsity| group.at(sparsity).map_or(String::new(), top1));
         let costs = [
-            name.to_owned(),
+            group.key.variant.clone().unwrap_or_default(),
             first.rate().to_string(),
             grouped(first.mean(|row| row.passes as f64).round() as u64),
             first.rows.len().to_string(),
         ];
-        table.row(costs.into_iter().chain(cells).chain([format!("{:+.2}", mean(best) - base)]));
+        let over = over(group, default).map_or(String::new(), |over| over.signed());
+        table.row(costs.into_iter().chain(cells).chain([over]));
     }
     Some(table)
 }
 
-/// Of a change's groups, one a learning rate, those with most seeds; of them the most accurate.
-fn best<'g, 'a>(groups: &'g [Group<'a>], name: &str) -> Option<&'g Group<'a>> {
-    let seeds = |group: &Group<'_>| group.cells.first().map_or(0, |cell| cell.rows.len());
-    let of_name = groups.iter().filter(|group| group.key.variant.as_deref() == Some(name));
-    of_name.max_by(|a, b| seeds(a).cmp(&seeds(b)).then(mean(a).total_cmp(&mean(b))))
-}
-
-fn mean(group: &Group<'_>) -> f64 {
-    group.cells.iter().map(Cell::top1).sum::<f64>() / group.cells.len().max(1) as f64
+/// Points of accuracy over the default, mean over the levels, seed by seed.
+fn over(group: &Group<'_>, default: &Group<'_>) -> Option<Estimate> {
+    let rows = |group: &'_ Group<'_>, seed: u64| -> Vec<f64> {
+        let of_cell = |cell: &Cell<'_>| cell.rows.iter().find(|row| row.seed == seed).map(|row| row.top1_int8);
+        group.cells.iter().filter_map(of_cell).collect()
+    };
+    let mean = |group: &Group<'_>, seed| {
+        let all = rows(group, seed);
+        (all.len() == default.cells.len()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    };
+    let seeds = group.cells.first()?.rows.iter().map(|row| row.seed);
+    Estimate::of(seeds.filter_map(|seed| Some(mean(group, seed)? - mean(default, seed)?)))
 }
 
 fn top1(cell: &Cell<'_>) -> String {

@@ -151,7 +151,6 @@ pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
             group.key.method == Method::Dense
                 && group.key.network == nested.key.network
                 && group.key.width == nested.key.width
-                && group.key.passes == nested.key.passes
         };
         let dense = groups.iter().find(same).and_then(|group| group.at(0.0)).map(Cell::top1);
         for (level, limit) in LEVELS.into_iter().zip([1.5, 1.0, 0.7]) {

@@ -19,10 +19,6 @@ pub struct Key {
     pub variant: Option<String>,
     pub block: BlockOption,
     pub allocation: AllocationName,
-    /// Of the ablation, where several rates of one change are beside each other.
-    pub rate: Option<f64>,
-    /// Of other networks, whose budgets differ.
-    pub passes: Option<u64>,
 }
 
 impl Key {
@@ -36,8 +32,6 @@ impl Key {
             variant: row.variant.clone(),
             block: row.block,
             allocation: row.allocation,
-            rate: (row.suite == Suite::Ablation).then_some(row.learning_rate),
-            passes: (row.suite == Suite::Networks).then_some(row.passes),
         }
     }
 
@@ -141,6 +135,13 @@ impl Estimate {
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let error = (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
         (!values.is_empty()).then_some(Estimate { mean, error })
+    }
+}
+
+impl Estimate {
+    /// With the sign of its mean.
+    pub fn signed(&self) -> String {
+        format!("{}{self}", if self.mean >= 0.0 { "+" } else { "" })
     }
 }
 

@@ -72,8 +72,10 @@ seed 1 costs, counted when the network was trained.";
 
 const ABLATION: &str = "\
 The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard
-deviation over the seeds. All have the same image passes, as near as whole epochs allow. Where a change alters the size of
-the steps, several learning rates were tried, and the best is shown; all others have the default's.";
+deviation over the seeds; the last column is told seed by seed, ± its standard error. All have the same image passes, as near as
+whole epochs allow: what passes through several levels a step makes fewer steps or, with *smaller batches*, as many. Learning rates
+were tuned with seed 1, which is in no row: the default's for all but those whose steps are of another size, which have their own.
+Layers without masks count as ring 1, so that with *ring* they learn from level 1 alone, and with *frozen* in its turn alone.";
 
 const STORAGE: &str = "\
 Whole files of the format's size profile in bytes, requantisation and all else counted, with uniform random supports of
@@ -81,7 +83,8 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
-budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken. What is not listed took the rate of the method it varies.";
+budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken; of the rivals whose authors pass through all levels at
+each step (joint training), that was tried as well, with as many image passes. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -153,17 +156,21 @@ fn section(heading: &str, groups: &[Group<'_>], record: &Record) -> String {
     text + &results(groups).to_string()
 }
 
-/// How each network of a suite was trained, nested.
+/// How each network of a suite was trained, nested; and which rivals pass through several levels a step.
 fn trainings(record: &Record, suite: Suite) -> String {
     let mut told: Vec<String> = Vec::new();
     for run in &record.runs {
         let Training { network, width, epochs, growth, .. } = &run.settings.training;
-        let text = format!(
-            "{network} at width {width}: {epochs} epochs, sparsity growing until {:.0} % of the steps are done.",
-            100.0 * growth.end
-        );
-        let is_nested = run.settings.suite == suite && run.settings.method == Method::Nested;
-        if is_nested && !told.contains(&text) {
+        let method = run.settings.method;
+        let text = match (method, run.settings.training.steps()) {
+            (Method::Nested, _) => format!(
+                "{network} at width {width}: {epochs} epochs, sparsity growing until {:.0} % of the steps are done.",
+                100.0 * growth.end
+            ),
+            (_, steps) if steps.is_empty() => continue,
+            (_, steps) => format!("{} was tuned to: {}.", method.name(), steps.trim_start_matches(", ")),
+        };
+        if run.settings.suite == suite && !told.contains(&text) {
             told.push(text);
         }
     }
@@ -289,7 +296,7 @@ fn untuned(run: &Finished) -> String {
     let levels: Vec<String> = training.ladder.iter().map(f64::to_string).collect();
     let what = if training.masking == MaskingName::Slimmable { "channels left out" } else { "sparse" };
     let (network, method) = (training.network, run.settings.method.name());
-    format!("{network} {method}, {} % {what}, {} epochs", levels.join("/"), training.epochs)
+    format!("{network} {method}, {} % {what}, {} epochs{}", levels.join("/"), training.epochs, training.steps())
 }
 
 fn accuracies(record: &Record, run: &Finished) -> String {

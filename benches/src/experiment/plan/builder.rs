@@ -1,5 +1,5 @@
 //! From a kind of run to its settings.
-use super::{Planned, Scale, kinds::Kind};
+use super::{Choice, Planned, Scale, Steps, Trial, kinds::Kind};
 use crate::{
     experiment::{
         images::Images,
@@ -85,25 +85,25 @@ impl Builder<'_> {
         }
     }
 
-    /// The tuning runs of a kind: its runs at the small budget, at each rate, with seed 1.
-    pub fn tuning(&self, kind: Kind) -> Vec<Settings> {
-        self.at_rates(&self.runs(Suite::Tune, kind.tuned_as(), 1))
+    /// What is tried for a kind: its runs at the small budget, with seed 1.
+    pub fn trials(&self, kind: Kind) -> Vec<Trial> {
+        let kind = kind.tuned_as();
+        self.trials_of(kind.steps(), &self.runs(Suite::Tune, kind, 1))
     }
 
-    /// The runs at each rate of the grid.
-    pub fn at_rates(&self, runs: &[Settings]) -> Vec<Settings> {
-        let at_rate = |&rate: &f64| {
-            let mut runs = runs.to_vec();
-            runs.iter_mut().for_each(|settings| settings.training.learning_rate = rate);
-            runs
-        };
-        self.scale.rates.iter().flat_map(at_rate).collect()
+    /// The runs with each way to pass through the levels, at each rate of the grid.
+    pub fn trials_of(&self, steps: &[Steps], runs: &[Settings]) -> Vec<Trial> {
+        let choices = steps
+            .iter()
+            .flat_map(|&steps| self.scale.rates.iter().map(move |&learning_rate| Choice { learning_rate, steps }));
+        let trial = |choice: Choice| Trial { choice, runs: runs.iter().map(|run| choice.made(run)).collect() };
+        choices.map(trial).collect()
     }
 
-    /// The runs of a kind with its tuned rate.
+    /// The runs of a kind, as they were tuned.
     pub fn tuned(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Planned> {
-        let tuned_on = self.tuning(kind);
-        let planned = |settings| Planned { settings, tuned_on: tuned_on.clone() };
+        let trials = self.trials(kind);
+        let planned = |settings| Planned { settings, trials: trials.clone() };
         self.runs(suite, kind, seed).into_iter().map(planned).collect()
     }
 }

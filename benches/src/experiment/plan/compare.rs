@@ -15,8 +15,7 @@ const SPREAD: [Kind; 2] = [Kind::NestedSpread(AllocationName::Erk), Kind::Nested
 /// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
 pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
     let builder = Builder { scale, images, widths: &[] };
-    let tuning = builder.tuning(Kind::Nested).into_iter().map(given);
-    tuning.chain(builder.tuned(Suite::Full, Kind::Nested, 1)).collect()
+    given(&builder.trials(Kind::Nested)).chain(builder.tuned(Suite::Full, Kind::Nested, 1)).collect()
 }
 
 /// The run of the basis whose model has the instructions to match.
@@ -36,7 +35,7 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     };
     let tuning = |kinds: &[Kind]| -> Vec<Planned> {
         let own = kinds.iter().filter(|kind| kind.tuned_as() == **kind);
-        own.flat_map(|&kind| builder.tuning(kind)).map(given).collect()
+        own.flat_map(|&kind| given(&builder.trials(kind)).collect::<Vec<_>>()).collect()
     };
     let mut plan = basis(scale, images);
     plan.extend(tuning(&core[1..]));
@@ -62,9 +61,7 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
 /// A network nested and dense, with one seed.
 fn pair(scale: &Scale, images: &Images) -> Vec<Planned> {
     let builder = Builder { scale, images, widths: &[] };
-    let of_kind = |kind| {
-        let tuning = builder.tuning(kind).into_iter().map(given);
-        tuning.chain(builder.tuned(Suite::Networks, kind, 1)).collect::<Vec<_>>()
-    };
+    let of_kind =
+        |kind| given(&builder.trials(kind)).chain(builder.tuned(Suite::Networks, kind, 1)).collect::<Vec<_>>();
     [Kind::Nested, Kind::Dense].into_iter().flat_map(of_kind).collect()
 }

@@ -1,4 +1,5 @@
 //! The rows of the comparison, as kinds of runs.
+use super::Steps;
 use crate::experiment::settings::{AllocationName, Budget, MaskingName, Method};
 
 /// The variants of dynamic pruning whose batch-norm statistics are measured anew.
@@ -74,6 +75,15 @@ impl Kind {
     /// Whether weights are left out by their rank, more of them as the training goes on.
     pub fn is_ranked(self) -> bool {
         !matches!(self, Kind::Dense | Kind::Slimmable | Kind::Pruned { dense: true, .. })
+    }
+
+    /// How steps may pass through the levels: rivals whose authors pass through all of them at each step are tried that way
+    /// too, the nested network with what the ablation chose for it.
+    pub fn steps(self) -> &'static [Steps] {
+        match self {
+            Kind::Dsnn | Kind::Slimmable => &[Steps::OneLevel, Steps::AllLevels, Steps::AllLevelsOfFewerImages],
+            _ => &[Steps::OneLevel],
+        }
     }
 
     pub fn masking(self) -> MaskingName {

@@ -10,40 +10,77 @@ pub use kinds::RECALIBRATED;
 
 use super::{
     record::Record,
-    settings::{AllocationName, Growth, NetworkName, Settings},
+    settings::{AllocationName, Growth, NetworkName, RoutingName, Settings},
 };
 use crate::error::Error;
 use builder::Builder;
 
-/// A run, and where its learning rate comes from.
+/// A run, and where what is tuned comes from.
 pub struct Planned {
-    /// The rate of a tuned run is not known yet, and 0 here.
+    /// Of a run that is to be tuned, the rate is not known yet, and 0 here.
     pub settings: Settings,
-    /// The runs that the rate is chosen from; none when it is given.
-    tuned_on: Vec<Settings>,
+    /// What its choice is made from; none when the settings are whole.
+    trials: Vec<Trial>,
+}
+
+/// What tuning chooses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    pub learning_rate: f64,
+    pub steps: Steps,
+}
+
+/// How a step passes through the levels; the image passes of a training are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// Through one at random (or as the settings have it).
+    OneLevel,
+    /// Through all of them, with fewer steps.
+    AllLevels,
+    /// Through all of them, with as many steps of fewer images.
+    AllLevelsOfFewerImages,
+}
+
+/// A choice, and the runs that tell what it is worth: one, or one a level.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    choice: Choice,
+    runs: Vec<Settings>,
+}
+
+impl Choice {
+    /// The settings, with what was chosen.
+    fn made(self, settings: &Settings) -> Settings {
+        let mut made = settings.clone();
+        made.training.learning_rate = self.learning_rate;
+        match self.steps {
+            Steps::OneLevel => {}
+            Steps::AllLevels => made.training.routed(RoutingName::Joint, false),
+            Steps::AllLevelsOfFewerImages => made.training.routed(RoutingName::Joint, true),
+        }
+        made
+    }
 }
 
 impl Planned {
-    /// The settings with their learning rate: of the tuning runs' rates the one with the best int8 accuracy, mean over the
-    /// levels.
+    /// The settings with what was tuned: of the trials the one with the best int8 accuracy, mean over the levels.
     ///
     /// # Errors
-    /// Tuning runs that all failed.
+    /// Trials that all failed.
     pub fn resolve(&self, record: &Record) -> Result<Settings, Error> {
-        if self.tuned_on.is_empty() {
+        if self.trials.is_empty() {
             return Ok(self.settings.clone());
         }
-        let mut settings = self.settings.clone();
-        settings.training.learning_rate = best_rate(record, &self.tuned_on).ok_or_else(|| Error::Report {
+        let best = best(record, &self.trials).ok_or_else(|| Error::Report {
             path: "tuning".into(),
             problem: format!("no learning rate of the grid works for {}", self.settings.name()),
         })?;
-        Ok(settings)
+        Ok(best.made(&self.settings))
     }
 
-    /// The runs that its rate is chosen from.
-    pub fn tuned_on(&self) -> &[Settings] {
-        &self.tuned_on
+    /// The runs that its choice is made from.
+    pub fn tuned_on(&self) -> impl Iterator<Item = &Settings> {
+        self.trials.iter().flat_map(|trial| &trial.runs)
     }
 
     /// Image passes of its training; pruning at run time has none of its own.
@@ -57,28 +94,24 @@ impl Planned {
     }
 }
 
-/// The rate whose runs (one, or one a level) have the best int8 accuracy, mean over all their rows; of equal ones the
-/// least. `None` until all runs are done, or when all failed.
-pub fn best_rate(record: &Record, tuning: &[Settings]) -> Option<f64> {
-    let mut best: Option<(f64, f64)> = None;
-    let mut rates: Vec<f64> = tuning.iter().map(|settings| settings.training.learning_rate).collect();
-    rates.sort_by(f64::total_cmp);
-    rates.dedup();
-    for rate in rates {
-        let runs = tuning.iter().filter(|settings| settings.training.learning_rate == rate);
+/// The choice whose runs have the best int8 accuracy, mean over all their rows; of equal ones the first. `None` until all runs
+/// are done, or when all failed.
+fn best(record: &Record, trials: &[Trial]) -> Option<Choice> {
+    let mut best: Option<(Choice, f64)> = None;
+    for trial in trials {
         let mut accuracies = Vec::new();
         let mut failed = false;
-        for settings in runs {
+        for settings in &trial.runs {
             let run = record.find(settings)?;
             failed |= run.failed.is_some();
             accuracies.extend(record.rows_of(run).map(|row| row.top1_int8));
         }
         let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
         if !failed && !accuracies.is_empty() && best.is_none_or(|(_, most)| mean > most) {
-            best = Some((rate, mean));
+            best = Some((trial.choice, mean));
         }
     }
-    best.map(|(rate, _)| rate)
+    best.map(|(choice, _)| choice)
 }
 
 /// How large an experiment is.
@@ -105,9 +138,10 @@ pub struct Scale {
     pub others: Vec<Scale>,
 }
 
-/// A run whose learning rate is given.
-fn given(settings: Settings) -> Planned {
-    Planned { settings, tuned_on: Vec::new() }
+/// The runs of trials, which have nothing left to choose.
+fn given(trials: &[Trial]) -> impl Iterator<Item = Planned> {
+    let runs = trials.iter().flat_map(|trial| &trial.runs);
+    runs.map(|settings| Planned { settings: settings.clone(), trials: Vec::new() })
 }
 
 #[cfg(test)]
@@ -116,7 +150,7 @@ mod tests {
     use crate::experiment::{
         images::Images,
         record::{Finished, Row, id},
-        settings::{Budget, Measured, Suite},
+        settings::{Budget, Measured, Suite, Training},
     };
 
     fn scale() -> Scale {
@@ -168,8 +202,9 @@ mod tests {
     #[test]
     fn the_rate_of_the_best_mean_is_taken_and_a_failed_rate_is_not() {
         let (scale, images) = (scale(), images());
-        let tuning = Builder { scale: &scale, images: &images, widths: &[] }.tuning(Kind::StandAlone(Budget::A));
-        assert_eq!(tuning.len(), 6);
+        let trials = Builder { scale: &scale, images: &images, widths: &[] }.trials(Kind::StandAlone(Budget::A));
+        let runs: Vec<Settings> = trials.iter().flat_map(|trial| trial.runs.clone()).collect();
+        assert_eq!(runs.len(), 6);
         let top1 = |settings: &Settings| match (settings.training.learning_rate, settings.training.ladder[0]) {
             (0.1, _) => Some(80.0),
             (0.2, 90.0) => Some(70.0),
@@ -177,9 +212,29 @@ mod tests {
             (_, 90.0) => Some(99.0),
             _ => None,
         };
-        assert_eq!(best_rate(&record(&tuning, top1), &tuning), Some(0.2));
-        assert_eq!(best_rate(&record(&tuning[..5], top1), &tuning), None);
-        assert_eq!(best_rate(&record(&tuning, |_| None), &tuning), None);
+        let rate = |record: &Record| best(record, &trials).map(|choice| choice.learning_rate);
+        assert_eq!(rate(&record(&runs, top1)), Some(0.2));
+        assert_eq!(rate(&record(&runs[..5], top1)), None);
+        assert_eq!(rate(&record(&runs, |_| None)), None);
+    }
+
+    #[test]
+    fn rivals_may_pass_through_all_levels_a_step_with_the_same_image_passes() {
+        let scale = Scale { ladder: vec![90.0, 80.0, 70.0], batch: 12, epochs: 6, small_epochs: 3, ..scale() };
+        let images = images();
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let trials = builder.trials(Kind::Dsnn);
+        let runs: Vec<Settings> = trials.iter().flat_map(|trial| trial.runs.clone()).collect();
+        let joint_is_best = |settings: &Settings| Some(f64::from(u8::from(settings.training.batch == 4)));
+        let full = builder.tuned(Suite::Full, Kind::Dsnn, 2).remove(0);
+        let chosen = full.resolve(&record(&runs, joint_is_best)).unwrap().training;
+        assert_eq!((chosen.routing.clone(), chosen.batch, chosen.epochs), (RoutingName::Joint, 4, 2));
+        // 16 batches of 12 of the 200 images, and 50 of 4.
+        assert_eq!((chosen.learning_rate, chosen.passes(), full.passes()), (0.1, 2 * 50 * 4 * 3, 6 * 16 * 12));
+        let one_level =
+            |settings: &Settings| Some(f64::from(u8::from(settings.training.routing != RoutingName::Joint)));
+        let chosen = full.resolve(&record(&runs, one_level)).unwrap();
+        assert_eq!(chosen.training, Training { learning_rate: 0.1, ..full.settings.training.clone() });
     }
 
     #[test]
@@ -200,7 +255,7 @@ mod tests {
         let (scale, images) = (scale(), images());
         let plan = compare(&scale, &images, &[]);
         for (index, planned) in plan.iter().enumerate() {
-            for tuning in &planned.tuned_on {
+            for tuning in planned.tuned_on() {
                 assert_eq!(tuning.training.measured, Measured::Validation);
                 assert!(plan[..index].iter().any(|earlier| earlier.settings == *tuning), "{}", tuning.name());
             }
@@ -215,7 +270,8 @@ mod tests {
         let plan = compare(&Scale { others: vec![other], ..scale() }, &images(), &[]);
         let others: Vec<&Planned> = plan.iter().filter(|p| p.settings.training.network == network).collect();
         let [tune, nested, dense_tune, dense] = others[..] else { panic!("{} runs", others.len()) };
-        assert_eq!([&nested.tuned_on[0], &dense.tuned_on[0]], [&tune.settings, &dense_tune.settings]);
+        let tuned_on = [nested, dense].map(|planned| planned.tuned_on().next());
+        assert_eq!(tuned_on, [Some(&tune.settings), Some(&dense_tune.settings)]);
         assert_eq!([nested, dense].map(|p| p.settings.suite), [Suite::Networks; 2]);
         assert_eq!((tune.settings.training.learning_rate, nested.settings.training.allocation), (0.3, allocation));
         assert_eq!([nested, dense].map(|p| p.settings.training.growth), [growth, Growth::default()]);
@@ -225,18 +281,35 @@ mod tests {
 
     #[test]
     fn changes_of_the_ablation_have_about_the_passes_of_the_default_and_differ_from_it() {
-        let scale = Scale { ladder: vec![90.0, 80.0, 70.0], small_epochs: 9, seeds: 1, ..scale() };
+        let ladder = vec![90.0, 80.0, 70.0];
+        let scale = Scale { ladder, small_epochs: 9, small_images: 120, batch: 15, seeds: 1, ..scale() };
         let images = images();
         let plan = ablate(&scale, &images);
         let runs: Vec<&Settings> = plan.iter().map(|planned| &planned.settings).collect();
         let default = runs.iter().find(|settings| settings.variant.as_deref() == Some("default")).unwrap();
+        let steps = |training: &Training| training.epochs * (training.images / training.batch);
         for settings in runs.iter().filter(|settings| settings.suite == Suite::Ablation && settings != &default) {
             let share = settings.training.passes() as f64 / default.training.passes() as f64;
             assert!((0.9..=1.1).contains(&share), "{}: {share}", settings.name());
+            if settings.variant.as_ref().unwrap().ends_with("smaller batches") {
+                let share = steps(&settings.training) as f64 / steps(&default.training) as f64;
+                assert!((0.9..=1.1).contains(&share), "{}: {share}", settings.name());
+            }
             assert_ne!(
                 Settings { variant: None, ..(**settings).clone() },
                 Settings { variant: None, ..(**default).clone() }
             );
         }
+    }
+
+    #[test]
+    fn no_figure_of_the_ablation_is_of_the_seed_that_rates_were_tuned_with() {
+        let plan = ablate(&scale(), &images());
+        for planned in plan.iter().filter(|planned| planned.settings.suite == Suite::Ablation) {
+            assert!(!planned.trials.is_empty());
+            assert!(planned.tuned_on().all(|tuning| tuning.training.seed != planned.settings.training.seed));
+        }
+        let seeds: std::collections::BTreeSet<u64> = plan.iter().map(|p| p.settings.training.seed).collect();
+        assert_eq!(seeds.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

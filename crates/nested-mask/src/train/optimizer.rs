@@ -86,17 +86,19 @@ impl Optimizer {
         }
     }
 
-    /// Moves the weights of the rings that the step trains.
+    /// Moves the weights of the rings that the step trains, and biases with ring 1.
     pub(super) fn step(&mut self, parameters: &mut Parameters<f32>, routing: &RoutingMatrix, rates: Rates) {
         for ((layer, routed), velocity) in parameters.layers.iter_mut().zip(&self.routed.layers).zip(&mut self.layers) {
             let (Some(layer), Some(routed), Some(velocity)) = (layer, routed, velocity) else { continue };
             let Some(weights) = layer.weights.as_slice_mut() else { continue };
+            let first = routing.trains(1);
+            if first {
+                // Whatever its weights' rings, a layer's bias serves every level, like a layer without a mask.
+                let undecayed = Rates { weight_decay: 0.0, ..rates };
+                descend(&mut layer.bias, &routed.bias, &mut velocity.bias, undecayed);
+            }
             match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
-                None if routing.trains(1) => {
-                    descend(weights, &routed.weights, &mut velocity.weights, rates);
-                    let undecayed = Rates { weight_decay: 0.0, ..rates };
-                    descend(&mut layer.bias, &routed.bias, &mut velocity.bias, undecayed);
-                }
+                None if first => descend(weights, &routed.weights, &mut velocity.weights, rates),
                 None => {}
                 Some(rings) => {
                     let trains = self.masking.trained_rings(routing);
@@ -182,7 +184,7 @@ mod tests {
         nn::{Finish, NetworkBuilder},
     };
     use ndarray::Array2;
-    use nested_csr::{TensorShape, Window};
+    use nested_csr::{Level, TensorShape, Window};
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -250,5 +252,83 @@ mod tests {
             let moved = weights(&before, 0) - (first(1) + first(2) + first(3));
             assert!((weights(&after, 0) - moved).iter().all(|gap| gap.abs() < 1e-6), "{routing:?}");
         }
+    }
+
+    /// Every layer that has a bias learns it, whether its weights have a mask or not, and whatever the masking.
+    #[test]
+    fn a_bias_learns_with_ring_1_whether_its_layer_has_a_mask_or_not() {
+        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
+        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, Finish::BIAS.sparse()).unwrap();
+        let x = b.global_average_pool("pool", x).unwrap();
+        b.fully_connected("logits", x, 2).unwrap();
+        let network = b.finish().unwrap();
+        let mut before = Parameters::<f32>::random(&network, Level::new(2).unwrap(), 1);
+        let mut gradient = Gradient::zeros(&before);
+        gradient.layers.iter_mut().flatten().for_each(|layer| layer.bias.fill(1.0));
+        let rates = Rates { learning_rate: 0.5, momentum: 0.0, weight_decay: 0.1 };
+        for masking in [Masking::Nested, Masking::StraightThrough, Masking::Dsnn, Masking::Slimmable] {
+            for masked in [false, true] {
+                for layer in before.layers.iter_mut().flatten() {
+                    let mask = NestedMask::by_magnitude(
+                        layer.weights.view(),
+                        &Ladder::new([0.8, 0.2]).unwrap(),
+                        Block::OneByOne,
+                    );
+                    layer.mask = masked.then(|| mask.unwrap());
+                }
+                for (of_ring_1, moved) in [(1.0, 0.5), (0.0, 0.0)] {
+                    let step = RoutingMatrix::new(2, vec![0.0, of_ring_1, 0.0, 1.0]).unwrap();
+                    let mut after = before.clone();
+                    let mut optimizer = Optimizer::new(&after, masking);
+                    optimizer.start();
+                    optimizer.add(&mut after, &gradient, &step, 2, rates);
+                    optimizer.step(&mut after, &step, rates);
+                    for layer in after.layers.iter().flatten() {
+                        assert!(layer.bias.iter().all(|&bias| bias == -moved), "{masking:?}, {masked}, {of_ring_1}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// A ring that a step does not train keeps its value and its velocity, and does not decay.
+    #[test]
+    fn what_a_step_does_not_train_keeps_value_and_velocity() {
+        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
+        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, Finish::NORM.sparse()).unwrap();
+        let x = b.global_average_pool("pool", x).unwrap();
+        b.fully_connected("logits", x, 2).unwrap();
+        let network = b.finish().unwrap();
+        let ladder = Ladder::new([0.8, 0.2]).unwrap();
+        let mut parameters = Parameters::<f32>::random(&network, ladder.levels(), 1);
+        let layer = parameters.layers[0].as_mut().unwrap();
+        layer.mask = Some(NestedMask::by_magnitude(layer.weights.view(), &ladder, Block::OneByOne).unwrap());
+        let rings = layer.mask.as_ref().unwrap().rings().clone();
+        let mut gradient = Gradient::zeros(&parameters);
+        gradient.layers[0].as_mut().unwrap().weights.iter_mut().for_each(|value| *value = 1.0);
+        let rates = Rates { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
+        let mut optimizer = Optimizer::new(&parameters, Masking::Nested);
+        for level in [2, 1] {
+            let before = (parameters.clone(), optimizer.clone());
+            let routing = one_level(level);
+            optimizer.start();
+            optimizer.add(&mut parameters, &gradient, &routing, level, rates);
+            optimizer.step(&mut parameters, &routing, rates);
+            let weights = |parameters: &Parameters<f32>| parameters.layers[0].as_ref().unwrap().weights.clone();
+            let velocity = |optimizer: &Optimizer| optimizer.layers[0].as_ref().unwrap().weights.clone();
+            let (old, new) = (weights(&before.0), weights(&parameters));
+            let (slow, fast) = (velocity(&before.1), velocity(&optimizer));
+            for (index, &ring) in rings.iter().enumerate() {
+                let moves = ring != 0 && usize::from(ring) <= level;
+                let at = (index / old.ncols(), index % old.ncols());
+                assert_eq!([old[at] != new[at], slow[index] != fast[index]], [moves; 2], "ring {ring}, level {level}");
+            }
+        }
+    }
+
+    /// The matrix of a step that draws one of two levels.
+    fn one_level(level: usize) -> RoutingMatrix {
+        let coefficient = |k: usize| f64::from(u8::from(k == level));
+        RoutingMatrix::new(2, vec![coefficient(1), coefficient(2), 0.0, coefficient(2)]).unwrap()
     }
 }

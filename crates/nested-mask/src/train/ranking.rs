@@ -82,7 +82,7 @@ impl Trainer {
         due.then(|| regrowth.share * 0.5 * (1.0 + (std::f64::consts::PI * passed).cos()))
     }
 
-    /// Exchanges a share of each support, by the gradient of the last pass; what comes in begins at rest.
+    /// Exchanges a share of each support, by the gradient of the last pass, the densest level's; what comes in begins at rest.
     pub(super) fn regrow(&mut self, share: f64) -> Result<(), TrainError> {
         let layers = self.trained.parameters.layers.iter_mut().zip(&self.gradient.layers);
         for (index, ((layer, gradient), velocity)) in layers.zip(&mut self.optimizer.layers).enumerate() {

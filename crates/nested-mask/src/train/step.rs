@@ -65,6 +65,10 @@ impl Trainer {
             self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), rates);
             sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
         }
+        if moment.regrows.is_some() {
+            // Newcomers join the densest support, so its gradient chooses them, whichever levels the step has used.
+            self.pass(objective, densest, rounded.as_ref(), None, moment)?;
+        }
         self.optimizer.step(&mut self.trained.parameters, routing, rates);
         if let Some(exchanged) = moment.regrows {
             self.regrow(exchanged).map_err(|error| ranking::at_step(error, self.epoch, moment.step))?;
