@@ -17,8 +17,9 @@ pub struct Report {
     pub block: String,
     pub seed: u64,
     pub epochs: usize,
-    /// Seconds that the nested network's training took; the dense network's is not part of it.
-    pub train_seconds: f64,
+    /// Seconds that the nested network's training took, over all calls of the command; the dense network's is not part of it.
+    /// `null` when a checkpoint does not tell.
+    pub train_seconds: Option<f64>,
     /// Sparsest first.
     pub levels: Vec<Entry>,
     /// The same network trained without masks for the same number of image passes.
@@ -167,7 +168,7 @@ pub mod tests {
             block: "1x1".to_owned(),
             seed: 1,
             epochs: 2,
-            train_seconds: 9.5,
+            train_seconds: Some(9.5),
             levels: vec![entry(Some(1), 90.0, 86.1), entry(Some(2), 80.0, 87.4), entry(Some(3), 70.0, 87.9)],
             dense: entry(None, 0.0, 88.4),
         }

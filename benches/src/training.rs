@@ -15,10 +15,9 @@ pub struct Run {
     pub name: String,
     pub network: Network,
     pub config: Config,
-    /// Written after each epoch.
+    /// Written after each epoch. Beside it the seconds of each epoch are noted, so that a call that goes on knows those of the
+    /// calls before.
     pub checkpoint: PathBuf,
-    /// Where the seconds of each epoch are noted, so that a call that goes on knows those of the calls before.
-    pub seconds: Option<PathBuf>,
 }
 
 impl Run {
@@ -34,7 +33,8 @@ impl Run {
         let progress = Progress::new(&self.name, epochs, images.count(), trainer.epoch());
         let mut total = Duration::ZERO;
         // A note may lack epochs (those of a checkpoint older than notes are) or have one that was lost before its checkpoint.
-        let mut seconds = self.seconds.as_deref().map_or(Vec::new(), noted_seconds);
+        let note = note_of(&self.checkpoint);
+        let mut seconds = noted(&note);
         seconds.resize(trainer.epoch(), None);
         while trainer.epoch() < epochs {
             let done = trainer.epoch();
@@ -45,9 +45,7 @@ impl Run {
             total += start.elapsed();
             seconds.push(Some(start.elapsed().as_secs_f64()));
             // Before the checkpoint, so that none is without its time, and of an epoch that failed too: it took as long.
-            if let Some(path) = &self.seconds {
-                files::write_json(path, &seconds)?;
-            }
+            files::write_json(&note, &seconds)?;
             let report = report?;
             progress.epoch(report.epoch, report.loss, start.elapsed());
             let _writing = files::hold_writes();
@@ -61,10 +59,20 @@ impl Run {
     }
 }
 
-/// Seconds of each epoch of a training, as they were noted; `None` of those that were not, and none without a note.
-pub fn noted_seconds(path: &Path) -> Vec<Option<f64>> {
+/// Seconds of all epochs of the training with this checkpoint, over all calls; `None` when not all are known.
+pub fn seconds(checkpoint: &Path) -> Option<f64> {
+    noted(&note_of(checkpoint)).into_iter().sum()
+}
+
+/// Where the seconds of the epochs of a training are noted.
+fn note_of(checkpoint: &Path) -> PathBuf {
+    checkpoint.with_extension("seconds.json")
+}
+
+/// Seconds of each epoch, as they were noted; `None` of those that were not.
+fn noted(note: &Path) -> Vec<Option<f64>> {
     // A note that cannot be read is like none: a training is worth more than its time.
-    files::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    files::read(note).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Notes at `path` which images are trained on; when resuming, checks that they are those of the checkpoints.
@@ -98,12 +106,13 @@ mod tests {
         let images = Dataset::new(shape, 2, pixels, labels).unwrap();
         let network = || nn::resnet8(shape, 0.25, 2).unwrap();
         let config = Config { ladder: Ladder::dense(), epochs: 3, batch: 16, ..Config::default() };
-        let (checkpoint, note) = (folder.path().join("a.safetensors"), folder.path().join("a.json"));
+        let checkpoint = folder.path().join("a.safetensors");
+        let note = note_of(&checkpoint);
         let run = |resume| {
-            let (name, checkpoint, seconds) = ("test".to_owned(), checkpoint.clone(), Some(note.clone()));
-            let run = Run { name, network: network(), config: config.clone(), checkpoint, seconds };
+            let (name, checkpoint) = ("test".to_owned(), checkpoint.clone());
+            let run = Run { name, network: network(), config: config.clone(), checkpoint };
             let (_, took) = run.train(resume, &images).unwrap();
-            (took.as_secs_f64(), noted_seconds(&note))
+            (took.as_secs_f64(), noted(&note))
         };
         let one_epoch = || {
             let mut trainer = Trainer::new(network(), config.clone()).unwrap();
@@ -116,7 +125,7 @@ mod tests {
         files::write_json(&note, &[1e3, 1e6]).unwrap();
         let (took, seconds) = run(true);
         assert_eq!((seconds.len(), seconds[0]), (3, Some(1e3)));
-        let all: f64 = seconds.iter().copied().sum::<Option<f64>>().unwrap();
+        let all = super::seconds(&checkpoint).unwrap();
         assert!(took > 0.0 && (all - 1e3 - took).abs() < 1e-3, "{all} of {took}");
         // Nothing is left to do; from the start; on from a checkpoint without a note.
         assert_eq!(run(true), (0.0, seconds));
@@ -124,5 +133,6 @@ mod tests {
         one_epoch();
         files::remove(&note).unwrap();
         assert_eq!(run(true).1.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(super::seconds(&checkpoint), None);
     }
 }

@@ -94,7 +94,9 @@ fn it_writes_its_files_and_prints_one_table() {
     let expected = [
         "accuracy_latency.png",
         "checkpoint-dense.safetensors",
+        "checkpoint-dense.seconds.json",
         "checkpoint.safetensors",
+        "checkpoint.seconds.json",
         "dense.ncsr",
         "images.txt",
         "model.ncsr",

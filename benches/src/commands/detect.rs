@@ -16,7 +16,7 @@ use crate::{
     files, interrupt,
     m7::{self, Firmware},
     options::{self, RunOptions},
-    training::Run,
+    training::{self, Run},
 };
 use clap::Args;
 use nested_csr::Level;
@@ -26,8 +26,8 @@ use nested_mask::{
     train::{Augmentation, Config, Images, Masking, Trained},
 };
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 /// Train, compress, read back and run a nested object detector at each of its levels
@@ -89,7 +89,6 @@ fn alone(level: usize, budget: &str) -> String {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let start = Instant::now();
     let scenes = options.scenes()?;
     let images = scenes.train.scenes.len();
     if images < options.batch as usize {
@@ -101,11 +100,11 @@ pub fn run(options: &Options) -> Result<(), Error> {
     options.folder().begin(&scenes.train.scenes, &options.networks(), options.run.resume)?;
     interrupt::end_with(format!("go on with --resume; the epochs done are in {out}"))?;
     let firmware = if options.no_m7 { None } else { measure::firmware()? };
-    let bench = Bench { options, scenes: &scenes, firmware };
-    let (outcome, took) = bench.outcome()?;
+    let bench = Bench { options, scenes: &scenes, firmware, seconds: RefCell::default() };
+    let outcome = bench.outcome()?;
     outcome.show(&scenes, &options.folder())?;
     let board: Vec<m7::Row> = outcome.levels.iter().filter_map(|one| one.board.clone()).collect();
-    let report = options.report(outcome, &scenes, [took, start.elapsed()]);
+    let report = options.report(outcome, &scenes, bench.seconds.into_inner());
     if let Some(page) = &options.page {
         files::write(page, page::page(&report, &board, &m7::Anchors::read()?).as_bytes())?;
     }
@@ -120,13 +119,15 @@ struct Bench<'a> {
     options: &'a Options,
     scenes: &'a SceneSplit,
     firmware: Option<Firmware>,
+    /// Of each training, the nested network's first, over all calls; `None` of one whose checkpoint does not tell.
+    seconds: RefCell<Vec<Option<f64>>>,
 }
 
 impl Bench<'_> {
-    /// What all networks find; and how long the nested one's training took.
-    fn outcome(&self) -> Result<(Outcome, Duration), Error> {
-        let (nested, took) = self.train(NESTED, self.options.config(self.options.run.ladder.0.clone()))?;
-        let (dense, _) = self.train(DENSE, self.options.config(Ladder::dense()))?;
+    /// What all networks find.
+    fn outcome(&self) -> Result<Outcome, Error> {
+        let nested = self.train(NESTED, self.options.config(self.options.run.ladder.0.clone()))?;
+        let dense = self.train(DENSE, self.options.config(Ladder::dense()))?;
         let levels = self.levels(&nested, &self.options.folder().model(NESTED))?;
         let dense = self.only(DENSE, &dense)?;
         let (mut alone_a, mut alone_b, mut slimmable) = (Vec::new(), Vec::new(), Vec::new());
@@ -136,7 +137,7 @@ impl Bench<'_> {
             alone_b = self.alone("b", epochs)?;
             slimmable = self.slimmable()?;
         }
-        Ok((Outcome { levels, dense, alone_a, alone_b, slimmable }, took))
+        Ok(Outcome { levels, dense, alone_a, alone_b, slimmable })
     }
 
     /// A network of its own for each level, each trained for so many epochs.
@@ -144,7 +145,7 @@ impl Bench<'_> {
         let of_level = |(index, &sparsity): (usize, &f64)| {
             let name = alone(index + 1, budget);
             let config = Config { epochs, ..self.options.config(Ladder::new([sparsity])?) };
-            self.only(&name, &self.train(&name, config)?.0)
+            self.only(&name, &self.train(&name, config)?)
         };
         self.options.run.ladder.0.sparsities().iter().enumerate().map(of_level).collect()
     }
@@ -158,7 +159,7 @@ impl Bench<'_> {
         let widths = measure::widths(&nested, &per_cent, &self.network()?, firmware)?;
         let left_out: Vec<f64> = widths.iter().map(|width| width.left_out / 100.0).collect();
         let config = Config { masking: Masking::Slimmable, ..self.options.config(Ladder::new(left_out)?) };
-        let (slimmable, _) = self.train(SLIMMABLE, config)?;
+        let slimmable = self.train(SLIMMABLE, config)?;
         let mut measured = Vec::new();
         for level in slimmable.levels().up_to() {
             let name = format!("{SLIMMABLE} {}", level.number());
@@ -173,15 +174,16 @@ impl Bench<'_> {
     }
 
     /// Trains one network.
-    fn train(&self, name: &str, config: Config) -> Result<(Trained, Duration), Error> {
+    fn train(&self, name: &str, config: Config) -> Result<Trained, Error> {
         let checkpoint = self.options.folder().checkpoint(name);
         // A later training may not have begun when an earlier one was interrupted.
         let resume = self.options.run.resume && (name == NESTED || checkpoint.exists());
         let scenes = &self.scenes.train.scenes;
-        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint, seconds: None };
-        let (mut trainer, took) = run.train(resume, scenes)?;
+        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint: checkpoint.clone() };
+        let (mut trainer, _) = run.train(resume, scenes)?;
+        self.seconds.borrow_mut().push(training::seconds(&checkpoint));
         trainer.recalibrate(scenes)?;
-        Ok((trainer.trained().clone(), took))
+        Ok(trainer.trained().clone())
     }
 
     /// Makes a file of a network, reads it back, and measures each level.
@@ -274,8 +276,8 @@ impl Options {
         }
     }
 
-    /// The figures of a run, with what it was a run of; how long the nested network's training took, and all.
-    fn report(&self, outcome: Outcome, scenes: &SceneSplit, [took, run]: [Duration; 2]) -> DetectReport {
+    /// The figures of a run, with what it was a run of, and the seconds of its trainings.
+    fn report(&self, outcome: Outcome, scenes: &SceneSplit, seconds: Vec<Option<f64>>) -> DetectReport {
         let entries = |measured: Vec<Measured>| measured.into_iter().map(|one| one.entry).collect();
         DetectReport {
             dataset: scenes.name.clone(),
@@ -289,9 +291,8 @@ impl Options {
             block: self.run.block.to_string(),
             seed: self.run.seed,
             epochs: self.epochs(),
-            resumed: self.run.resume,
-            train_seconds: took.as_secs_f64(),
-            run_seconds: run.as_secs_f64(),
+            train_seconds: seconds.first().copied().flatten(),
+            all_train_seconds: seconds.into_iter().sum(),
             levels: entries(outcome.levels),
             dense: outcome.dense.entry,
             stand_alone_a: entries(outcome.alone_a),

@@ -15,7 +15,7 @@ use nested_mask::{
     Ladder, nn,
     train::{Config, Dataset, Trainer},
 };
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 /// Train, compress, read back and run a nested network at each of its levels
 #[derive(Args, Debug)]
@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         block: options.run.block.to_string(),
         seed: options.run.seed,
         epochs: options.epochs(),
-        train_seconds: train_seconds.as_secs_f64(),
+        train_seconds,
     };
     publish(&report, &options.run.out)
 }
@@ -134,26 +134,25 @@ impl Options {
         }
     }
 
-    /// Trains one network with these options.
+    /// Trains one network with these options; and the seconds that it took, over all calls.
     fn train(
         &self,
         name: &'static str,
         ladder: Ladder,
         checkpoint: &str,
         images: &Dataset,
-    ) -> Result<(Trainer, Duration), Error> {
+    ) -> Result<(Trainer, Option<f64>), Error> {
         let checkpoint = self.run.out.join(checkpoint);
         let run = Run {
             name: name.to_owned(),
             network: nn::resnet8(images.shape, self.width, images.classes)?,
             config: self.config(ladder),
-            checkpoint,
-            seconds: None,
+            checkpoint: checkpoint.clone(),
         };
         // The second of the two trainings may not have begun when the first was interrupted.
         let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());
-        let (mut trainer, took) = run.train(resume, images)?;
+        let (mut trainer, _) = run.train(resume, images)?;
         trainer.recalibrate(images)?;
-        Ok((trainer, took))
+        Ok((trainer, training::seconds(&checkpoint)))
     }
 }

@@ -21,21 +21,20 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
         report.classes.len(),
         report.epochs,
         report.seed,
-        if report.resumed {
-            "Trainings went on from checkpoints, so that no time is told.".to_owned()
-        } else {
-            format!(
-                "The whole run took {:.0} s, the nested network's training {:.0} s of it.",
-                report.run_seconds, report.train_seconds
-            )
-        },
+        match (report.train_seconds, report.all_train_seconds) {
+            (Some(nested), Some(all)) => {
+                format!("Training took {:.0} minutes in all, of the nested network {:.0}.", all / 60.0, nested / 60.0)
+            }
+            _ => "How long training took is not known.".to_owned(),
+        }
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{}", report.table());
     text.push_str(
         "mAP in per cent: @.5 over all points as PASCAL VOC counts it, @[.5:.95] at 101 points as COCO does, with integers from pixels \
          to boxes but for the column *float*. *M7 instructions*: exact, from QEMU, boxes included. *SRAM*: arena, image, values of \
-         the heads, list of boxes and the detector's stack.\n\n",
+         the heads, list of boxes and the detector's stack. All networks have the learning rate, the ramp, the draws and the allocation that were \
+         chosen for the nested one on validation images: with settings of their own, others may come out better.\n\n",
     );
     let _ = writeln!(text, "{}", goals(report, anchors));
     if board.iter().any(|row| !row.nodes.is_empty()) {

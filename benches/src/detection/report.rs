@@ -23,13 +23,10 @@ pub struct DetectReport {
     pub block: String,
     pub seed: u64,
     pub epochs: usize,
-    /// Whether trainings went on from checkpoints, so that the seconds are not those of a whole run.
-    #[serde(default)]
-    pub resumed: bool,
-    /// Seconds that the nested network's training took.
-    pub train_seconds: f64,
-    /// Seconds of this run of the command, from its start to its report.
-    pub run_seconds: f64,
+    /// Seconds that the nested network's training took, over all calls of the command; `null` when a checkpoint does not tell.
+    pub train_seconds: Option<f64>,
+    /// Likewise, of all trainings.
+    pub all_train_seconds: Option<f64>,
     /// Sparsest first.
     pub levels: Vec<DetectEntry>,
     /// The same network trained without masks for the same number of image passes.

@@ -43,11 +43,6 @@ impl Folder {
         self.0.join("checkpoints").join(file_stem("training", &settings.training) + ".safetensors")
     }
 
-    /// The seconds of each epoch of that training.
-    fn seconds(&self, settings: &Settings) -> PathBuf {
-        self.checkpoint(settings).with_extension("seconds.json")
-    }
-
     /// The model file of a run.
     pub fn model(&self, id: &str) -> PathBuf {
         self.0.join("models").join(id.to_owned() + ".ncsr")
@@ -94,10 +89,9 @@ pub fn execute(
         name: settings.name(),
         network: settings.training.network(train.shape, train.classes)?,
         config: settings.training.config()?,
-        checkpoint,
-        seconds: Some(folder.seconds(settings)),
+        checkpoint: checkpoint.clone(),
     };
-    let noted = || training::noted_seconds(&folder.seconds(settings)).into_iter().sum();
+    let noted = || training::seconds(&checkpoint);
     let (mut trainer, took) = match run.train(resume, &train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
             return Ok((finished(noted(), Some(error.to_string())), Vec::new()));
