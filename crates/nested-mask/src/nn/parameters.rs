@@ -154,7 +154,7 @@ impl<T: Scalar> Parameters<T> {
             wrong("rows of weights", layer.weights.nrows(), shape.rows)?;
             wrong("columns of weights", layer.weights.ncols(), shape.columns)?;
             wrong("biases", layer.bias.len(), if normalised { 0 } else { shape.rows })?;
-            wrong("normalisations, one a level,", layer.norms.len(), if normalised { levels.number() } else { 0 })?;
+            wrong("normalisations of levels", layer.norms.len(), if normalised { levels.number() } else { 0 })?;
             for values in layer.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]) {
                 wrong("values of a normalisation", values.len(), shape.rows)?;
             }
@@ -171,7 +171,7 @@ impl<T: Scalar> Parameters<T> {
 impl Parameters<f32> {
     /// The same to start a training from: checked, finite, row-major, one normalisation a level where there is one for all, and
     /// without masks; what they pruned is 0.
-    pub(crate) fn to_start(mut self, network: &Network, levels: Level) -> Result<Parameters<f32>, ParametersError> {
+    pub(crate) fn into_start(mut self, network: &Network, levels: Level) -> Result<Parameters<f32>, ParametersError> {
         for layer in self.layers.iter_mut().flatten() {
             if let Some(mask) = &layer.mask
                 && let Ok(used) = mask.apply(mask.levels(), layer.weights.view())

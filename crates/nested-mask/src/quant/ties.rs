@@ -12,6 +12,8 @@ pub(super) struct Ties {
 }
 
 impl Ties {
+    /// The groups of a network's tensors.
+    ///
     /// # Errors
     /// [`QuantError::TiedToImages`] where the images, whose quantisation is given, would share it with values of another range.
     pub(super) fn new(network: &Network) -> Result<Ties, QuantError> {

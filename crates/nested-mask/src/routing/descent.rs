@@ -11,12 +11,12 @@ use num_traits::Float;
 /// [`RoutingMatrix::trains`] is false of the weight's ring (it is for ring 0).
 ///
 /// ```
-/// use nested_mask::{Block, Descent, Level, NestedMask, Routing};
+/// use nested_mask::{Block, Descent, Level, NestedMask, RoutingMatrix};
 /// use ndarray::array;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mask = NestedMask::from_rings(array![[1, 2, 0]], Level::new(2)?, Block::OneByOne)?;
-/// let step = Routing::Frozen.draw(2, 0.6, &mut rand::rng())?; // the second half is ring 2's turn
+/// let step = RoutingMatrix::new(2, vec![0.0, 0.0, 0.0, 1.0])?; // ring 2 learns from level 2, ring 1 stands still
 /// let (g1, g2) = (array![[9.0, 9.0, 9.0]], array![[2.0, 2.0, 2.0]]);
 /// let gradient = step.route(&[g1.view(), g2.view()], &mask)?;
 ///

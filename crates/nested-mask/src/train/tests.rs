@@ -216,7 +216,7 @@ fn parameters_of_another_network_are_refused_by_name() {
     assert_eq!(with(&|layer| layer.weights = Array2::zeros((3, 9))), "conv1: rows of weights");
     assert_eq!(with(&|layer| layer.weights = Array2::zeros((4, 8))), "conv1: columns of weights");
     assert_eq!(with(&|layer| layer.bias.push(0.0)), "conv1: biases");
-    assert_eq!(with(&|layer| layer.norms.clear()), "conv1: normalisations, one a level,");
+    assert_eq!(with(&|layer| layer.norms.clear()), "conv1: normalisations of levels");
     assert_eq!(with(&|layer| layer.norms[1].variance.truncate(1)), "conv1: values of a normalisation");
     let mask =
         |rows: usize| Some(NestedMask::from_rings(Array2::ones((rows, 9)), Level::FIRST, Block::OneByOne).unwrap());

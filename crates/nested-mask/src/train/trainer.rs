@@ -129,7 +129,7 @@ impl Trainer {
             return Err(TrainError::Config { what, value, must: "0 for a detector" });
         }
         let trained = Trained {
-            parameters: parameters.to_start(&network, config.ladder.levels())?,
+            parameters: parameters.into_start(&network, config.ladder.levels())?,
             network,
             ladder: config.ladder.clone(),
             block: config.block,
