@@ -1,8 +1,8 @@
 //! Masks and gradient masking in a training loop of one's own, without this crate's layers: a linear classifier that nests
-//! two sparse ones, trained by plain gradient descent on `ndarray`, then compressed.
+//! two sparse ones, trained by gradient descent with masked momentum on `ndarray`, then compressed.
 use ndarray::{Array1, Array2, Axis};
 use nested_mask::nested_csr::{NestedCsr, Profile, Shape};
-use nested_mask::{Block, Ladder, Level, NestedMask, Routing, quant::quantize_row, schedule::Ramp};
+use nested_mask::{Block, Descent, Ladder, Level, NestedMask, Routing, quant::quantize_row, schedule::Ramp};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -31,12 +31,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ladder = Ladder::new([0.9, 0.7])?;
     let ramp = Ramp { start: 0.1, end: 0.6 };
     let mut weights = Array2::from_shape_simple_fn((2, INPUTS), || random.random_range(-0.1..0.1f64));
-    let mut mask = NestedMask::by_magnitude(weights.view(), &Ladder::dense(), Block::OneByOne)?;
+    let mut velocity = Array2::zeros(weights.dim());
+    let routing = Routing::Normalised.matrix(ladder.levels().number())?;
+    let descent = Descent { learning_rate: 0.2, momentum: 0.8, weight_decay: 0.0 };
+    let ranked = |weights: &Array2<f64>, sparsities: &[f64]| {
+        NestedMask::by_score_with(weights.mapv(|w| w * w).view(), sparsities, Block::OneByOne)
+    };
+    // Dense at first, at both levels.
+    let mut sparsities = ramp.sparsities(&ladder, 0.0);
+    let mut mask = ranked(&weights, &sparsities)?;
     for step in 0..STEPS {
-        let progress = step as f64 / STEPS as f64;
-        if progress <= ramp.end && ramp.factor(progress) > 0.0 {
-            let now: Vec<f64> = ladder.sparsities().iter().map(|s| s * ramp.factor(progress)).collect();
-            mask = NestedMask::by_magnitude(weights.view(), &Ladder::new(now)?, Block::OneByOne)?;
+        // Ranked anew while sparsity grows; frozen afterwards.
+        let now = ramp.sparsities(&ladder, step as f64 / STEPS as f64);
+        if now != sparsities {
+            mask = ranked(&weights, &now)?;
+            sparsities = now;
         }
         // Each level's loss, with the weights that the level uses.
         let gradients: Vec<Array2<f64>> = (mask.levels().up_to())
@@ -47,7 +56,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             })
             .collect::<Result<_, nested_mask::MaskError>>()?;
         let views: Vec<_> = gradients.iter().map(|gradient| gradient.view()).collect();
-        weights.scaled_add(-1.0, &Routing::Normalised.route(&views, &mask)?);
+        let gradient = routing.route(&views, &mask)?;
+        descent.step(weights.view_mut(), velocity.view_mut(), gradient.view(), &mask, &routing)?;
     }
     for level in mask.levels().up_to() {
         let logits = images.dot(&mask.apply(level, weights.view())?.t());

@@ -36,7 +36,7 @@ pub enum LadderError {
         /// How many were given.
         levels: usize,
     },
-    /// A sparsity that is no fraction.
+    /// A sparsity that is no fraction, or prunes all.
     #[error("sparsity {sparsity} of level {level} is outside [0, 1): it is a fraction, 0.9 for 90 %")]
     Outside {
         /// The level, from 1.
@@ -108,9 +108,45 @@ impl Ladder {
     }
 }
 
+/// What computed sparsities may be beside what they stand for.
+const ROUNDING: f64 = 1e-9;
+
+/// How many levels these sparsities have, and they themselves without rounding: in `[0, 1]`, and where they do not fall, equal.
+pub(crate) fn not_rising(sparsities: &[f64]) -> Result<(Level, Vec<f64>), LadderError> {
+    if sparsities.is_empty() {
+        return Err(LadderError::Empty);
+    }
+    let levels = Level::new(sparsities.len()).map_err(|_| LadderError::TooLong { levels: sparsities.len() })?;
+    let mut previous = f64::INFINITY;
+    let mut one = |(index, &sparsity): (usize, &f64)| {
+        let level = index + 1;
+        if !(-ROUNDING..=1.0 + ROUNDING).contains(&sparsity) {
+            return Err(LadderError::Outside { level, sparsity });
+        }
+        if sparsity > previous + ROUNDING {
+            return Err(LadderError::NotFalling { level, sparsity, previous });
+        }
+        previous = sparsity.clamp(0.0, 1.0).min(previous);
+        Ok(previous)
+    };
+    Ok((levels, sparsities.iter().enumerate().map(&mut one).collect::<Result<_, _>>()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_sparsities_and_rounding_are_no_rise() {
+        let of = |sparsities: &[f64]| not_rising(sparsities).map(|(levels, sparsities)| (levels.number(), sparsities));
+        assert_eq!(of(&[0.9, 0.9, 0.0, -1e-12, 1e-12]), Ok((5, vec![0.9, 0.9, 0.0, 0.0, 0.0])));
+        assert_eq!(of(&[1.0 + 1e-12, 0.5, 0.5 + 1e-12]), Ok((3, vec![1.0, 0.5, 0.5])));
+        assert_eq!(of(&[]), Err(LadderError::Empty));
+        assert_eq!(of(&[0.5; 9]), Err(LadderError::TooLong { levels: 9 }));
+        assert_eq!(of(&[0.5, 0.6]), Err(LadderError::NotFalling { level: 2, sparsity: 0.6, previous: 0.5 }));
+        assert_eq!(of(&[0.5, -0.1]), Err(LadderError::Outside { level: 2, sparsity: -0.1 }));
+        assert!(matches!(of(&[f64::NAN]), Err(LadderError::Outside { level: 1, .. })));
+    }
 
     #[test]
     fn a_bad_ladder_is_refused_by_name() {

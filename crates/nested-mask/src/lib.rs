@@ -23,6 +23,6 @@ pub use nested_csr;
 #[doc(inline)]
 pub use nested_csr::{Block, Level};
 #[doc(inline)]
-pub use routing::{Routing, RoutingError, RoutingMatrix};
+pub use routing::{Descent, Routing, RoutingError, RoutingMatrix};
 #[doc(inline)]
 pub use saliency::Saliency;

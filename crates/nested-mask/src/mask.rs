@@ -1,5 +1,5 @@
 //! Nested masks: the ring of each weight. Supports nest by construction, because one ranking is cut at N places.
-use crate::{Ladder, LadderError};
+use crate::{Ladder, LadderError, ladder::not_rising};
 use ndarray::{Array, ArrayView, Dimension, Zip};
 use nested_csr::{Block, Level};
 use num_traits::Float;
@@ -26,6 +26,7 @@ use num_traits::Float;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NestedMask<D: Dimension> {
+    /// In standard layout, whatever array it was made from, so that it can be walked beside the weights' memory.
     rings: Array<u8, D>,
     levels: Level,
     block: Block,
@@ -84,10 +85,28 @@ pub enum MaskError {
     /// A sparsity that no ladder allows.
     #[error(transparent)]
     Ladder(#[from] LadderError),
+    /// A number of costs that is not that of the layers.
+    #[error("{costs} costs for {layers} layers")]
+    Costs {
+        /// Costs given.
+        costs: usize,
+        /// Layers given.
+        layers: usize,
+    },
+    /// A cost that scores cannot be divided by.
+    #[error(
+        "a weight of layer {layer} costs {cost}: it must be above 0 and finite, as a number of the scores' type too"
+    )]
+    Cost {
+        /// Position of the layer.
+        layer: usize,
+        /// Its cost.
+        cost: f64,
+    },
 }
 
 impl<D: Dimension> NestedMask<D> {
-    /// A mask from the ring of each weight.
+    /// A mask from the ring of each weight, in any memory order: the mask's own is row-major.
     ///
     /// # Errors
     /// [`MaskError::Ring`], [`MaskError::SplitBlock`], [`MaskError::Empty`].
@@ -103,6 +122,8 @@ impl<D: Dimension> NestedMask<D> {
                 return Err(MaskError::SplitBlock { index: start, left: flat[start], right: flat[end - 1] });
             }
         }
+        // `flat` was made with one for each ring.
+        let rings = Array::from_shape_vec(rings.raw_dim(), flat).expect("one ring a weight");
         Ok(NestedMask { rings, levels, block })
     }
 
@@ -169,7 +190,37 @@ impl<D: Dimension> NestedMask<D> {
         layers.map(|(scores, at)| Self::by_score_at(scores.view(), &at, ladder.levels(), block)).collect()
     }
 
-    /// [`Self::by_score`] for sparsities that may be equal, as they are at the start of a ramp; then outer rings are empty.
+    /// [`Self::by_score`] for one sparsity a level, sparsest first, that may be equal: those of a ramp, which begins with 0 at
+    /// every level ([`crate::schedule::Ramp::sparsities`]), or of an allocation, which may leave a layer dense at several
+    /// levels ([`crate::Allocation::sparsities`], [`sparsities_across`]). A level that is to be no denser than the one below
+    /// it adds nothing: its ring is empty. Rounding up to 10⁻⁹ below 0, above 1, or above the level before is taken as none.
+    ///
+    /// # Errors
+    /// [`MaskError::Ladder`] for no or too many sparsities, one outside `[0, 1]`, one that rises; [`MaskError::NotANumber`],
+    /// [`MaskError::Empty`].
+    ///
+    /// ```
+    /// use nested_mask::{Block, NestedMask};
+    /// use ndarray::array;
+    /// let weights = array![[0.1_f32, -3.0, 2.0, 1.0]];
+    /// let scores = weights.mapv(|weight| weight * weight);
+    /// let mask = |sparsities: &[f64]| NestedMask::by_score_with(scores.view(), sparsities, Block::OneByOne);
+    /// assert_eq!(mask(&[0.0, -1e-16])?.rings(), &array![[1, 1, 1, 1]]); // two levels, both dense
+    /// assert_eq!(mask(&[0.75, 0.5])?.rings(), &array![[0, 1, 2, 0]]);
+    /// assert_eq!(mask(&[0.5, 0.5])?.rings(), &array![[0, 1, 1, 0]]);
+    /// assert!(mask(&[0.5, 0.6]).is_err());
+    /// # Ok::<(), nested_mask::MaskError>(())
+    /// ```
+    pub fn by_score_with<T: Float>(
+        scores: ArrayView<T, D>,
+        sparsities: &[f64],
+        block: Block,
+    ) -> Result<Self, MaskError> {
+        let (levels, sparsities) = not_rising(sparsities)?;
+        Self::by_score_at(scores, &sparsities, levels, block)
+    }
+
+    /// [`Self::by_score_with`], for sparsities that are known to be in order, one a level.
     pub(crate) fn by_score_at<T: Float>(
         scores: ArrayView<T, D>,
         sparsities: &[f64],
@@ -278,19 +329,46 @@ pub(crate) fn sort<T: Float, P: Ord>(ranking: &mut [(T, P)]) {
 }
 
 /// The sparsities of each layer, `[layer][level]`, when the blocks of all layers are ranked together by what a weight of them
-/// is worth for its cost (one cost a layer), and each level keeps those that cost `1 − sparsity` of the whole.
-pub(crate) fn sparsities_across<T: Float, D: Dimension>(
+/// is worth for its cost (one cost a layer, in any unit), and each level keeps those that cost `1 − sparsity` of the whole.
+/// [`NestedMask::by_score_with`] makes the mask of a layer from them; a layer of which a level keeps nothing has sparsity 1
+/// there, and its mask one block. [`crate::allocation::LayerShape::instructions`] is a cost.
+///
+/// # Errors
+/// [`MaskError::Costs`], [`MaskError::Cost`]; [`MaskError::Ladder`], [`MaskError::NotANumber`], [`MaskError::Empty`] as
+/// [`NestedMask::by_score_with`], the last two of the first layer that has one.
+///
+/// ```
+/// use nested_mask::mask::sparsities_across;
+/// use nested_mask::Block;
+/// use ndarray::array;
+/// // A weight of the second layer costs three times as much, and is worth twice as much.
+/// let (cheap, dear) = (array![[1.0_f32, 1.0, 1.0, 1.0]], array![[2.0, 2.0, 2.0, 2.0]]);
+/// let across = |costs| sparsities_across(&[cheap.view(), dear.view()], costs, &[0.75, 0.5], Block::OneByOne);
+/// assert_eq!(across(&[1.0, 3.0])?, [[0.0, 0.0], [1.0, 0.75]]); // `[layer][level]`
+/// assert_eq!(across(&[1.0, 1.0])?, [[1.0, 1.0], [0.5, 0.0]]); // at one price, the worthier layer first
+/// # Ok::<(), nested_mask::MaskError>(())
+/// ```
+pub fn sparsities_across<T: Float, D: Dimension>(
     scores: &[ArrayView<T, D>],
     costs: &[f64],
     sparsities: &[f64],
     block: Block,
 ) -> Result<Vec<Vec<f64>>, MaskError> {
+    if costs.len() != scores.len() {
+        return Err(MaskError::Costs { costs: costs.len(), layers: scores.len() });
+    }
+    let (_, sparsities) = not_rising(sparsities)?;
     let mut ranking: Vec<(T, (usize, usize))> = Vec::new();
     for (layer, (scores, &cost)) in scores.iter().zip(costs).enumerate() {
         let columns = columns(scores.shape())?;
+        let of_block =
+            |length: usize| T::from(length as f64 * cost).filter(|cost| *cost > T::zero() && cost.is_finite());
+        if of_block(1).and(of_block(block.width())).is_none() {
+            return Err(MaskError::Cost { layer, cost });
+        }
         let worth = |(sum, start): (T, usize)| {
             let length = block_end(start, columns, block) - start;
-            (sum / T::from(length as f64 * cost).unwrap_or_else(T::one), (layer, length))
+            (sum / of_block(length).unwrap_or_else(T::one), (layer, length))
         };
         ranking.extend(blocks(scores.view(), columns, block)?.into_iter().map(worth));
     }

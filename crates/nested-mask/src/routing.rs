@@ -1,8 +1,12 @@
 //! Gradient masking: which level's loss teaches which ring.
 //!
 //! With `M_k` the mask of level k and `g_k` the gradient of level k's loss with respect to the weights that it used,
-//! every variant is `Σ_k A[ring][k] · g_k` on the weights of a ring, with `A[ring][k] = 0` for `k < ring`.
+//! every variant is `Σ_k A[ring][k] · g_k` on the weights of a ring, with `A[ring][k] = 0` for `k < ring`. Layers without
+//! masks count as ring 1: every level uses them.
+mod descent;
+
 use crate::{MaskError, NestedMask};
+pub use descent::Descent;
 use ndarray::{Array, ArrayView, Dimension, Zip};
 use num_traits::Float;
 use rand::{Rng, RngExt};
@@ -27,14 +31,16 @@ pub enum Routing {
     Joint,
     /// Joint, divided by the number of levels that share the weight.
     Normalised,
-    /// `Σ_k (M_k \ M_{k−1}) ⊙ g_k`: each ring learns only from the smallest level that contains it.
+    /// `Σ_k (M_k \ M_{k−1}) ⊙ g_k`: each ring learns only from the smallest level that contains it. Layers without masks count
+    /// as ring 1, so they learn from level 1 alone, and the denser levels use them as they are.
     Ring,
     /// Rings trained in turn, from ring 1, each for an equal share of the training, the rings inside it fixed. Supports must be
-    /// final within the first turn.
+    /// final within the first turn. Layers without masks count as ring 1, so they stand still after the first turn.
     Frozen,
     /// As [`Routing::Frozen`] at first, then as [`Routing::Sampled`] with all levels alike.
     Staged {
-        /// Share of the training after which levels are drawn, in `[0, 1]`.
+        /// Share of the training after which levels are drawn, in `[0, 1]`; 0: from the start, so that no ring ever stands
+        /// still.
         until: f64,
     },
     /// One random level a step, drawn with these weights, one a level, in any unit (none: all alike).
@@ -147,7 +153,7 @@ impl RoutingMatrix {
         (1..=level).any(|ring| self.coefficient(ring, level) != 0.0)
     }
 
-    /// Whether a ring learns at all.
+    /// Whether a ring learns at all; ring 0 does not.
     pub fn trains(&self, ring: usize) -> bool {
         (ring..=self.levels).any(|level| self.coefficient(ring, level) != 0.0)
     }
@@ -268,7 +274,7 @@ impl Routing {
     pub fn first_turn(&self, levels: usize) -> Option<f64> {
         match self {
             Routing::Frozen => Some(1.0 / levels as f64),
-            Routing::Staged { until } => Some(until / levels as f64),
+            Routing::Staged { until } if *until > 0.0 => Some(until / levels as f64),
             _ => None,
         }
     }

@@ -1,6 +1,8 @@
 //! Schedules: what the learning rate and the sparsity are at a moment of the training.
+use crate::Ladder;
 
-/// The cosine learning rate with a linear warm-up: a factor in `(0, 1]` of the peak rate.
+/// The cosine learning rate with a linear warm-up: a factor in `[0, 1]` of the peak rate, 0 at the end and, when it warms up, at
+/// the start.
 ///
 /// `progress` and `warm_up` are shares of the whole training, in `[0, 1]`. Source: Loshchilov & Hutter, SGDR (2017), one
 /// cycle without restarts.
@@ -44,6 +46,21 @@ impl Ramp {
         }
         let t = ((progress - self.start) / (self.end - self.start)).clamp(0.0, 1.0);
         1.0 - (1.0 - t).powi(3)
+    }
+
+    /// The sparsity of each level at this moment: the ladder's times [`Self::factor`]. At first they are all 0, so they are no
+    /// ladder; [`crate::NestedMask::by_score_with`] takes them.
+    ///
+    /// ```
+    /// use nested_mask::{Ladder, schedule::Ramp};
+    /// let (ramp, ladder) = (Ramp { start: 0.0, end: 0.5 }, Ladder::new([0.75, 0.5])?);
+    /// assert_eq!(ramp.sparsities(&ladder, 0.0), [0.0, 0.0]);
+    /// assert_eq!(ramp.sparsities(&ladder, 0.5), ladder.sparsities());
+    /// # Ok::<(), nested_mask::LadderError>(())
+    /// ```
+    pub fn sparsities(&self, ladder: &Ladder, progress: f64) -> Vec<f64> {
+        let factor = self.factor(progress);
+        ladder.sparsities().iter().map(|sparsity| sparsity * factor).collect()
     }
 }
 

@@ -178,8 +178,56 @@ fn every_operation_keeps_its_values() {
     let x = b.max_pool("max", x, Window::square(2, 2, 0)).unwrap();
     let x = b.average_pool("mean", x, Window::square(2, 1, 0)).unwrap();
     b.fully_connected("logits", x, 3).unwrap();
-    let train = images(192, shape, 3);
-    let trainer = trained(b.finish().unwrap(), &train, Block::OneByTwo);
+    keeps_its_values(b.finish().unwrap());
+}
+
+/// Operations that keep their operands' quantisation, in both orders, of operands whose ranges differ.
+#[test]
+fn tensors_that_are_put_together_share_a_range_with_all_that_is_made_of_them() {
+    let shape = TensorShape { channels: 2, height: 6, width: 6 };
+    for pool_first in [true, false] {
+        let mut b = NetworkBuilder::new(shape).with_epsilon(0.1).unwrap();
+        let relu = Finish::NORM.then(Activation::Relu);
+        let x = b.convolution("x", b.input(), Window::square(3, 1, 1), 4, relu.sparse()).unwrap();
+        let wide = b.add("wide", x, x, Activation::Identity).unwrap();
+        let pool = |b: &mut NetworkBuilder| b.max_pool("pool", x, Window::square(2, 2, 0)).unwrap();
+        let (pooled, both) = if pool_first {
+            (pool(&mut b), b.concatenate("both", x, wide).unwrap())
+        } else {
+            let both = b.concatenate("both", x, wide).unwrap();
+            (pool(&mut b), both)
+        };
+        let of_pool = b.fully_connected("of pool", pooled, 3).unwrap();
+        let of_both = b.fully_connected("of both", both, 3).unwrap();
+        b.add("logits", of_pool, of_both, Activation::Identity).unwrap();
+        keeps_its_values(b.finish().unwrap());
+    }
+}
+
+#[test]
+fn the_images_range_is_not_forced_on_what_is_computed() {
+    let shape = TensorShape { channels: 1, height: 4, width: 4 };
+    let network = |tied: bool| {
+        let mut b = NetworkBuilder::new(shape);
+        let pooled = b.max_pool("pool", b.input(), Window::square(2, 2, 0)).unwrap();
+        let x = b.convolution("x", pooled, Window::square(1, 1, 0), 2, Finish::NORM).unwrap();
+        let both = b.concatenate("both", if tied { x } else { b.input() }, pooled).unwrap();
+        b.fully_connected("logits", both, 3).unwrap();
+        b.finish().unwrap()
+    };
+    let train = images(32, shape, 3);
+    let quantized = |tied: bool| {
+        let config = Config { ladder: Ladder::dense(), ..Config::default() };
+        quantize(Trainer::new(network(tied), config).unwrap().trained(), &train)
+    };
+    assert!(quantized(false).is_ok());
+    assert_eq!(quantized(true).unwrap_err(), QuantError::TiedToImages { node: "x".to_owned() });
+}
+
+/// Trains a network, and compares each tensor of its model with the float one.
+fn keeps_its_values(network: Network) {
+    let train = images(192, network.input(), 3);
+    let trainer = trained(network, &train, Block::OneByTwo);
     let model = quantize(trainer.trained(), &train).unwrap();
 
     let network = &trainer.trained().network;

@@ -2,13 +2,14 @@
 //! differentiates; `nested-mask` says which weights a level uses, and which level's gradient teaches which ring.
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use ndarray::Array4;
-use nested_mask::{Block, Ladder, Level, NestedMask, Routing, schedule::Ramp};
+use nested_mask::{Block, Descent, Ladder, Level, NestedMask, Routing, schedule::Ramp};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 const SIDE: usize = 12;
 const IMAGES: usize = 192;
 const STEPS: usize = 150;
+const RATE: f64 = 0.05;
 const MOMENTUM: f64 = 0.9;
 
 /// Noisy stripes: across, upright, or both.
@@ -83,10 +84,19 @@ fn support(mask: &NestedMask<ndarray::Ix4>, level: Level) -> Result<Tensor> {
     tensor(mask.support(level).mapv(|kept| f32::from(u8::from(kept))))
 }
 
-/// `velocity ← momentum · velocity + gradient`, `weights ← weights − rate · velocity`.
-fn descend(weights: &Var, velocity: &mut Tensor, gradient: &Tensor, rate: f64) -> Result<()> {
+/// `velocity ← momentum · velocity + gradient`, `weights ← weights − rate · velocity`: of layers without masks.
+fn descend(weights: &Var, velocity: &mut Tensor, gradient: &Tensor) -> Result<()> {
     *velocity = ((&*velocity * MOMENTUM)? + gradient)?;
-    weights.set(&(weights.as_tensor() - (&*velocity * rate)?)?)
+    weights.set(&(weights.as_tensor() - (&*velocity * RATE)?)?)
+}
+
+/// The mask of these weights at the sparsities of a moment.
+fn ranked(
+    weights: &Var,
+    sparsities: &[f64],
+) -> std::result::Result<NestedMask<ndarray::Ix4>, Box<dyn std::error::Error>> {
+    let scores = array(weights)?.mapv(|weight| weight * weight);
+    Ok(NestedMask::by_score_with(scores.view(), sparsities, Block::OneByOne)?)
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -96,15 +106,19 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let ladder = Ladder::new([0.9, 0.7])?;
     let levels = ladder.levels();
     let ramp = Ramp { start: 0.1, end: 0.5 };
-    let mut mask = NestedMask::by_magnitude(array(&network.nested)?.view(), &ladder, Block::OneByOne)?;
-    let vars = [&network.first, &network.last, &network.nested];
-    let mut velocities = vars.iter().map(|var| var.zeros_like()).collect::<Result<Vec<_>>>()?;
+    let routing = Routing::Normalised.matrix(levels.number())?;
+    let descent = Descent { learning_rate: RATE as f32, momentum: MOMENTUM as f32, weight_decay: 0.0 };
+    // Dense at first, at both levels; ranked anew while sparsity grows, frozen afterwards.
+    let mut sparsities = ramp.sparsities(&ladder, 0.0);
+    let mut mask = ranked(&network.nested, &sparsities)?;
+    let dense = [&network.first, &network.last];
+    let mut velocities = dense.iter().map(|var| var.zeros_like()).collect::<Result<Vec<_>>>()?;
+    let mut velocity = Array4::zeros(mask.rings().dim());
     for step in 0..STEPS {
-        let progress = step as f64 / STEPS as f64;
-        let factor = ramp.factor(progress);
-        if factor > 0.0 && progress <= ramp.end {
-            let now: Vec<f64> = ladder.sparsities().iter().map(|sparsity| sparsity * factor).collect();
-            mask = NestedMask::by_magnitude(array(&network.nested)?.view(), &Ladder::new(now)?, Block::OneByOne)?;
+        let now = ramp.sparsities(&ladder, step as f64 / STEPS as f64);
+        if now != sparsities {
+            mask = ranked(&network.nested, &now)?;
+            sparsities = now;
         }
         // Each level's gradient, of the weights that the level uses.
         let mut nested = Vec::new();
@@ -121,12 +135,21 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             });
         }
         let views: Vec<_> = nested.iter().map(|gradient| gradient.view()).collect();
-        let routed = tensor(Routing::Normalised.route(&views, &mask)?)?;
+        let gradient = routing.route(&views, &mask)?;
+        // Masked: weights that are pruned stand still, and so do their velocities.
+        let mut weights = array(&network.nested)?;
+        descent.step(weights.view_mut(), velocity.view_mut(), gradient.view(), &mask, &routing)?;
+        network.nested.set(&tensor(weights)?)?;
         let Some([first, last]) = shared else { continue };
         let half = 1.0 / levels.number() as f64;
-        let gradients = [(first * half)?, (last * half)?, routed];
-        for ((var, velocity), gradient) in vars.iter().zip(&mut velocities).zip(&gradients) {
-            descend(var, velocity, gradient, 0.05)?;
+        for ((var, velocity), gradient) in dense.iter().zip(&mut velocities).zip([(first * half)?, (last * half)?]) {
+            descend(var, velocity, &gradient)?;
+        }
+    }
+    // The last ranking was at the ladder's own sparsities.
+    for (level, goal) in levels.up_to().zip(ladder.sparsities()) {
+        if (mask.sparsity(level) - goal).abs() > 0.001 {
+            return Err(format!("level {level}: sparsity {:.3} instead of {goal}", mask.sparsity(level)).into());
         }
     }
     for level in levels.up_to() {

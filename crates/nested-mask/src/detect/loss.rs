@@ -3,7 +3,7 @@
 //!
 //! Source: Liu et al., SSD (2016), equations 1–3; hard negatives in section 2.2.
 use super::{Anchor, Matching};
-use crate::nn::Scalar;
+use crate::nn::{Scalar, log_softmax};
 
 /// Negatives that count for each anchor that is to find an object.
 const NEGATIVES: usize = 3;
@@ -103,7 +103,7 @@ impl<T: Scalar> Logits<T> {
         let (own, taught) = self.log.split_at_mut(classes);
         let one = T::one();
         let mix = teacher.map_or(T::zero(), |teacher| teacher.mix);
-        log_softmax(own, one, |class| values[at(class)]);
+        log_probabilities(own, one, |class| values[at(class)]);
         let mut loss = (mix - one) * own[class];
         for (other, &log) in own.iter().enumerate() {
             let target = if other == class { one } else { T::zero() };
@@ -111,8 +111,8 @@ impl<T: Scalar> Logits<T> {
         }
         if let Some(teacher) = teacher {
             let heat = teacher.temperature;
-            log_softmax(own, heat, |class| values[at(class)]);
-            log_softmax(taught, heat, |class| teacher.values[at(class)]);
+            log_probabilities(own, heat, |class| values[at(class)]);
+            log_probabilities(taught, heat, |class| teacher.values[at(class)]);
             for (class, (&own, &taught)) in own.iter().zip(taught.iter()).enumerate() {
                 let target = taught.exp();
                 loss -= mix * heat * heat * target * own;
@@ -124,11 +124,9 @@ impl<T: Scalar> Logits<T> {
 }
 
 /// Logarithms of the probabilities of these logits at a temperature.
-fn log_softmax<T: Scalar>(log: &mut [T], heat: T, logit: impl Fn(usize) -> T) {
+fn log_probabilities<T: Scalar>(log: &mut [T], heat: T, logit: impl Fn(usize) -> T) {
     log.iter_mut().enumerate().for_each(|(class, log)| *log = logit(class) / heat);
-    let greatest = log.iter().copied().fold(T::neg_infinity(), T::max);
-    let total = log.iter().fold(T::zero(), |sum, &value| sum + (value - greatest).exp()).ln() + greatest;
-    log.iter_mut().for_each(|value| *value -= total);
+    log_softmax(log);
 }
 
 /// Smooth distance of a box's code, times `each`, and its gradient.

@@ -1,6 +1,8 @@
 //! What holds for every mask.
 use super::*;
+use crate::{Allocation, allocation::LayerShape, schedule::Ramp};
 use ndarray::{Array2, array};
+use nested_csr::Shape;
 use proptest::prelude::*;
 
 fn cases() -> impl Strategy<Value = (Array2<f32>, Ladder, Block)> {
@@ -74,6 +76,57 @@ proptest! {
     }
 
     #[test]
+    fn what_a_ladder_allows_is_the_same_without_one((weights, ladder, block) in cases()) {
+        let with = NestedMask::by_score_with(weights.view(), ladder.sparsities(), block);
+        prop_assert_eq!(with, NestedMask::by_score(weights.view(), &ladder, block));
+        // A ramp goes from one level for all to the ladder's.
+        let ramp = Ramp { start: 0.2, end: 0.7 };
+        for progress in [0.0, 0.2, 0.3, 0.5, 0.7, 1.0] {
+            let mask = NestedMask::by_score_with(weights.view(), &ramp.sparsities(&ladder, progress), block).unwrap();
+            prop_assert_eq!(mask.levels(), ladder.levels());
+            prop_assert!(progress > 0.2 || mask.rings().iter().all(|&ring| ring == 1));
+        }
+    }
+
+    #[test]
+    fn an_allocation_feeds_masks_whatever_its_rounding((weights, ladder, block) in cases(), sides in (1usize..4, 1usize..9)) {
+        let half = (weights.ncols() / 2).max(1);
+        let small = Array2::from_shape_fn((1, half), |place| weights[place]);
+        let layers = [small, weights];
+        let of = |layer: &Array2<f32>, pixels| LayerShape {
+            matrix: Shape { rows: layer.nrows(), columns: layer.ncols() }, kernel: [1, sides.0], pixels,
+        };
+        let shapes = [of(&layers[0], 1), of(&layers[1], sides.1)];
+        for allocation in [Allocation::Uniform, Allocation::ErdosRenyiKernel, Allocation::AUTOMATIC] {
+            let of_levels: Vec<Vec<f64>> =
+                ladder.sparsities().iter().map(|&s| allocation.sparsities(&shapes, s).unwrap()).collect();
+            for (layer, scores) in layers.iter().enumerate() {
+                let sparsities: Vec<f64> = of_levels.iter().map(|of_layers| of_layers[layer]).collect();
+                let mask = NestedMask::by_score_with(scores.view(), &sparsities, block).unwrap();
+                for (level, sparsity) in mask.levels().up_to().zip(sparsities) {
+                    let gap = (mask.count(level) as f64 - (1.0 - sparsity) * scores.len() as f64).abs();
+                    prop_assert!(gap <= block.width() as f64 / 2.0 + 1e-6 || mask.count(level) <= block.width());
+                }
+            }
+        }
+        let views: Vec<_> = layers.iter().map(|scores| scores.view()).collect();
+        let across = sparsities_across(&views, &[1.0; 2], ladder.sparsities(), block).unwrap();
+        let masks: Vec<_> = views.iter().zip(&across)
+            .map(|(scores, at)| NestedMask::by_score_with(scores.view(), at, block).unwrap()).collect();
+        prop_assert_eq!(Ok(masks), NestedMask::by_score_across(&views, &ladder, block));
+    }
+
+    #[test]
+    fn a_mask_does_not_depend_on_the_memory_order_of_its_rings((weights, ladder, block) in cases()) {
+        let mask = NestedMask::by_magnitude(weights.view(), &ladder, block).unwrap();
+        // The same rings, column after column in memory.
+        let turned = mask.rings().t().as_standard_layout().into_owned().reversed_axes();
+        let again = NestedMask::from_rings(turned, mask.levels(), block).unwrap();
+        prop_assert!(again.rings().as_slice().is_some());
+        prop_assert_eq!(again, mask);
+    }
+
+    #[test]
     fn a_mask_is_rebuilt_from_its_rings((weights, ladder, block) in cases()) {
         let mask = NestedMask::by_magnitude(weights.view(), &ladder, block).unwrap();
         let again = NestedMask::from_rings(mask.rings().clone(), mask.levels(), block);
@@ -115,4 +168,19 @@ fn a_block_whose_score_is_no_number_is_refused() {
     assert_eq!(across, Err(MaskError::NotANumber { index: 2 }));
     assert_eq!(NestedMask::by_score(scores.view(), &ladder, Block::OneByTwo), Err(MaskError::NotANumber { index: 2 }));
     assert!(NestedMask::by_score(scores.view(), &ladder, Block::OneByOne).is_ok());
+}
+
+#[test]
+fn costs_that_scores_cannot_be_divided_by_are_refused() {
+    let scores = array![[1.0_f32, f32::INFINITY, 0.0]];
+    let across = |costs: &[f64]| sparsities_across(&[scores.view()], costs, &[0.5], Block::OneByTwo);
+    assert!(across(&[2.0]).is_ok());
+    assert_eq!(across(&[]), Err(MaskError::Costs { costs: 0, layers: 1 }));
+    // The last two are 0 and infinite in single precision.
+    for cost in [0.0, -1.0, f64::INFINITY, 1e-60, 3e38] {
+        assert_eq!(across(&[cost]), Err(MaskError::Cost { layer: 0, cost }));
+    }
+    assert!(matches!(across(&[f64::NAN]), Err(MaskError::Cost { layer: 0, .. })));
+    let rising = sparsities_across(&[scores.view()], &[1.0], &[0.5, 0.6], Block::OneByOne);
+    assert!(matches!(rising, Err(MaskError::Ladder(LadderError::NotFalling { level: 2, .. }))));
 }

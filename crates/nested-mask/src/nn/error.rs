@@ -83,3 +83,35 @@ pub enum NetworkError {
     #[error("more than 65534 nodes")]
     TooLong,
 }
+
+/// How parameters are not those of a network; [`super::Parameters::check`] has an example.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParametersError {
+    /// A number of layers that is not that of the nodes (`None` for nodes without weights).
+    #[error("parameters of {found} nodes for a network of {nodes}")]
+    Nodes {
+        /// How many there are.
+        found: usize,
+        /// The network's nodes.
+        nodes: usize,
+    },
+    /// A part of a layer that is not as long as the node or the levels ask for.
+    #[error("node `{node}`: {found} {what}, not {expected}")]
+    Count {
+        /// The node.
+        node: String,
+        /// What was counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many it needs.
+        expected: usize,
+    },
+    /// A weight, bias or normalisation to start a training from that is not a finite number.
+    #[error("node `{node}`: a parameter is not finite")]
+    NotFinite {
+        /// The node.
+        node: String,
+    },
+}

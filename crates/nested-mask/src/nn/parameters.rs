@@ -1,5 +1,5 @@
 //! What a network learns.
-use super::{Affine, Network, Scalar};
+use super::{Affine, Network, ParametersError, Scalar};
 use crate::NestedMask;
 use ndarray::{Array2, Ix2};
 use nested_csr::Level;
@@ -115,6 +115,84 @@ impl<T: Scalar> Parameters<T> {
             Some(Layer { weights, mask: None, bias, norms })
         });
         Parameters { layers: layers.collect() }
+    }
+
+    /// Whether these are the parameters of a network with this many levels: a layer a node with weights, each of the node's
+    /// shape, and masks of its shape with these levels. The memory order of the weights does not matter.
+    ///
+    /// # Errors
+    /// [`ParametersError`] names the first node whose parameters are not its own.
+    ///
+    /// ```
+    /// use nested_csr::{Level, TensorShape};
+    /// use nested_mask::nn::{Parameters, ParametersError, resnet8};
+    ///
+    /// let network = resnet8(TensorShape { channels: 1, height: 28, width: 28 }, 0.5, 10)?;
+    /// let mut parameters = Parameters::<f32>::random(&network, Level::FIRST, 1);
+    /// parameters.check(&network, Level::FIRST)?;
+    /// parameters.layers[0] = None;
+    /// let error = parameters.check(&network, Level::FIRST).map_err(|error| error.to_string());
+    /// assert_eq!(error, Err("node `conv1`: 0 layers, not 1".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, network: &Network, levels: Level) -> Result<(), ParametersError> {
+        if self.layers.len() != network.nodes().len() {
+            return Err(ParametersError::Nodes { found: self.layers.len(), nodes: network.nodes().len() });
+        }
+        for (index, (node, layer)) in network.nodes().iter().zip(&self.layers).enumerate() {
+            let wrong = |what, found: usize, expected: usize| {
+                let node = node.name.clone();
+                if found == expected { Ok(()) } else { Err(ParametersError::Count { node, what, found, expected }) }
+            };
+            let Some((shape, finish)) = network.weights(index).zip(network.finish(index)) else {
+                wrong("layers", usize::from(layer.is_some()), 0)?;
+                continue;
+            };
+            wrong("layers", usize::from(layer.is_some()), 1)?;
+            let Some(layer) = layer else { continue };
+            let normalised = finish.affine == Affine::Norm;
+            wrong("rows of weights", layer.weights.nrows(), shape.rows)?;
+            wrong("columns of weights", layer.weights.ncols(), shape.columns)?;
+            wrong("biases", layer.bias.len(), if normalised { 0 } else { shape.rows })?;
+            wrong("normalisations of levels", layer.norms.len(), if normalised { levels.number() } else { 0 })?;
+            for values in layer.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]) {
+                wrong("values of a normalisation", values.len(), shape.rows)?;
+            }
+            if let Some(mask) = &layer.mask {
+                wrong("rows of the mask", mask.rings().nrows(), shape.rows)?;
+                wrong("columns of the mask", mask.rings().ncols(), shape.columns)?;
+                wrong("levels of the mask", mask.levels().number(), levels.number())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Parameters<f32> {
+    /// The same to start a training from: checked, finite, row-major, one normalisation a level where there is one for all, and
+    /// without masks; what they pruned is 0.
+    pub(crate) fn into_start(mut self, network: &Network, levels: Level) -> Result<Parameters<f32>, ParametersError> {
+        for layer in self.layers.iter_mut().flatten() {
+            if let Some(mask) = &layer.mask
+                && let Ok(used) = mask.apply(mask.levels(), layer.weights.view())
+            {
+                (layer.weights, layer.mask) = (used, None);
+            }
+            if let [one] = &layer.norms[..] {
+                layer.norms = vec![one.clone(); levels.number()];
+            }
+            if !layer.weights.is_standard_layout() {
+                layer.weights = layer.weights.as_standard_layout().into_owned();
+            }
+        }
+        // A mask that is left is not of its weights' shape.
+        self.check(network, levels)?;
+        for (node, layer) in network.nodes().iter().zip(&self.layers) {
+            if layer.as_ref().is_some_and(|layer| !layer.is_finite()) {
+                return Err(ParametersError::NotFinite { node: node.name.clone() });
+            }
+        }
+        Ok(self)
     }
 }
 

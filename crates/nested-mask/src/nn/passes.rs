@@ -1,6 +1,6 @@
 //! Passes through a network, forward and backward, over one batch of images.
 //!
-//! All memory is planned when the passes are made; a pass allocates nothing. A batch is cut into groups of images (one a
+//! All memory is planned when the passes are made: forward and backward allocate nothing. A batch is cut into groups of images (one a
 //! vector lane), groups into chunks; chunks run in parallel, and their sums are added in the order of the chunks, so that
 //! results are the same to the bit for any number of threads.
 mod loss;
@@ -41,7 +41,8 @@ pub enum Learning {
     All,
 }
 
-/// The planned memory of passes over batches of up to a number of images.
+/// The planned memory of passes over batches of up to a number of images. Parameters must be those of the network:
+/// [`Parameters::check`] says whether they are.
 ///
 /// ```
 /// use ndarray::array;
@@ -73,6 +74,8 @@ pub struct Passes<T> {
     maps: Vec<Map>,
     /// One a tensor, with margins.
     tensors: Vec<Buffer<T>>,
+    /// For each operand of each node, whether a later node gives its tensor a gradient first.
+    later: Vec<[bool; 2]>,
     /// One a tensor, without margins; empty for the images.
     gradients: Vec<Buffer<T>>,
     weighted: Vec<Option<Weighted<T>>>,
@@ -95,7 +98,8 @@ impl<T: Scalar> Passes<T> {
         let later = later_readers(network);
         let weighted =
             (0..network.nodes().len()).map(|node| Weighted::new(network, node, &maps, &plan, later[node][0])).collect();
-        Passes { network: network.clone(), plan, maps, tensors, gradients, weighted, lanes: zeros(1), images: 0 }
+        let lanes = zeros(1);
+        Passes { network: network.clone(), plan, maps, tensors, later, gradients, weighted, lanes, images: 0 }
     }
 
     /// The most images of a batch.
@@ -226,7 +230,7 @@ impl<T: Scalar> Passes<T> {
     /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
     /// logits to that of the parameters.
     pub fn backward(&mut self, parameters: &Parameters<T>, level: Level, gradient: &mut Gradient<T>) {
-        let later = later_readers(&self.network);
+        let later = &self.later;
         for (index, node) in self.network.nodes().iter().enumerate().rev() {
             let (inputs, rest) = self.gradients.split_at_mut(index + 1);
             let own = rest[0].as_mut_slice();

@@ -4,9 +4,10 @@
 //! on calibration images. Batch normalisation of a level is folded into that level's requantisation.
 mod range;
 mod rows;
+mod ties;
 
 use crate::{
-    nn::{Activation, Network, Operation, Parameters, Passes, Statistics},
+    nn::{Activation, Network, Operation, Parameters, ParametersError, Passes, Statistics},
     train::{Images, Trained, load, on_a_worker},
 };
 use nested_csr::{
@@ -14,6 +15,7 @@ use nested_csr::{
     Requantization, TensorId, Window,
 };
 use rows::QuantizedLayer;
+use ties::{Ties, moved};
 
 pub use rows::quantize_row;
 pub(crate) use rows::round_weights;
@@ -49,6 +51,16 @@ pub enum QuantError {
         /// The row.
         row: usize,
     },
+    /// Computed values that go with the images through concatenations and max pools alone, which keep the quantisation of the
+    /// images; it is not made for them.
+    #[error("`{node}` is put together with the images, and would have to share their range: put a convolution between")]
+    TiedToImages {
+        /// The node that computes.
+        node: String,
+    },
+    /// Parameters that are not those of the network.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
     /// The format refused the model.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -125,8 +137,10 @@ pub fn quantize_as(
     if calibration.count() == 0 {
         return Err(QuantError::NoImages);
     }
+    trained.parameters.check(network, trained.levels())?;
+    let ties = Ties::new(network)?;
     let layers = quantized_layers(trained)?;
-    let outputs = calibrate(trained, &layers, calibration)?;
+    let outputs = calibrate(trained, &layers, &ties, calibration)?;
     let mut builder = ModelBuilder::new(trained.levels(), network.input(), input_quantization(trained))?;
     for (index, node) in network.nodes().iter().enumerate() {
         let levels = node_levels(trained, &layers, &outputs, index);
@@ -180,6 +194,7 @@ fn quantized_layers(trained: &Trained) -> Result<Vec<Option<QuantizedLayer>>, Qu
 fn calibrate(
     trained: &Trained,
     layers: &[Option<QuantizedLayer>],
+    ties: &Ties,
     images: &impl Images,
 ) -> Result<Vec<Vec<Quantization>>, QuantError> {
     let mut parameters = trained.parameters.clone();
@@ -190,7 +205,7 @@ fn calibrate(
     }
     let mut passes = Passes::new(&trained.network, BATCH);
     on_a_worker(|| {
-        trained.levels().up_to().map(|level| measure(trained, &parameters, &mut passes, level, images)).collect()
+        trained.levels().up_to().map(|level| measure(trained, &parameters, &mut passes, level, ties, images)).collect()
     })
 }
 
@@ -199,10 +214,15 @@ fn measure(
     parameters: &Parameters<f32>,
     passes: &mut Passes<f32>,
     level: Level,
+    ties: &Ties,
     images: &impl Images,
 ) -> Result<Vec<Quantization>, QuantError> {
     let network = &trained.network;
-    let mut ranges = vec![range::Range::default(); network.nodes().len()];
+    // One a tensor; those of groups are at their first one.
+    let mut ranges = vec![range::Range::default(); network.nodes().len() + 1];
+    let mut finite = vec![true; network.nodes().len()];
+    let computed: Vec<usize> =
+        (0..network.nodes().len()).filter(|&node| moved(&network.nodes()[node].operation).is_empty()).collect();
     passes.prepare(parameters, level);
     let order: Vec<usize> = (0..images.count().min(CALIBRATION_IMAGES)).collect();
     // Two looks: the first finds the extremes, the second counts between them.
@@ -210,32 +230,22 @@ fn measure(
         for batch in order.chunks(BATCH) {
             load(passes, trained.normalization, images, batch);
             passes.forward(parameters, level, Statistics::Running);
-            for (node, range) in ranges.iter_mut().enumerate() {
-                passes.for_each_value(TensorId(node as u16 + 1), |value| range.see(look, value));
+            for &node in &computed {
+                let (range, finite) = (&mut ranges[ties.group(node + 1)], &mut finite[node]);
+                passes.for_each_value(TensorId(node as u16 + 1), |value| {
+                    *finite &= value.is_finite();
+                    range.see(look, value);
+                });
             }
+        }
+        if let Some(node) = finite.iter().position(|finite| !finite) {
+            return Err(QuantError::NotFinite { node: network.nodes()[node].name.clone(), level: level.number() });
         }
     }
     let mut quantizations = vec![input_quantization(trained)];
-    for (node, range) in network.nodes().iter().zip(&ranges) {
-        if !range.is_finite() {
-            return Err(QuantError::NotFinite { node: node.name.clone(), level: level.number() });
-        }
-        quantizations.push(match node.operation {
-            // The format keeps the input's quantisation.
-            Operation::MaxPool { input, .. } => quantizations[usize::from(input.0)],
-            _ => range.quantization(),
-        });
-    }
-    // The format keeps the operands' quantisation, which is therefore that of all that is put together.
-    for (index, node) in network.nodes().iter().enumerate().rev() {
-        let kept: &[TensorId] = match &node.operation {
-            Operation::Concatenation { left, right } => &[*left, *right],
-            Operation::MaxPool { input, .. } => &[*input],
-            _ => &[],
-        };
-        for tensor in kept.iter().filter(|tensor| tensor.0 != 0) {
-            quantizations[usize::from(tensor.0)] = quantizations[index + 1];
-        }
+    for tensor in 1..ranges.len() {
+        let first = ties.group(tensor);
+        quantizations.push(if first < tensor { quantizations[first] } else { ranges[tensor].quantization() });
     }
     Ok(quantizations)
 }

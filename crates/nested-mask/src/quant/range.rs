@@ -16,7 +16,7 @@ pub(super) enum Look {
     Counts,
 }
 
-/// The values of one tensor.
+/// The values of one tensor, or of several that share a range; finite ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Range {
     /// Least value, or 0.
@@ -24,14 +24,12 @@ pub(super) struct Range {
     /// Greatest value, or 0.
     high: f32,
     counts: Vec<u32>,
-    not_finite: bool,
 }
 
 impl Range {
     pub(super) fn see(&mut self, look: Look, value: f32) {
         match look {
             Look::Extremes => {
-                self.not_finite |= !value.is_finite();
                 self.low = self.low.min(value);
                 self.high = self.high.max(value);
             }
@@ -43,10 +41,6 @@ impl Range {
                 self.counts[(bin as usize).min(BINS - 1)] += 1;
             }
         }
-    }
-
-    pub(super) fn is_finite(&self) -> bool {
-        !self.not_finite
     }
 
     fn width(&self) -> f32 {
@@ -121,10 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_of_zeros_and_values_that_are_not_finite_are_seen() {
+    fn a_tensor_of_zeros_has_a_quantisation() {
         assert_eq!(range(&[0.0; 3]).quantization(), Quantization { scale: 1.0, zero_point: -128 });
-        assert!(range(&[1.0]).is_finite());
-        assert!(!range(&[f32::NAN]).is_finite());
-        assert!(!range(&[f32::INFINITY]).is_finite());
     }
 }

@@ -99,6 +99,34 @@ fn staged_freezes_first_and_draws_then() {
 }
 
 #[test]
+fn staged_until_the_start_is_sampled() {
+    let (staged, sampled) = (Routing::Staged { until: 0.0 }, Routing::default());
+    assert_eq!(staged.first_turn(3), None);
+    assert_eq!(staged.matrix(3), sampled.matrix(3));
+    let mut randoms = [1, 1].map(Xoshiro256PlusPlus::seed_from_u64);
+    let [one, other] = &mut randoms;
+    for progress in [0.0, 0.3, 0.9] {
+        assert_eq!(staged.draw(3, progress, one), sampled.draw(3, progress, other));
+    }
+}
+
+#[test]
+fn a_descent_that_does_not_fit_moves_nothing() {
+    let descent = Descent { learning_rate: 1.0, momentum: 0.0, weight_decay: 0.0 };
+    let (gradient, before) = (Array3::<f32>::ones((1, 2, 2)), Array3::<f32>::zeros((1, 2, 2)));
+    let step = |velocity: (usize, usize, usize), levels: usize| {
+        let (mut weights, mut velocity) = (before.clone(), Array3::zeros(velocity));
+        let matrix = Routing::Joint.matrix(levels).unwrap();
+        let done = descent.step(weights.view_mut(), velocity.view_mut(), gradient.view(), &mask(), &matrix);
+        (done, weights)
+    };
+    assert!(matches!(step((1, 2, 2), 3), (Ok(()), weights) if weights != before));
+    let count = RoutingError::Count { what: "rings in the routing matrix", given: 2, levels: 3 };
+    assert_eq!(step((1, 2, 2), 2), (Err(count), before.clone()));
+    assert!(matches!(step((2, 2, 1), 3), (Err(RoutingError::Mask(_)), weights) if weights == before));
+}
+
+#[test]
 fn infinities_outside_a_levels_support_stay_outside() {
     let gradients: Vec<Array3<f32>> = vec![
         array![[[1.0, f32::INFINITY], [f32::NAN, f32::NAN]]],

@@ -6,6 +6,9 @@ use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, View};
 use std::{borrow::Cow, collections::HashMap, io::Write, path::Path};
 
+/// The entry that says whether the first epoch leaves the normalisation of pixels as it is.
+const KEEPS_NORMALIZATION: &str = "keeps_normalization";
+
 /// One named array of a checkpoint.
 struct Part {
     dtype: Dtype,
@@ -108,6 +111,8 @@ impl Trainer {
         if !(1.0..f32::INFINITY).contains(&trainer.trained.normalization.deviation) {
             return Err(file.bad("entry `deviation_bits` is no deviation of pixels".to_owned()));
         }
+        // Checkpoints of networks that came without weights may lack it.
+        trainer.keeps_normalization = file.entries.get(KEEPS_NORMALIZATION).is_some_and(|entry| entry == "true");
         trainer.restore(&file)?;
         match trainer.broken_layer() {
             Some(layer) => Err(file.bad(format!("a parameter of `{layer}` is not finite"))),
@@ -125,6 +130,7 @@ impl Trainer {
             ("epoch", self.epoch.to_string()),
             ("mean", mean.to_string()),
             ("deviation_bits", deviation.to_bits().to_string()),
+            (KEEPS_NORMALIZATION, self.keeps_normalization.to_string()),
         ];
         entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
     }

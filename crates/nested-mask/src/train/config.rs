@@ -43,10 +43,11 @@ pub enum Masking {
     #[default]
     Nested,
     /// As [`Masking::Nested`], but without gradient masking: the gradient of a level goes to all weights, also to those that it
-    /// does not use (straight through the mask). Of a routing matrix the first row counts.
+    /// does not use (straight through the mask). Of a routing matrix the first row counts, so that routings which train rings
+    /// apart ([`Routing::Ring`], [`Routing::Frozen`], [`Routing::Staged`]) are refused.
     StraightThrough,
-    /// As [`Masking::StraightThrough`], of one weight tensor whose greatest weights are taken anew for each level to the end of the training, at every
-    /// `rank_every`-th step.
+    /// As [`Masking::StraightThrough`], of one weight tensor whose greatest weights are taken anew for each level to the end of
+    /// the training, at every `rank_every`-th step.
     Dsnn,
     /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels, with batch normalisations of its
     /// own (switchable); ramp, block and allocation have no effect. Source: Yu et al., Slimmable Neural Networks (2019).
@@ -130,7 +131,7 @@ pub struct Config {
     pub momentum: f64,
     /// Weight decay, on convolution weights only.
     pub weight_decay: f64,
-    /// Share of the label's probability that is spread over all classes.
+    /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
     /// Whether sparser levels learn from the densest.
     pub distillation: Option<Distillation>,
@@ -178,7 +179,8 @@ impl Config {
     /// Whether all values are possible.
     ///
     /// # Errors
-    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`].
+    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`]; [`TrainError::Combination`] for a routing
+    /// that has no effect under the masking.
     pub fn check(&self) -> Result<(), TrainError> {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
@@ -221,9 +223,30 @@ impl Config {
         };
         let of_allocation = [("allocation.exponent", exponent, (0.0..=1.0).contains(&exponent), FRACTION)];
         let rules = rules.into_iter().chain(of_regrowth.into_iter().flatten()).chain(of_allocation);
-        match rules.chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
-            Some((what, value, _, must)) => Err(TrainError::Config { what, value, must }),
-            None => Ok(self.routing.check(self.ladder.levels().number())?),
+        if let Some((what, value, _, must)) = rules.chain(of_distillation.into_iter().flatten()).find(|rule| !rule.2) {
+            return Err(TrainError::Config { what, value, must });
         }
+        self.routing.check(self.ladder.levels().number())?;
+        self.check_masking()
+    }
+
+    /// Whether the routing has an effect under the masking. Without gradient masking all weights learn as ring 1 does.
+    fn check_masking(&self) -> Result<(), TrainError> {
+        const STANDS: &str = "trains no weight once the first ring's turn is over: all weights learn as that ring does";
+        const ALONE: &str = "trains level 1 alone: all weights learn as the first ring does";
+        let what = match self.masking {
+            Masking::StraightThrough => "Masking::StraightThrough",
+            Masking::Dsnn => "Masking::Dsnn",
+            Masking::Nested | Masking::Slimmable => return Ok(()),
+        };
+        // Of one level, the first ring's turn is the whole training.
+        let several = self.ladder.levels().number() > 1;
+        let (with, why) = match self.routing {
+            Routing::Frozen => ("Routing::Frozen", STANDS),
+            Routing::Staged { until } if until > 0.0 => ("Routing::Staged", STANDS),
+            Routing::Ring => ("Routing::Ring", ALONE),
+            _ => return Ok(()),
+        };
+        if several { Err(TrainError::Combination { what, with, why }) } else { Ok(()) }
     }
 }

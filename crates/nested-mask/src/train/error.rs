@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 use super::{DatasetError, ScenesError};
-use crate::{MaskError, RoutingError};
+use crate::{MaskError, RoutingError, nn::ParametersError};
 use nested_csr::TensorShape;
 use std::path::PathBuf;
 
@@ -18,6 +18,19 @@ pub enum TrainError {
         /// What it must be.
         must: &'static str,
     },
+    /// Settings of a configuration that take each other's effect.
+    #[error("{what} with {with} {why}")]
+    Combination {
+        /// One.
+        what: &'static str,
+        /// The other.
+        with: &'static str,
+        /// What comes of it.
+        why: &'static str,
+    },
+    /// Parameters that are not those of the network.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
     /// A routing that does not fit the ladder.
     #[error(transparent)]
     Routing(#[from] RoutingError),

@@ -15,7 +15,7 @@ impl Trained {
     /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
     ///
     /// # Errors
-    /// A dataset that does not fit, a level beyond the ladder.
+    /// A dataset that does not fit, a level beyond the ladder; [`TrainError::Parameters`], as in all these methods.
     pub fn evaluate(&self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
         self.evaluate_with(&mut Passes::new(&self.network, BATCH), level, dataset)
     }
@@ -76,7 +76,8 @@ impl Trained {
         }))
     }
 
-    /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes.
+    /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes: mean and
+    /// variance over all images of what a layer sums up, where the layers before it normalise each pass's images by their own.
     ///
     /// # Errors
     /// A dataset that does not fit.
@@ -90,6 +91,7 @@ impl Trained {
         dataset: &impl Examples,
     ) -> Result<(), TrainError> {
         dataset.fits(&self.network)?;
+        self.has(Level::FIRST)?;
         if dataset.count() == 0 {
             return Err(TrainError::TooFew { images: 0, batch: 1 });
         }
@@ -208,7 +210,9 @@ impl Trained {
         })
     }
 
+    /// Whether the parameters are the network's (the fields are public), and there is this level.
     fn has(&self, level: Level) -> Result<(), TrainError> {
+        self.parameters.check(&self.network, self.levels())?;
         let levels = self.levels().number();
         if level.number() > levels {
             return Err(TrainError::NoSuchLevel { level: level.number(), levels });

@@ -25,3 +25,6 @@ pub use trainer::{EpochReport, Progress, Trainer};
 pub use warning::Warning;
 
 pub(crate) use measure::{load, on_a_worker};
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,8 @@ pub struct Trainer {
     pub(super) epoch: usize,
     /// Whether an epoch has begun and not ended.
     pub(super) broken: bool,
+    /// Whether pixels are normalised as the network came, not by the first epoch's images.
+    pub(super) keeps_normalization: bool,
     pub(super) passes: Passes<f32>,
     pub(super) gradient: Gradient<f32>,
 }
@@ -85,14 +87,50 @@ impl Trainer {
     /// A network with random weights, a function of the seed.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
+    /// [`TrainError::Config`], [`TrainError::Combination`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
     pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
-        config.check()?;
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
         let parameters = Parameters::random(&network, config.ladder.levels(), seed);
+        Trainer::from_parameters(network, parameters, config)
+    }
+
+    /// A network that goes on from these weights, with velocities of 0. Normalisations are one a level of the configuration's
+    /// ladder, or one, with which every level starts. Given masks are not taken over, for the configuration says which there
+    /// are: weights that they prune start at 0, and masks are made anew ([`Config::ramp`] says when they reach the ladder;
+    /// `Ramp { start: 0.0, end: 0.0 }`: before the first step).
+    ///
+    /// # Errors
+    /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network or that are not finite;
+    /// [`TrainError::Mask`].
+    ///
+    /// ```
+    /// use nested_csr::{Level, TensorShape};
+    /// use nested_mask::nn::{Parameters, resnet8};
+    /// use nested_mask::train::{Config, TrainError, Trainer};
+    ///
+    /// let network = resnet8(TensorShape { channels: 1, height: 8, width: 8 }, 0.25, 2)?;
+    /// let mut parameters = Parameters::random(&network, Level::FIRST, 1); // usually of a file
+    /// let trainer = Trainer::from_parameters(network.clone(), parameters.clone(), Config::default())?;
+    /// assert_eq!(trainer.trained().levels().number(), 3);
+    ///
+    /// parameters.layers.pop();
+    /// let error = Trainer::from_parameters(network, parameters, Config::default()).map(|_| ());
+    /// assert!(matches!(error, Err(TrainError::Parameters(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_parameters(
+        network: Network,
+        parameters: Parameters<f32>,
+        config: Config,
+    ) -> Result<Trainer, TrainError> {
+        config.check()?;
+        if network.anchors().is_some() && config.label_smoothing != 0.0 {
+            let (what, value) = ("label_smoothing", config.label_smoothing);
+            return Err(TrainError::Config { what, value, must: "0 for a detector" });
+        }
         let trained = Trained {
+            parameters: parameters.into_start(&network, config.ladder.levels())?,
             network,
-            parameters,
             ladder: config.ladder.clone(),
             block: config.block,
             normalization: Normalization { mean: 0, deviation: 1.0 },
@@ -106,8 +144,53 @@ impl Trainer {
             config,
             epoch: 0,
             broken: false,
+            keeps_normalization: false,
         };
         trainer.begin_masks()?;
+        Ok(trainer)
+    }
+
+    /// A trained network that goes on, under another ladder or on other images: [`Self::from_parameters`] with the way its
+    /// pixels are normalised. Where the ladders have the same number of levels, each goes on with its normalisations; else all
+    /// start with the densest's.
+    ///
+    /// # Errors
+    /// Those of [`Self::from_parameters`]; [`TrainError::Config`] for a normalisation that divides by less than 1.
+    ///
+    /// ```
+    /// # use nested_csr::TensorShape;
+    /// # use nested_mask::nn::resnet8;
+    /// # use nested_mask::train::{Config, Dataset, Trainer};
+    /// use nested_mask::{Ladder, schedule::Ramp};
+    /// # let shape = TensorShape { channels: 1, height: 8, width: 8 };
+    /// # let images = Dataset::new(shape, 2, (0..64 * 64).map(|i| (i / 64 * 3) as u8).collect(), (0..64).map(|i| i / 32).collect())?;
+    /// # let config = Config { epochs: 1, batch: 16, ..Config::default() };
+    /// // A dense network first, then two levels of it: here sparse at once.
+    /// let mut dense = Trainer::new(resnet8(shape, 0.25, 2)?, Config { ladder: Ladder::dense(), ..config.clone() })?;
+    /// dense.train_epoch(&images, &mut |_progress| {})?;
+    /// let (ladder, ramp) = (Ladder::new([0.8, 0.5])?, Ramp { start: 0.0, end: 0.0 });
+    /// let mut nested = Trainer::from_trained(dense.trained().clone(), Config { ladder, ramp, learning_rate: 0.01, ..config })?;
+    /// nested.train_epoch(&images, &mut |_progress| {})?;
+    /// assert_eq!(nested.trained().normalization, dense.trained().normalization);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_trained(trained: Trained, config: Config) -> Result<Trainer, TrainError> {
+        let levels = trained.levels();
+        let Trained { network, mut parameters, normalization, .. } = trained;
+        parameters.check(&network, levels)?;
+        let value = f64::from(normalization.deviation);
+        if !(1.0..f64::INFINITY).contains(&value) {
+            let what = "normalization.deviation";
+            return Err(TrainError::Config { what, value, must: "at least 1 and finite" });
+        }
+        if levels != config.ladder.levels() {
+            for layer in parameters.layers.iter_mut().flatten() {
+                layer.norms = layer.norms.pop().into_iter().collect();
+            }
+        }
+        let mut trainer = Trainer::from_parameters(network, parameters, config)?;
+        trainer.trained.normalization = normalization;
+        trainer.keeps_normalization = true;
         Ok(trainer)
     }
 
@@ -137,7 +220,7 @@ impl Trainer {
     }
 
     /// One pass over the images; call it until [`Self::epoch`] is the configuration's. `progress` is called after each step.
-    /// The first epoch's dataset determines how pixels are normalised.
+    /// The first epoch's dataset determines how pixels are normalised, unless the network came with it.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] names layer and step; after it, nothing can be trained or saved any more, so that the last
@@ -254,7 +337,7 @@ impl Trainer {
         if dataset.count() < self.config.batch {
             return Err(TrainError::TooFew { images: dataset.count(), batch: self.config.batch });
         }
-        if self.epoch == 0 {
+        if self.epoch == 0 && !self.keeps_normalization {
             self.trained.normalization = Normalization::of(dataset.pixels());
         }
         Ok(dataset.count() / self.config.batch)

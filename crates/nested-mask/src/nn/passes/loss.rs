@@ -1,6 +1,6 @@
 //! What a network's last node made, and losses of it with their gradients.
 use super::Passes;
-use crate::nn::{map::Map, vector::Scalar};
+use crate::nn::{log_softmax, map::Map, vector::Scalar};
 use rayon::prelude::*;
 
 /// The loss of a batch.
@@ -14,7 +14,7 @@ pub struct Loss {
 
 impl<T: Scalar> Passes<T> {
     /// What the last node made for one image.
-    pub fn logits(&self, image: usize) -> impl Iterator<Item = T> + '_ {
+    pub fn logits(&self, image: usize) -> impl Iterator<Item = T> + Clone + '_ {
         self.output().1.iter().skip(self.logit(image, 0)).step_by(self.plan.lanes).copied().take(self.network.outputs())
     }
 
@@ -46,11 +46,11 @@ impl<T: Scalar> Passes<T> {
             let first = self.logit(image, 0);
             let values = self.tensors[last].as_slice()[first..].iter().step_by(self.plan.lanes).take(classes);
             let greatest = values.clone().copied().fold(T::neg_infinity(), T::max);
-            let total = values.clone().fold(T::zero(), |sum, &value| sum + (value - greatest).exp()).ln();
             right += usize::from(values.clone().position(|&value| value == greatest) == Some(label.into()));
+            let log = log_probabilities(values.copied(), T::one());
             let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
-            for (class, (into, &value)) in into.zip(values).enumerate() {
-                let (log, target) = (value - greatest - total, targets(image, class));
+            for (class, (into, log)) in into.zip(log).enumerate() {
+                let target = targets(image, class);
                 sum -= (target * log).to_f64();
                 *into = (log.exp() - target) * each;
             }
@@ -96,8 +96,8 @@ impl<T: Scalar> Passes<T> {
         let mut sum = 0.0;
         for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
             let first = self.logit(image, 0);
-            let student: Vec<T> = self.logits(image).collect();
-            let (wanted, found) = (log_softmax(teacher, heat), log_softmax(&student, heat));
+            let wanted = log_probabilities(teacher.iter().copied(), heat);
+            let found = log_probabilities(self.logits(image), heat);
             let into = self.gradients[last].as_mut_slice()[first..].iter_mut().step_by(self.plan.lanes);
             for ((into, wanted), found) in into.zip(wanted).zip(found) {
                 sum -= (wanted.exp() * found).to_f64();
@@ -136,10 +136,11 @@ impl<T: Scalar> Passes<T> {
     }
 }
 
-/// Logarithms of the probabilities of these logits at a temperature.
-fn log_softmax<T: Scalar>(logits: &[T], temperature: T) -> Vec<T> {
-    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
-    let scaled = logits.iter().map(|&logit| (logit - greatest) / temperature);
-    let total = scaled.clone().fold(T::zero(), |sum, value| sum + value.exp()).ln();
-    scaled.map(|value| value - total).collect()
+/// Logarithms of the probabilities of these logits at a temperature. The greatest is taken out before the division, so that
+/// its logit is 0 exactly.
+fn log_probabilities<T: Scalar>(logits: impl Iterator<Item = T> + Clone, temperature: T) -> Vec<T> {
+    let greatest = logits.clone().fold(T::neg_infinity(), T::max);
+    let mut log: Vec<T> = logits.map(|logit| (logit - greatest) / temperature).collect();
+    log_softmax(&mut log);
+    log
 }

@@ -245,6 +245,33 @@ fn routed_gradients_are_the_slopes_of_the_weighted_losses() {
     }
 }
 
+#[test]
+fn the_memory_order_of_weights_and_rings_does_not_matter() {
+    let ladder = Ladder::new([0.7, 0.3]).unwrap();
+    let finish = Finish::NORM.then(Activation::Relu).sparse();
+    let network = network(shape(1, 5, 6), |b, x| b.convolution("it", x, Window::square(3, 2, 1), 5, finish).unwrap());
+    let rows = parameters(&network, &ladder, Block::OneByOne);
+    let mut columns = rows.clone();
+    for layer in columns.layers.iter_mut().flatten() {
+        layer.weights = layer.weights.t().as_standard_layout().into_owned().reversed_axes();
+        if let Some(mask) = &layer.mask {
+            let rings = mask.rings().t().as_standard_layout().into_owned().reversed_axes();
+            layer.mask = Some(NestedMask::from_rings(rings, ladder.levels(), Block::OneByOne).unwrap());
+        }
+    }
+    assert_eq!(columns.layers[1].as_ref().unwrap().weights.as_slice(), None);
+    assert_eq!(columns.check(&network, ladder.levels()), Ok(()));
+    for level in ladder.levels().up_to() {
+        let [of_rows, of_columns] = [&rows, &columns].map(|p| {
+            let (mut check, mut gradient) = (Check::new(&network, level), Gradient::zeros(p));
+            let loss = check.loss(p);
+            check.passes.backward(p, level, &mut gradient);
+            (loss, gradient)
+        });
+        assert_eq!(of_rows, of_columns);
+    }
+}
+
 /// The gradient of a weight outside the support is the loss's slope where it stands in it with value 0.
 #[test]
 fn gradients_straight_through_the_mask_are_the_slopes_at_zero() {

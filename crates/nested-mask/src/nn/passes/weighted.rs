@@ -91,7 +91,9 @@ impl<T: Scalar> Weighted<T> {
         let density = layer.mask.as_ref().map_or(1.0, |mask| 1.0 - mask.sparsity(level));
         let tall = !self.depthwise && density >= TALL_FROM;
         let (rows, columns) = layer.weights.dim();
-        let weights = layer.weights.as_slice().unwrap_or(&[]);
+        // Borrowed, unless another memory order was given.
+        let weights = layer.weights.as_standard_layout();
+        let weights = weights.as_slice().unwrap_or(&[]);
         let at = |place: usize| (place, weights[place], counts(place));
 
         let mut table = std::mem::take(&mut self.table);

@@ -1,0 +1,258 @@
+//! What a training holds inside: velocities, and where it starts from.
+use super::{
+    optimizer::{Optimizer, Rates},
+    *,
+};
+use crate::{
+    Block, Descent, Ladder, NestedMask, Routing, RoutingMatrix,
+    nn::{Finish, Gradient, Network, NetworkBuilder, Parameters, ParametersError, resnet8},
+    schedule::Ramp,
+};
+use ndarray::{Array2, ArrayView2};
+use nested_csr::{Level, TensorShape, Window};
+use proptest::prelude::*;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const SHAPE: TensorShape = TensorShape { channels: 1, height: 6, width: 6 };
+
+fn network() -> Network {
+    resnet8(SHAPE, 0.25, 4).unwrap()
+}
+
+fn config() -> Config {
+    Config { ladder: Ladder::new([0.8, 0.4]).unwrap(), epochs: 2, batch: 16, rank_every: 2, ..Config::default() }
+}
+
+fn dataset() -> Dataset {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    let labels: Vec<u8> = (0..64).map(|image| image % 4).collect();
+    let pixels = labels.iter().flat_map(|&label| (0..SHAPE.len()).map(move |at| (label, at)));
+    let pixels = pixels.map(|(label, at)| if at % 4 == usize::from(label) { 180 } else { 40 });
+    let pixels = pixels.map(|pixel| pixel + random.random_range(0..60u8)).collect();
+    Dataset::new(SHAPE, 4, pixels, labels).unwrap()
+}
+
+fn run(mut trainer: Trainer) -> Trained {
+    while trainer.epoch() < trainer.config().epochs {
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+    }
+    trainer.trained().clone()
+}
+
+fn routings() -> impl Strategy<Value = Routing> {
+    let matrix = prop::collection::vec(-1.0..1.0f64, 9).prop_map(|m| RoutingMatrix::new(3, m).unwrap());
+    prop_oneof![
+        Just(Routing::Joint),
+        Just(Routing::Ring),
+        Just(Routing::Frozen),
+        Just(Routing::Staged { until: 0.5 }),
+        Just(Routing::default()),
+        matrix.prop_map(Routing::Weighted),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// One loop of one's own, the other this crate's: the same weights to the bit, after steps that train different rings.
+    #[test]
+    fn the_public_descent_is_the_trainers(
+        routing in routings(),
+        seed in any::<u64>(),
+        momentum in 0.0..0.99f32,
+        weight_decay in 0.0..0.1f32,
+    ) {
+        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
+        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, Finish::NORM.sparse()).unwrap();
+        let x = b.global_average_pool("pool", x).unwrap();
+        b.fully_connected("logits", x, 2).unwrap();
+        let ladder = Ladder::new([0.8, 0.5, 0.2]).unwrap();
+        let mut parameters = Parameters::<f32>::random(&b.finish().unwrap(), ladder.levels(), seed);
+        let layer = parameters.layers[0].as_mut().unwrap();
+        let mask = NestedMask::by_magnitude(layer.weights.view(), &ladder, Block::OneByOne).unwrap();
+        layer.mask = Some(mask.clone());
+        let mut weights = layer.weights.clone();
+        let mut velocity = Array2::zeros(weights.dim());
+
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut optimizer = Optimizer::new(&parameters, Masking::Nested);
+        for moment in 0..9 {
+            let step = routing.draw(3, f64::from(moment) / 9.0, &mut random).unwrap();
+            let learning_rate = random.random_range(0.01..1.0f32);
+            let rates = Rates { learning_rate, momentum, weight_decay };
+            let mut of_levels = vec![Array2::<f32>::zeros(weights.dim()); 3];
+            optimizer.start();
+            for level in (1..=3).filter(|&level| step.uses(level)) {
+                of_levels[level - 1].mapv_inplace(|_| random.random_range(-1.0..1.0));
+                let mut gradient = Gradient::zeros(&parameters);
+                gradient.layers[0].as_mut().unwrap().weights = of_levels[level - 1].iter().copied().collect();
+                optimizer.add(&mut parameters, &gradient, &step, level, rates);
+            }
+            optimizer.step(&mut parameters, &step, rates);
+
+            let views: Vec<ArrayView2<f32>> = of_levels.iter().map(|gradient| gradient.view()).collect();
+            let gradient = step.route(&views, &mask).unwrap();
+            let descent = Descent { learning_rate, momentum, weight_decay };
+            descent.step(weights.view_mut(), velocity.view_mut(), gradient.view(), &mask, &step).unwrap();
+            prop_assert_eq!(&parameters.layers[0].as_ref().unwrap().weights, &weights);
+            let kept = optimizer.layers[0].as_ref().unwrap().weights.iter();
+            prop_assert!(kept.eq(velocity.iter()));
+        }
+    }
+}
+
+#[test]
+fn what_regrowth_brings_in_begins_at_rest_and_the_rest_goes_on() {
+    let config = Config { ramp: Ramp { start: 0.0, end: 0.0 }, block: Block::OneByTwo, ..config() };
+    let mut trainer = Trainer::new(network(), config).unwrap();
+    trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
+    for gradient in trainer.gradient.layers.iter_mut().flatten() {
+        gradient.weights.iter_mut().for_each(|value| *value = random.random_range(-1.0..1.0));
+    }
+    // As if all had moved, so that what is set to 0 shows.
+    for velocity in trainer.optimizer.layers.iter_mut().flatten() {
+        velocity.weights.iter_mut().for_each(|value| *value = random.random_range(0.1..1.0));
+    }
+    let state = |trainer: &Trainer| (trainer.trained.parameters.layers.clone(), trainer.optimizer.layers.clone());
+    let (old_layers, old_velocities) = state(&trainer);
+    trainer.regrow(0.3).unwrap();
+    let (new_layers, new_velocities) = state(&trainer);
+    let mut newcomers = 0;
+    for node in 0..old_layers.len() {
+        let (Some(old), Some(new)) = (&old_layers[node], &new_layers[node]) else { continue };
+        let (Some(old_velocity), Some(new_velocity)) = (&old_velocities[node], &new_velocities[node]) else { continue };
+        let before = old.weights.iter().zip(&old_velocity.weights);
+        let after = new.weights.iter().zip(&new_velocity.weights);
+        let rings = |layer: &crate::nn::Layer<f32>| layer.mask.as_ref().map(|mask| mask.rings().clone());
+        let (Some(old_rings), Some(new_rings)) = (rings(old), rings(new)) else {
+            assert!(before.eq(after));
+            continue;
+        };
+        for ((before, after), (&old, &new)) in before.zip(after).zip(old_rings.iter().zip(&new_rings)) {
+            if old == 0 && new != 0 {
+                assert_eq!(after, (&0.0, &0.0));
+                newcomers += 1;
+            } else {
+                assert_eq!(after, before);
+            }
+        }
+    }
+    assert!(newcomers > 50, "{newcomers}");
+}
+
+#[test]
+fn starting_from_the_weights_that_the_seed_gives_is_starting_anew() {
+    let config = config();
+    let seed = augment::stream(config.seed, 0, augment::Stream::Weights).next_u64();
+    let mut parameters = Parameters::random(&network(), config.ladder.levels(), seed);
+    let anew = run(Trainer::new(network(), config.clone()).unwrap());
+    assert_eq!(run(Trainer::from_parameters(network(), parameters.clone(), config.clone()).unwrap()), anew);
+    // In another memory order, and with one normalisation for all levels.
+    for layer in parameters.layers.iter_mut().flatten() {
+        layer.weights = layer.weights.t().as_standard_layout().into_owned().reversed_axes();
+        layer.norms.truncate(1);
+    }
+    assert_eq!(run(Trainer::from_parameters(network(), parameters, config).unwrap()), anew);
+}
+
+#[test]
+fn a_trained_network_goes_on_with_its_weights_and_normalisations() {
+    let trained = run(Trainer::new(network(), config()).unwrap());
+    let still = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let trainer = Trainer::from_trained(trained.clone(), still.clone()).unwrap();
+    assert_eq!(trainer.trained().normalization, trained.normalization);
+    for (old, new) in
+        trained.parameters.layers.iter().flatten().zip(trainer.trained().parameters.layers.iter().flatten())
+    {
+        assert_eq!(old.norms, new.norms);
+        let Some((of_old, of_new)) = old.mask.as_ref().zip(new.mask.as_ref()) else {
+            assert_eq!(old.weights, new.weights);
+            continue;
+        };
+        let densest = of_old.levels();
+        assert_eq!(of_old.apply(densest, old.weights.view()), of_new.apply(densest, new.weights.view()));
+    }
+    // Another number of levels: all start as the densest was.
+    let three = Config { ladder: Ladder::new([0.9, 0.8, 0.4]).unwrap(), ..still.clone() };
+    let trainer = Trainer::from_trained(trained.clone(), three).unwrap();
+    let pairs = trained.parameters.layers.iter().flatten().zip(trainer.trained().parameters.layers.iter().flatten());
+    for (old, new) in pairs.filter(|(old, _)| !old.norms.is_empty()) {
+        assert_eq!(new.norms, vec![old.norms[1].clone(); 3]);
+    }
+
+    // A checkpoint from before the first epoch knows that the normalisation was given.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut given = trained;
+    given.normalization = Normalization { mean: 7, deviation: 100.0 };
+    let trainer = Trainer::from_trained(given.clone(), still.clone()).unwrap();
+    trainer.save(&path).unwrap();
+    let resumed = run(Trainer::resume(&path, network(), still.clone()).unwrap());
+    assert_eq!(resumed.normalization, given.normalization);
+    assert_eq!(resumed, run(trainer));
+}
+
+#[test]
+fn parameters_of_another_network_are_refused_by_name() {
+    let good = Parameters::<f32>::random(&network(), Level::new(2).unwrap(), 1);
+    let refused = |change: &dyn Fn(&mut Parameters<f32>)| {
+        let mut parameters = good.clone();
+        change(&mut parameters);
+        match Trainer::from_parameters(network(), parameters, config()) {
+            Err(TrainError::Parameters(ParametersError::Count { node, what, .. })) => format!("{node}: {what}"),
+            Err(TrainError::Parameters(error)) => error.to_string(),
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+    };
+    let nodes = network().nodes().len();
+    let short = refused(&|p| p.layers.truncate(3));
+    assert_eq!(short, format!("parameters of 3 nodes for a network of {nodes}"));
+    assert_eq!(refused(&|p| p.layers[0] = None), "conv1: layers");
+    let with = |change: &'static dyn Fn(&mut crate::nn::Layer<f32>)| {
+        refused(&move |p: &mut Parameters<f32>| change(p.layers[0].as_mut().unwrap()))
+    };
+    assert_eq!(with(&|layer| layer.weights = Array2::zeros((3, 9))), "conv1: rows of weights");
+    assert_eq!(with(&|layer| layer.weights = Array2::zeros((4, 8))), "conv1: columns of weights");
+    assert_eq!(with(&|layer| layer.bias.push(0.0)), "conv1: biases");
+    assert_eq!(with(&|layer| layer.norms.clear()), "conv1: normalisations of levels");
+    assert_eq!(with(&|layer| layer.norms[1].variance.truncate(1)), "conv1: values of a normalisation");
+    let mask =
+        |rows: usize| Some(NestedMask::from_rings(Array2::ones((rows, 9)), Level::FIRST, Block::OneByOne).unwrap());
+    let small = refused(&|p| p.layers[0].as_mut().unwrap().mask = mask(2));
+    assert_eq!(small, "conv1: rows of the mask");
+    assert_eq!(with(&|layer| layer.weights[(0, 0)] = f32::NAN), "node `conv1`: a parameter is not finite");
+
+    // A network whose fields were put together is checked where it is used.
+    let mut trained = Trainer::new(network(), config()).unwrap().trained().clone();
+    trained.parameters.layers[0].as_mut().unwrap().mask = mask(4);
+    let wrong =
+        |result: Result<(), TrainError>| assert!(matches!(result, Err(TrainError::Parameters(_))), "{result:?}");
+    wrong(trained.evaluate(Level::FIRST, &dataset()).map(|_| ()));
+    wrong(trained.recalibrate(&dataset()));
+    wrong(Trainer::from_trained(trained.clone(), config()).map(|_| ()));
+    let error = crate::quant::quantize(&trained, &dataset()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, crate::quant::QuantError::Parameters(_)), "{error}");
+}
+
+#[test]
+fn settings_that_take_each_others_effect_are_refused() {
+    let ramp = Ramp { start: 0.0, end: 0.0 };
+    for masking in [Masking::StraightThrough, Masking::Dsnn] {
+        for routing in [Routing::Frozen, Routing::Staged { until: 0.5 }, Routing::Ring] {
+            let config = Config { masking, routing, ramp, ..config() };
+            assert!(matches!(config.check(), Err(TrainError::Combination { .. })), "{config:?}");
+            assert_eq!(Config { masking: Masking::Nested, ..config.clone() }.check(), Ok(()));
+            assert_eq!(Config { ladder: Ladder::new([0.5]).unwrap(), ..config }.check(), Ok(()));
+        }
+        for routing in [Routing::Joint, Routing::default(), Routing::Staged { until: 0.0 }] {
+            assert_eq!(Config { masking, routing, ..config() }.check(), Ok(()));
+        }
+    }
+    let detector = crate::nn::ssd_mobilenet_v2(TensorShape { channels: 1, height: 32, width: 32 }, 0.125, 1).unwrap();
+    match Trainer::new(detector, Config { label_smoothing: 0.1, ..config() }) {
+        Err(TrainError::Config { what, value, .. }) => assert_eq!((what, value), ("label_smoothing", 0.1)),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
