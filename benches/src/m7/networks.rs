@@ -332,6 +332,7 @@ fn kind(operation: &Operation<'_>) -> String {
         Operation::MaxPool { .. } => "max pool".to_owned(),
         Operation::Concatenation { .. } => "concatenation".to_owned(),
         Operation::Detection { .. } => "detection".to_owned(),
+        _ => "another operation".to_owned(),
     }
 }
 

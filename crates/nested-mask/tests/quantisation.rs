@@ -84,6 +84,7 @@ fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
                             rows.next_row(|column, weight| row[column] = weight.into()).unwrap();
                         }
                     }
+                    other => panic!("{other:?}"),
                 }
                 let sum = |at: usize| {
                     let (row, y, x) = element(at);
