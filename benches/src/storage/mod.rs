@@ -13,7 +13,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub case: String,
-    /// `size` or `speed`.
+    /// `size`, `speed`, or `file` for a file as it was found.
     pub profile: &'static str,
     /// `1x1` or `1x2`.
     pub block: String,
@@ -175,7 +175,7 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
                     .collect();
                 builder.detection(name, input, anchors.classes() as u16, &maps)?
             }
-            _ => return Err(FormatError::Node { node: node.index, field: "an operation that the builder does not know" }),
+            _ => return Err(FormatError::Node { node: node.index, field: "an operation of a later version" }),
         };
     }
     builder.finish(profile)
