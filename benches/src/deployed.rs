@@ -146,7 +146,7 @@ impl Deployed {
 
     /// Bytes of the requantisation of all levels.
     pub fn requantisation_bytes(&self) -> usize {
-        self.network.model().stats().requantisation
+        self.network.model().stats().requantization
     }
 
     /// Sums over the nodes, given each one's operation and the pixels of its output.

@@ -65,7 +65,7 @@ fn random_rows(seed: u64) -> Result<Vec<Row>, Error> {
                 let matrix = random::matrix(shape, block.into(), &ladder, &mut random);
                 for (profile, name) in PROFILES {
                     rows.push(Row {
-                        case: format!("random-{}x{}", shape.columns, shape.rows),
+                        case: format!("random-{}x{}", shape.rows, shape.columns),
                         profile: name,
                         block: block.to_string(),
                         ladder: per_cent(&ladder),
@@ -98,7 +98,7 @@ fn model_rows(seed: u64) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// A trained model and each of its sparse layers, in both profiles.
+/// A trained model and each of its sparse layers, in both profiles; the model as its file is, too.
 fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
     let of_path = |source| Error::Model { path: path.to_owned(), source };
     let model = Model::parse(files::read(path)?).map_err(of_path)?;
@@ -124,10 +124,12 @@ fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
     }
     let matrices: Vec<_> = layers.iter().map(|(_, _, matrix)| matrix).collect();
     let block = layers.first().map_or(BlockOption::OneByOne, |(_, block, _)| *block);
+    let case = || format!("model-trained-{stem}");
+    let ladder = measured_ladder(&matrices, levels.number());
+    rows.push(model_row(case(), "file", block, ladder.clone(), &model)?);
     for (profile, name) in PROFILES {
         let model = storage::encode_again(&model, profile)?;
-        let ladder = measured_ladder(&matrices, levels.number());
-        rows.push(model_row(format!("model-trained-{stem}"), name, block, ladder, &model)?);
+        rows.push(model_row(case(), name, block, ladder.clone(), &model)?);
     }
     Ok(rows)
 }
@@ -166,6 +168,25 @@ fn measured_ladder(matrices: &[&random::Matrix], levels: usize) -> String {
     (1..=levels).rev().map(at).collect::<Vec<_>>().join("/")
 }
 
+/// What the table's rows and columns are.
+const COLUMNS: &str = "\
+Bits for each weight of the dense matrix, pruned ones included. Cases: `random-RxC` is a matrix of R rows and C columns with
+uniform random supports, `trained-MODEL-LAYER` a sparse layer of a trained model, both as a file of its own; `model-…` is all
+sparse layers of a model. Trained layers are small: headers show.
+
+* profile: what the index codes were chosen for, or `file` for a trained model's file as it was found; ladder: the sparsity of
+  each level in per cent, densest level first, and for trained weights as counted.
+* ours: weights, index, counts, padding and header of the file; requantisation, dense tensors and graph are not counted.
+* bound: the information bound, for each ring log₂ C(free blocks, its blocks) bits for its positions and 8 for each weight;
+  × bound: ours over it.
+* All others store one byte a weight too, and of them no header, alignment or requantisation is counted. N × CSR16, one CSR
+  matrix for each of the N levels: 16 bits a column (of a block) and 16 a row; N × CSR8: the same with gaps of 8 bits, 255
+  adding up; N × dCSR: with gaps of 4 bits, 15 adding up, rows at whole bytes, after dCSR (arXiv 2111.12345).
+* ring bitmap: one nested store that has, for each ring, one bit for each block that the inner rings left free.
+* paper: the layout that the paper's published sizes suggest, one byte a block and six a row beside the weights.
+* dense: every weight, pruned or not.
+";
+
 fn print(rows: &[Row]) {
     let headings = [
         "case",
@@ -182,10 +203,7 @@ fn print(rows: &[Row]) {
         "paper",
         "dense",
     ];
-    println!("Bits for each weight of the dense matrix; requantisation, dense tensors and graph not counted.");
-    println!(
-        "`paper` is the layout that the paper's published sizes suggest. Trained layers are small: headers show.\n"
-    );
+    println!("{COLUMNS}");
     let mut table = Table::new(headings);
     for row in rows {
         let bits = row.bits;
@@ -204,7 +222,7 @@ fn print(rows: &[Row]) {
         table.row(texts.into_iter().chain(numbers.map(|number| format!("{number:.3}"))));
     }
     println!("{table}");
-    println!("Bytes of whole models.\n");
+    println!("Bytes of whole models, by part; `graph` is nodes and names, `header` all other records too.\n");
     let mut table = Table::new([
         "case",
         "profile",

@@ -33,6 +33,7 @@ fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, level: usize) -
                     100.0 * (1.0 - stored as f64 / matrix.shape().len().max(1) as f64)
                 }
                 Weights::Dense(_) => 0.0,
+                _ => return None,
             };
             let (a_mac, speedup) = convolution(anchors, window, channels, sparsity)?;
             let [height, width] = window.kernel.map(usize::from);

@@ -285,6 +285,7 @@ fn live_len(model: &Model<Vec<u8>>) -> usize {
         | Operation::AveragePool { input, .. }
         | Operation::MaxPool { input, .. }
         | Operation::Detection { input, .. } => [input, input],
+        _ => unreachable!("a network is refused when it has such a node: {operation:?}"),
     };
     let last_use = |maker: usize| {
         let tensor = TensorId(maker as u16 + 1);
@@ -332,6 +333,7 @@ fn kind(operation: &Operation<'_>) -> String {
         Operation::MaxPool { .. } => "max pool".to_owned(),
         Operation::Concatenation { .. } => "concatenation".to_owned(),
         Operation::Detection { .. } => "detection".to_owned(),
+        _ => "another operation".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub case: String,
-    /// `size` or `speed`.
+    /// `size`, `speed`, or `file` for a file as it was found.
     pub profile: &'static str,
     /// `1x1` or `1x2`.
     pub block: String,
@@ -62,7 +62,7 @@ impl From<Stats> for Parts {
             values: stats.values,
             index: stats.index,
             counts: stats.counts,
-            requantisation: stats.requantisation,
+            requantisation: stats.requantization,
             dense_tensors: stats.dense_tensors,
             graph: stats.graph,
             padding: stats.padding,
@@ -134,7 +134,7 @@ fn bits(ours: usize, bound: f64, nested: &[Nested<'_>]) -> Bits {
 /// The same model, its index codes chosen anew for a profile.
 ///
 /// # Errors
-/// None for a model that was parsed; the builder's are passed on.
+/// None for a model of the operations of this version; the builder's are passed on.
 pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
     let mut builder = ModelBuilder::new(model.levels(), model.input_shape(), model.input_quantization())?;
     for node in (0..model.node_count()).filter_map(|index| model.node(index)) {
@@ -175,6 +175,7 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
                     .collect();
                 builder.detection(name, input, anchors.classes() as u16, &maps)?
             }
+            _ => return Err(FormatError::Node { node: node.index, field: "an operation of a later version" }),
         };
     }
     builder.finish(profile)

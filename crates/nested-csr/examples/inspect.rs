@@ -114,7 +114,7 @@ fn parts(stats: &Stats) {
         ("weights", stats.values),
         ("index", stats.index),
         ("counts", stats.counts),
-        ("requantisation", stats.requantisation),
+        ("requantisation", stats.requantization),
         ("dense tensors", stats.dense_tensors),
         ("graph", stats.graph),
         ("padding", stats.padding),

@@ -2,7 +2,7 @@
 use crate::anchors::AnchorTable;
 use crate::bytes::{array_at, padded, range, u8_at, u16_at, u32_at};
 use crate::shape::{LAYER_LEN, check_layer_record, layer_record};
-use crate::{Block, FormatError, Padding, Part, Quantization, Shape, TensorId, TensorShape, Window};
+use crate::{Block, FormatError, Padding, Part, Place, Quantization, Shape, TensorId, TensorShape, Window};
 
 /// Bytes before the layers' records.
 pub(crate) const MODEL_LEN: usize = 24;
@@ -86,7 +86,7 @@ impl<'a> Body<'a> {
         usize::from(u16_at(self.bytes, 2))
     }
 
-    fn names_len(&self) -> usize {
+    pub(crate) fn names_len(&self) -> usize {
         u32_at(self.bytes, 4) as usize
     }
 
@@ -187,10 +187,10 @@ impl<'a> Body<'a> {
             return Err(FormatError::Empty);
         }
         if !is_tensor(self.input_shape()) {
-            return Err(FormatError::Node { node: 0, field: "the model's input shape" });
+            return Err(FormatError::Input { field: "shape" });
         }
         if !is_scale(self.input_quantization().scale) {
-            return Err(FormatError::Node { node: 0, field: "the model's input scale" });
+            return Err(FormatError::Input { field: "scale" });
         }
         self.check_zero(19, 20)?;
         for layer in 0..self.layers() {
@@ -201,7 +201,7 @@ impl<'a> Body<'a> {
             self.check_node(index, &mut passed)?;
         }
         if passed.layers != self.layers() {
-            return Err(FormatError::Node { node: self.nodes(), field: "a layer that no node uses" });
+            return Err(FormatError::UnusedLayer { layer: passed.layers });
         }
         self.check_end(&passed)
     }
@@ -221,10 +221,11 @@ impl<'a> Body<'a> {
     /// Checks that what nodes named is all there is.
     fn check_end(&self, passed: &Passed) -> Result<(), FormatError> {
         if passed.name_end != self.names_len() {
-            return Err(FormatError::Name { index: self.nodes() });
+            let (index, found, expected) = (self.nodes().saturating_sub(1), passed.name_end, self.names_len());
+            return Err(FormatError::Offset { part: Part::Body, what: "name", index, found, expected });
         }
         if passed.dense_end != self.dense_len() {
-            let (stated, needed) = (self.dense_len(), passed.dense_end);
+            let (stated, needed) = (self.bytes.len(), self.dense_start().saturating_add(passed.dense_end));
             return Err(FormatError::Length { part: Part::Body, stated, needed });
         }
         Ok(())
@@ -242,6 +243,10 @@ impl<'a> Body<'a> {
     fn check_node(&self, index: usize, passed: &mut Passed) -> Result<(), FormatError> {
         let wrong = |field| FormatError::Node { node: index, field };
         let node = self.node(index);
+        // First the operation: what a newer one has of inputs, windows and reserved bytes is not known here.
+        if node.operation > DETECTION {
+            return Err(FormatError::UnknownOperation { node: index, found: node.operation });
+        }
         let at = self.nodes_start().wrapping_add(index.wrapping_mul(NODE_LEN));
         self.check_zero(at.wrapping_add(13), at.wrapping_add(14))?;
         if usize::from(node.input.0) > index {
@@ -263,8 +268,7 @@ impl<'a> Body<'a> {
             ADD | AVERAGE_POOL | MAX_POOL | CONCATENATION if node.weights == NO_WEIGHTS => {}
             DETECTION if index.wrapping_add(1) != self.nodes() => return Err(wrong("a node behind a detection")),
             DETECTION if node.weights == DENSE => {}
-            CONVOLUTION..=DETECTION => return Err(wrong("the weights")),
-            found => return Err(FormatError::UnknownOperation { node: index, found }),
+            _ => return Err(wrong("the weights")),
         }
         self.check_weights(index, &node, inputs[0], passed)?;
         self.check_name(index, &node, passed)
@@ -293,13 +297,13 @@ impl<'a> Body<'a> {
                 let len = if node.operation == DETECTION {
                     AnchorTable::check(self.dense_from(node), input.len()).map_err(wrong)?.as_bytes().len()
                 } else {
-                    shape.check(index)?;
+                    shape.check(Place::Node(index))?;
                     shape.len()
                 };
                 let start = self.dense_start().saturating_add(node.source);
                 let end = start.saturating_add(len);
                 if end > self.bytes.len() {
-                    return Err(FormatError::Truncated { part: Part::Body, needed: end, have: self.bytes.len() });
+                    return Err(FormatError::Length { part: Part::Body, stated: self.bytes.len(), needed: end });
                 }
                 let padded_end = end.next_multiple_of(4);
                 self.check_zero(end, padded_end)?;

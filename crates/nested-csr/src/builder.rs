@@ -2,7 +2,7 @@
 use crate::bytes::padded;
 use crate::header::{ENTRY_LEN, FIXED_LEN, Kind, MAGIC, VERSION, header_len};
 use crate::index::{IndexCode, Positions, encode_as, encode_best};
-use crate::{Block, FormatError, Level, NestedCsr, Shape};
+use crate::{Block, FormatError, Level, NestedCsr, Place, Shape};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -61,7 +61,8 @@ impl NestedCsr<Vec<u8>> {
         rings: &[u8],
         profile: Profile,
     ) -> Result<Self, FormatError> {
-        Self::from_layer(EncodedLayer::new(0, shape, block, weights, rings, Choice::Best(levels, profile))?)
+        let source = Source::new(Place::Layer(0), shape, block, weights, rings)?;
+        Self::from_layer(EncodedLayer::new(&source, Choice::Best(levels, profile))?)
     }
 
     /// As [`NestedCsr::compress`], with the index code of each ring as asked for: as many levels as codes. The width of
@@ -87,7 +88,8 @@ impl NestedCsr<Vec<u8>> {
         weights: &[i8],
         rings: &[u8],
     ) -> Result<Self, FormatError> {
-        Self::from_layer(EncodedLayer::new(0, shape, block, weights, rings, Choice::Codes(codes))?)
+        let source = Source::new(Place::Layer(0), shape, block, weights, rings)?;
+        Self::from_layer(EncodedLayer::new(&source, Choice::Codes(codes))?)
     }
 
     fn from_layer(layer: EncodedLayer) -> Result<Self, FormatError> {
@@ -118,6 +120,81 @@ impl Choice<'_> {
     }
 }
 
+/// A matrix that is to be compressed, of a shape that the format holds and as many weights and rings as it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// For errors.
+    matrix: Place,
+    shape: Shape,
+    block: Block,
+    weights: &'a [i8],
+    rings: &'a [u8],
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(
+        matrix: Place,
+        shape: Shape,
+        block: Block,
+        weights: &'a [i8],
+        rings: &'a [u8],
+    ) -> Result<Source<'a>, FormatError> {
+        shape.check(matrix)?;
+        check_len("weights", shape.len(), weights.len())?;
+        check_len("rings", shape.len(), rings.len())?;
+        Ok(Source { matrix, shape, block, weights, rings })
+    }
+
+    /// Calls `take(row, block, ring, weights)` with each block that is stored, row by row; all count from 0. What cannot be
+    /// compressed in so many levels is an error.
+    pub(crate) fn each_stored(
+        &self,
+        levels: Level,
+        mut take: impl FnMut(usize, usize, usize, &[i8]),
+    ) -> Result<(), FormatError> {
+        let (columns, width) = (self.shape.columns, self.block.width());
+        let rows = self.weights.chunks_exact(columns).zip(self.rings.chunks_exact(columns));
+        for (row, (weights, rings)) in rows.enumerate() {
+            for (block, (weights, rings)) in weights.chunks(width).zip(rings.chunks(width)).enumerate() {
+                if let Some(ring) = self.ring_of_block(row, block * width, levels, weights, rings)? {
+                    take(row, block, ring, weights);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ring (from 0) that stores a block; `None` when it is not stored.
+    fn ring_of_block(
+        &self,
+        row: usize,
+        column: usize,
+        levels: Level,
+        weights: &[i8],
+        rings: &[u8],
+    ) -> Result<Option<usize>, FormatError> {
+        let (matrix, levels) = (self.matrix, levels.number());
+        let mut smallest: Option<u8> = None;
+        for (offset, (&weight, &ring)) in weights.iter().zip(rings).enumerate() {
+            let column = column + offset;
+            if usize::from(ring) > levels {
+                return Err(FormatError::RingAboveLevels { matrix, row, column, ring: ring.into(), levels });
+            }
+            if weight != 0 && ring == 0 {
+                return Err(FormatError::WeightOutsideLevels { matrix, row, column, weight });
+            }
+            if ring != 0 {
+                if smallest.is_some_and(|other| other != ring) {
+                    return Err(FormatError::SplitBlock { matrix, row, column });
+                }
+                smallest = Some(ring);
+            }
+        }
+        let stored = weights.iter().any(|&weight| weight != 0);
+        Ok(smallest.filter(|_| stored).map(|ring| usize::from(ring) - 1))
+    }
+}
+
 /// A layer whose rings are encoded.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedLayer {
@@ -136,23 +213,9 @@ struct EncodedRing {
 
 impl EncodedLayer {
     /// Encodes a matrix; see [`NestedCsr::compress`].
-    pub(crate) fn new(
-        layer: usize,
-        shape: Shape,
-        block: Block,
-        weights: &[i8],
-        rings: &[u8],
-        choice: Choice<'_>,
-    ) -> Result<Self, FormatError> {
-        let levels = choice.levels()?;
-        shape.check(layer)?;
-        check_len("weights", shape.len(), weights.len())?;
-        check_len("rings", shape.len(), rings.len())?;
-        let mut sorted: Vec<SortedRing> = vec![SortedRing::default(); levels.number()];
-        let rows = weights.chunks_exact(shape.columns).zip(rings.chunks_exact(shape.columns));
-        for (row, (weights, rings)) in rows.enumerate() {
-            sort_row(row, block, levels, weights, rings, &mut sorted)?;
-        }
+    pub(crate) fn new(source: &Source<'_>, choice: Choice<'_>) -> Result<Self, FormatError> {
+        let Source { shape, block, .. } = *source;
+        let sorted = sort(source, choice.levels()?)?;
         let width = shape.blocks(block);
         let encode = |(index, ring): (usize, SortedRing)| {
             let positions = ring.positions(width);
@@ -160,7 +223,8 @@ impl EncodedLayer {
                 Choice::Best(_, profile) => encode_best(&positions, profile),
                 Choice::Codes(codes) => {
                     let (code, parameter) = codes[index].stored();
-                    let error = FormatError::IndexCode { layer, level: index + 1, code, parameter };
+                    // Codes are asked for only of files of one matrix.
+                    let error = FormatError::IndexCode { layer: 0, level: index + 1, code, parameter };
                     encode_as(&positions, codes[index]).ok_or(error)?
                 }
             };
@@ -196,7 +260,7 @@ pub(crate) fn check_len(what: &'static str, needed: usize, given: usize) -> Resu
 }
 
 /// The blocks of one ring, sorted by row and column.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct SortedRing {
     blocks: Vec<u32>,
     free: Vec<u32>,
@@ -211,63 +275,26 @@ impl SortedRing {
     }
 }
 
-/// Deals one row's blocks out to their rings.
-fn sort_row(
-    row: usize,
-    block: Block,
-    levels: Level,
-    weights: &[i8],
-    rings: &[u8],
-    sorted: &mut [SortedRing],
-) -> Result<(), FormatError> {
-    let blocks = weights.len().div_ceil(block.width());
-    let mut room = blocks as u32;
-    // How many blocks each ring took so far: a block's place among the free positions of ring k is its own place
-    // less the blocks that rings below k took before it.
-    let mut taken = [0u32; crate::MAX_LEVELS];
-    for (index, (weights, rings)) in weights.chunks(block.width()).zip(rings.chunks(block.width())).enumerate() {
-        let Some(ring) = ring_of_block(row, index * block.width(), levels, weights, rings)? else { continue };
-        let inner: u32 = taken[..ring].iter().sum();
+/// Deals the blocks of a matrix out to their rings.
+fn sort(source: &Source<'_>, levels: Level) -> Result<Vec<SortedRing>, FormatError> {
+    let rows = source.shape.rows;
+    let empty = SortedRing { blocks: vec![], free: vec![], counts: vec![0; rows], rooms: vec![], values: vec![] };
+    let mut sorted = vec![empty; levels.number()];
+    source.each_stored(levels, |row, block, ring, weights| {
+        // A block's place among the free positions is its own place less the blocks that inner rings took before it.
+        let inner: u32 = sorted[..ring].iter().map(|ring| ring.counts[row]).sum();
         let slot = &mut sorted[ring];
-        slot.blocks.push(index as u32);
-        slot.free.push(index as u32 - inner);
+        slot.blocks.push(block as u32);
+        slot.free.push(block as u32 - inner);
         slot.values.extend(weights.iter().map(|w| w.cast_unsigned()));
-        taken[ring] += 1;
+        slot.counts[row] += 1;
+    })?;
+    let mut rooms = vec![source.shape.blocks(source.block); rows];
+    for ring in &mut sorted {
+        ring.rooms.clone_from(&rooms);
+        rooms.iter_mut().zip(&ring.counts).for_each(|(room, count)| *room -= count);
     }
-    for (slot, taken) in sorted.iter_mut().zip(taken) {
-        slot.counts.push(taken);
-        slot.rooms.push(room);
-        room -= taken;
-    }
-    Ok(())
-}
-
-/// The ring (from 0) that stores a block; `None` when it is not stored.
-fn ring_of_block(
-    row: usize,
-    column: usize,
-    levels: Level,
-    weights: &[i8],
-    rings: &[u8],
-) -> Result<Option<usize>, FormatError> {
-    let mut smallest: Option<u8> = None;
-    for (offset, (&weight, &ring)) in weights.iter().zip(rings).enumerate() {
-        let column = column + offset;
-        if usize::from(ring) > levels.number() {
-            return Err(FormatError::RingAboveLevels { row, column, ring: ring.into(), levels: levels.number() });
-        }
-        if weight != 0 && ring == 0 {
-            return Err(FormatError::WeightOutsideLevels { row, column, weight });
-        }
-        if ring != 0 {
-            if smallest.is_some_and(|other| other != ring) {
-                return Err(FormatError::SplitBlock { row, column });
-            }
-            smallest = Some(ring);
-        }
-    }
-    let stored = weights.iter().any(|&weight| weight != 0);
-    Ok(smallest.filter(|_| stored).map(|ring| usize::from(ring) - 1))
+    Ok(sorted)
 }
 
 /// A section: `head`, the ring records, `nodes` (records that follow the rings'), the rings' data, `tail`.

@@ -1,5 +1,5 @@
 //! Checking a layer: every index stream is walked once, row by row, all rings side by side.
-use crate::index::{Cursor, IndexCode, MAP_BLOCKS, Map, count_bytes};
+use crate::index::{Cursor, IndexCode, MAP_BLOCKS, Map, count_bytes, empty_rows};
 use crate::ring::Ring;
 use crate::{Block, FormatError, MAX_LEVELS, Shape};
 use core::ops::Range;
@@ -64,12 +64,14 @@ pub(crate) fn check_layer(
         on_rows(row..next, &sums)?;
         row = next;
     }
-    walk.finish(rings)
+    walk.finish()
 }
 
 /// The state of a walk over all rings of a layer.
-struct Walk<'a> {
+struct Walk<'r, 'a> {
     layer: usize,
+    rows: usize,
+    rings: &'r [Ring<'a>],
     blocks: u32,
     block: Block,
     /// Columns are odd and blocks are 1×2: the last block of a row holds one weight.
@@ -84,14 +86,16 @@ struct Walk<'a> {
     map: Map,
 }
 
-impl<'a> Walk<'a> {
-    fn new(layer: usize, shape: Shape, block: Block, rings: &[Ring<'a>]) -> Walk<'a> {
+impl<'r, 'a> Walk<'r, 'a> {
+    fn new(layer: usize, shape: Shape, block: Block, rings: &'r [Ring<'a>]) -> Walk<'r, 'a> {
         let mut cursors = [None; MAX_LEVELS];
         for (slot, ring) in cursors.iter_mut().zip(rings) {
             *slot = Some(ring.cursor(shape));
         }
         Walk {
             layer,
+            rows: shape.rows,
+            rings,
             blocks: shape.blocks(block),
             block,
             lone: !shape.columns.is_multiple_of(block.width()),
@@ -105,18 +109,7 @@ impl<'a> Walk<'a> {
 
     /// Passes the rows, at most `most`, in which no ring has a block and that no byte describes; how many they were.
     fn pass_empty_rows(&mut self, most: usize) -> usize {
-        let mut empty = u32::try_from(most).unwrap_or(u32::MAX);
-        for cursor in self.cursors.iter().flatten() {
-            empty = match cursor.gap() {
-                _ if cursor.broken() || cursor.counts_rows() => 0,
-                Some(gap) if gap < self.blocks => 0,
-                Some(gap) => empty.min(gap.checked_div(self.blocks).unwrap_or(0)),
-                None => empty,
-            };
-            if empty == 0 {
-                return 0;
-            }
-        }
+        let empty = empty_rows(self.cursors.iter().flatten(), self.blocks, most);
         for cursor in self.cursors.iter_mut().flatten() {
             cursor.pass(empty.wrapping_mul(self.blocks));
         }
@@ -146,8 +139,12 @@ impl<'a> Walk<'a> {
             *met = met.wrapping_add(*count);
             *most = (*most).max(*count);
             let weights = (*count as usize).wrapping_mul(self.block.width()).wrapping_sub(usize::from(*lone));
-            let values = cursor.take_values(weights);
-            let values = values.ok_or(FormatError::IndexStream { layer, level, row })?;
+            let left = cursor.values.len();
+            let values = cursor.take_values(weights).ok_or_else(|| {
+                let stated = self.rings.get(ring).map_or(0, |ring| ring.values.len());
+                let found = stated.wrapping_sub(left).wrapping_add(weights);
+                FormatError::Count { layer, level, what: "weights", stated, found }
+            })?;
             *sums = check_values(values, self.block).ok_or(FormatError::ZeroBlock { layer, level, row })?;
         }
         Ok(sums)
@@ -246,9 +243,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks that each ring held what its record states, and nothing more.
-    fn finish(&self, rings: &[Ring<'_>]) -> Result<(), FormatError> {
+    fn finish(&self) -> Result<(), FormatError> {
         let totals = self.met.into_iter().zip(self.most);
-        for (index, ((cursor, ring), (met, most))) in self.cursors.iter().flatten().zip(rings).zip(totals).enumerate() {
+        let rings = self.cursors.iter().flatten().zip(self.rings).zip(totals);
+        for (index, ((cursor, ring), (met, most))) in rings.enumerate() {
             let (layer, level) = (self.layer, index.wrapping_add(1));
             if met != ring.blocks {
                 let (stated, found) = (ring.blocks as usize, met as usize);
@@ -259,8 +257,13 @@ impl<'a> Walk<'a> {
             {
                 return Err(FormatError::IndexCode { layer, level, code: 0, parameter: count_width.into() });
             }
+            if !cursor.values.is_empty() {
+                let stated = ring.values.len();
+                let found = stated.wrapping_sub(cursor.values.len());
+                return Err(FormatError::Count { layer, level, what: "weights", stated, found });
+            }
             if !cursor.finished() {
-                return Err(FormatError::IndexStream { layer, level, row: 0 });
+                return Err(FormatError::IndexStream { layer, level, row: self.rows.saturating_sub(1) });
             }
         }
         Ok(())

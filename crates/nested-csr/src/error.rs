@@ -4,6 +4,7 @@ use core::fmt;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Part {
     /// The fixed header and the table of sections.
     Header,
@@ -19,6 +20,25 @@ impl fmt::Display for Part {
             Part::Header => f.write_str("header"),
             Part::Body => f.write_str("body"),
             Part::Section(level) => write!(f, "section {level}"),
+        }
+    }
+}
+
+/// Whose a matrix is: nodes may have matrices that are not layers of the file, and get theirs before it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Place {
+    /// A layer of the file, from 0; the only matrix of a file is its layer 0.
+    Layer(usize),
+    /// A node of a model, from 0.
+    Node(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Layer(layer) => write!(f, "layer {layer}"),
+            Place::Node(node) => write!(f, "node {node}"),
         }
     }
 }
@@ -41,7 +61,7 @@ impl fmt::Display for Part {
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are named by the messages
 pub enum FormatError {
-    /// A level that is not there.
+    /// A level that was asked for and is not there.
     #[error("no level {level}: levels 1..={levels} exist")]
     NoSuchLevel { level: usize, levels: usize },
     /// The file does not begin with the format's magic bytes.
@@ -53,6 +73,12 @@ pub enum FormatError {
     /// A kind byte that this version does not define.
     #[error("kind byte {found} is not defined")]
     UnknownKind { found: u8 },
+    /// A header that states no level, or more than a file may hold.
+    #[error("header: it states {found} levels, a file has 1 to {}", crate::MAX_LEVELS)]
+    Levels { found: u8 },
+    /// A header that states a length which no part may have.
+    #[error("header: the {part} has {found} bytes, and must have a multiple of 4 that is not 0")]
+    PartLength { part: Part, found: usize },
     /// A file of another kind than the one asked for.
     #[error("the file holds a {found}, not a {expected}: read it with {}", found.reader())]
     WrongKind { found: Kind, expected: Kind },
@@ -76,10 +102,10 @@ pub enum FormatError {
     Offset { part: Part, what: &'static str, index: usize, found: usize, expected: usize },
     /// A matrix shape that the format cannot hold.
     #[error(
-        "layer {layer}: a matrix of {rows} rows and {columns} columns; possible are 1 to {} columns and fewer than 2³¹ weights",
+        "{matrix}: a matrix of {rows} rows and {columns} columns; possible are 1 to {} columns and fewer than 2³¹ weights",
         crate::MAX_COLUMNS
     )]
-    Shape { layer: usize, rows: usize, columns: usize },
+    Shape { matrix: Place, rows: usize, columns: usize },
     /// A block code that is not defined.
     #[error("layer {layer}: block code {found} is not defined")]
     UnknownBlock { layer: usize, found: u8 },
@@ -88,10 +114,11 @@ pub enum FormatError {
         "layer {layer}, level {level}: index code {code} with parameter {parameter} is undefined, not allowed here or has a smaller form"
     )]
     IndexCode { layer: usize, level: usize, code: u8, parameter: u16 },
-    /// A number of blocks or values that does not fit the matrix or its index.
-    #[error("layer {layer}, level {level}: {what} is {stated}, the index has {found}")]
+    /// A number of blocks or weights that does not fit the matrix or its index; where the stated weights run out before the
+    /// index does, `found` are those that were needed so far.
+    #[error("layer {layer}, level {level}: {stated} {what} are stated, the index has {found}")]
     Count { layer: usize, level: usize, what: &'static str, stated: usize, found: usize },
-    /// An index stream that ends early, late, or with stray bits.
+    /// An index stream that ends early, late, or with stray bits; what is too much is met behind the last row.
     #[error("layer {layer}, level {level}, row {row}: the index stream does not end where it should")]
     IndexStream { layer: usize, level: usize, row: usize },
     /// A column past the end of its row.
@@ -107,14 +134,18 @@ pub enum FormatError {
     #[error("{what}: {given} given, {needed} needed")]
     LengthMismatch { what: &'static str, needed: usize, given: usize },
     /// A ring number above the number of levels.
-    #[error("row {row}, column {column}: ring {ring}, but there are {levels} levels")]
-    RingAboveLevels { row: usize, column: usize, ring: usize, levels: usize },
+    #[error("{matrix}, row {row}, column {column}: ring {ring}, but there are {levels} levels")]
+    RingAboveLevels { matrix: Place, row: usize, column: usize, ring: usize, levels: usize },
     /// A non-zero weight that is in no ring: what is pruned must be 0.
-    #[error("row {row}, column {column}: weight {weight} is in no ring: set it to 0, or give it the ring of a level")]
-    WeightOutsideLevels { row: usize, column: usize, weight: i8 },
+    #[error(
+        "{matrix}, row {row}, column {column}: weight {weight} is in no ring: set it to 0, or give it the ring of a level"
+    )]
+    WeightOutsideLevels { matrix: Place, row: usize, column: usize, weight: i8 },
     /// The two weights of a 1×2 block in different rings.
-    #[error("row {row}, column {column}: the two weights of a 1×2 block are in different rings: give both the same")]
-    SplitBlock { row: usize, column: usize },
+    #[error(
+        "{matrix}, row {row}, column {column}: the two weights of a 1×2 block are in different rings: give both the same"
+    )]
+    SplitBlock { matrix: Place, row: usize, column: usize },
     /// More than the format's fields can count.
     #[error("{what} is too large for the format")]
     TooLarge { what: &'static str },
@@ -124,6 +155,15 @@ pub enum FormatError {
     /// A model without nodes, or a set without layers.
     #[error("nothing in the file: it needs at least one layer or node")]
     Empty,
+    /// A shape or a scale that no input of a model can have.
+    #[error("the model's input: no tensor can have its {field}")]
+    Input { field: &'static str },
+    /// A layer of a model that no node uses.
+    #[error("layer {layer}: no node uses it")]
+    UnusedLayer { layer: usize },
+    /// A tensor that no nested convolution makes.
+    #[error("tensor {tensor} is not made by a nested convolution")]
+    NotNested { tensor: usize },
     /// An operation code that is not defined.
     #[error("node {node}: operation {found} is not defined")]
     UnknownOperation { node: usize, found: u8 },

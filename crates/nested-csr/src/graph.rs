@@ -93,6 +93,7 @@ impl Window {
 
 /// Where a convolution's weights are.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Weights<'a> {
     /// Nested sparse weights, spread over the sections.
     Sparse(crate::MatrixView<'a>),
@@ -100,7 +101,7 @@ pub enum Weights<'a> {
     Dense(&'a [i8]),
 }
 
-/// What a node computes. In all, `acc` is exact in 32 bits (checked when the model is built and when it is parsed).
+/// What a node computes; operations may be added, and whoever runs models refuses those that it does not know. In all, `acc` is exact in 32 bits (checked when the model is built and when it is parsed).
 ///
 /// ```
 /// use nested_csr::{Level, ModelBuilder, Operation, Profile, Quantization, TensorShape, Window};
@@ -122,6 +123,7 @@ pub enum Weights<'a> {
 /// # Ok::<(), nested_csr::FormatError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Operation<'a> {
     /// `acc[r] = bias[r] + Σ_columns w[r, column] · a[tap]`, column `(kh · KW + kw) · Cin + cin`.
     /// A fully connected layer is a convolution whose kernel is the whole map.
@@ -182,6 +184,7 @@ pub enum Operation<'a> {
 
 /// A node of the graph. Its output is tensor `index + 1`.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Node<'a> {
     /// Position in the graph, from 0; nodes run in this order.
     pub index: usize,

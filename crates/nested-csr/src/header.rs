@@ -1,5 +1,5 @@
 //! The header of every file: what it is, and where its body and sections lie.
-use crate::bytes::{array_at, range, u8_at, u16_at, u32_at};
+use crate::bytes::{range, u8_at, u16_at, u32_at};
 use crate::{FormatError, Level, MAX_LEVELS, Part};
 use core::fmt;
 
@@ -37,18 +37,19 @@ impl Kind {
     /// use nested_csr::{FormatError, Kind};
     ///
     /// assert_eq!(Kind::of(b"NCSR\x01\x00\x02\x03\x00\x00\x00\x00\x00\x00\x00\x00"), Ok(Kind::Model));
-    /// assert_eq!(Kind::of(b"PK\x03\x04 and other bytes"), Err(FormatError::NotNestedCsr { found: *b"PK\x03\x04" }));
+    /// assert_eq!(Kind::of(b"PK\x03\x04 and so on"), Err(FormatError::NotNestedCsr { found: *b"PK\x03\x04" }));
     /// ```
     ///
     /// # Errors
-    /// Not this format, another version, an undefined kind, or fewer than 16 bytes.
+    /// Not this format (zeros stand for what is missing of its first bytes), another version, an undefined kind, or fewer than
+    /// 16 bytes of a file that begins like one.
     pub fn of(bytes: &[u8]) -> Result<Kind, FormatError> {
+        // First what it is, then whether it is whole: short bytes of another kind are not a file cut short.
+        if !MAGIC.starts_with(bytes.get(..MAGIC.len()).unwrap_or(bytes)) {
+            return Err(FormatError::NotNestedCsr { found: core::array::from_fn(|at| u8_at(bytes, at)) });
+        }
         if bytes.len() < FIXED_LEN {
             return Err(FormatError::Truncated { part: Part::Header, needed: FIXED_LEN, have: bytes.len() });
-        }
-        let found = array_at(bytes, 0);
-        if found != MAGIC {
-            return Err(FormatError::NotNestedCsr { found });
         }
         let version = u16_at(bytes, 4);
         if version != VERSION {
@@ -183,7 +184,8 @@ impl Layout {
 
     /// Checks the header and its lengths: where the parts of the whole file would lie, all levels held.
     fn stated(bytes: &[u8]) -> Result<Layout, FormatError> {
-        let stated = Level::new(usize::from(u8_at(bytes, 7)))?;
+        let found = u8_at(bytes, 7);
+        let stated = Level::new(usize::from(found)).map_err(|_| FormatError::Levels { found })?;
         let header = header_len(stated.number());
         if bytes.len() < header {
             return Err(FormatError::Truncated { part: Part::Header, needed: header, have: bytes.len() });
@@ -200,7 +202,7 @@ impl Layout {
             };
             let len = u32_at(bytes, field);
             if len == 0 || !len.is_multiple_of(4) {
-                return Err(FormatError::Length { part: name, stated: len as usize, needed: 4 });
+                return Err(FormatError::PartLength { part: name, found: len as usize });
             }
             // On a 32-bit machine lengths may add up to more than an address can hold.
             end = end.checked_add(len as usize).ok_or(FormatError::TooLarge { what: "the file" })?;

@@ -193,7 +193,8 @@ impl<B: AsRef<[u8]>> Layers<B> {
             end = self.name_end(index);
         }
         if end != self.names_len() {
-            return Err(FormatError::Name { index: self.len() });
+            let (index, expected) = (self.len().saturating_sub(1), self.names_len());
+            return Err(FormatError::Offset { part: Part::Body, what: "name", index, found: end, expected });
         }
         let padding = records.saturating_add(end)..body.len();
         match padding.into_iter().find(|offset| u8_at(body, *offset) != 0) {
@@ -222,9 +223,9 @@ pub use writing::LayersBuilder;
 #[cfg(feature = "alloc")]
 mod writing {
     use super::Layers;
-    use crate::builder::{Choice, EncodedLayer, pad, write_file, write_section};
+    use crate::builder::{Choice, EncodedLayer, Source, pad, write_file, write_section};
     use crate::view::append;
-    use crate::{Block, FormatError, Kind, Level, Profile, Shape};
+    use crate::{Block, FormatError, Kind, Level, Place, Profile, Shape};
     use alloc::vec::Vec;
 
     /// Puts a set of layers together; each is compressed when it is pushed, so its weights need not be kept. [`Layers`] has
@@ -256,9 +257,8 @@ mod writing {
             weights: &[i8],
             rings: &[u8],
         ) -> Result<(), FormatError> {
-            let index = self.layers.len();
-            let layer =
-                EncodedLayer::new(index, shape, block, weights, rings, Choice::Best(self.levels, self.profile))?;
+            let source = Source::new(Place::Layer(self.layers.len()), shape, block, weights, rings)?;
+            let layer = EncodedLayer::new(&source, Choice::Best(self.levels, self.profile))?;
             let end = u32::try_from(self.names.len().saturating_add(name.len()));
             self.name_ends.push(end.map_err(|_| FormatError::TooLarge { what: "the names" })?);
             self.names.extend(name.as_bytes());
@@ -269,8 +269,11 @@ mod writing {
         /// Writes the file.
         ///
         /// # Errors
-        /// No layer, or more than 4 GiB.
+        /// [`FormatError::Empty`] without a layer, [`FormatError::TooLarge`] for more than 4 GiB.
         pub fn finish(self) -> Result<Layers<Vec<u8>>, FormatError> {
+            if self.layers.is_empty() {
+                return Err(FormatError::Empty);
+            }
             let too_large = |_| FormatError::TooLarge { what: "the number of layers" };
             let mut body = Vec::new();
             body.extend(u32::try_from(self.layers.len()).map_err(too_large)?.to_le_bytes());

@@ -56,7 +56,7 @@ pub use anchors::{ANCHOR_ONE, Anchor, AnchorTable, HeadAnchors, HeadMap};
 #[cfg(feature = "alloc")]
 pub use builder::Profile;
 pub use byte_ring::ByteRing;
-pub use error::{FormatError, Part};
+pub use error::{FormatError, Part, Place};
 pub use graph::{Node, Operation, Padding, TensorId, TensorShape, Weights, Window};
 pub use header::{Kind, MAGIC, VERSION, prefix_lens};
 pub use index::IndexCode;

@@ -97,7 +97,7 @@ impl<B: AsRef<[u8]>> Model<B> {
         self.body().nodes()
     }
 
-    /// Node `index`, O(1). `None` past the end.
+    /// Node `index`, O(1), but for a detection, whose anchor table is walked map by map. `None` past the end.
     pub fn node(&self, index: usize) -> Option<Node<'_>> {
         if index >= self.node_count() {
             return None;
@@ -158,7 +158,7 @@ impl<B: AsRef<[u8]>> Model<B> {
         Body::new(self.layout.body(self.as_bytes()))
     }
 
-    fn section(&self, level: Level) -> &[u8] {
+    pub(crate) fn section(&self, level: Level) -> &[u8] {
         self.layout.section(self.as_bytes(), level)
     }
 
@@ -181,6 +181,13 @@ impl<B: AsRef<[u8]>> Model<B> {
         let of_level =
             |level| (0..self.node_count()).map(|index| rows(level, index)).fold(fixed, usize::saturating_add);
         self.levels().up_to().map(of_level).fold(0, usize::saturating_add)
+    }
+
+    /// Where the padding of the section of a level that is held begins: behind the rows of the last node.
+    pub(crate) fn section_end(&self, level: Level) -> usize {
+        let last = self.node_count().saturating_sub(1);
+        let (fields, rows) = (self.fields(level, last), self.body().node(last).rows());
+        fields.rows.saturating_add(rows.saturating_mul(fields.width().saturating_add(CODE_LEN)))
     }
 
     /// The fields of a node that exists, at a level that is held.

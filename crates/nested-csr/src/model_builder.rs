@@ -1,17 +1,17 @@
 //! Writing models, node by node.
+mod push;
 mod write;
 
 use crate::anchors;
-use crate::body::{self, NodeRecord, output_shape};
-use crate::builder::{EncodedLayer, check_len, pad, write_file};
-use crate::check::Sums;
-use crate::parameters::{accumulator, operand_extremes};
+use crate::body::{self, NodeRecord};
+use crate::builder::{EncodedLayer, Source, check_len, pad, write_file};
 use crate::{
-    Block, FormatError, HeadAnchors, Kind, Level, Model, Padding, Profile, Quantization, Requantization, TensorId,
-    TensorShape, Window,
+    Block, FormatError, HeadAnchors, Kind, Level, Model, Padding, Place, Profile, Quantization, Requantization,
+    TensorId, TensorShape, Window,
 };
 use alloc::vec;
 use alloc::vec::Vec;
+use push::fits;
 
 /// The weights of a convolution that is added to a model; [`ModelBuilder`] has an example.
 #[derive(Clone, Copy, Debug)]
@@ -107,14 +107,13 @@ impl ModelBuilder {
     /// A model of `levels` levels that reads an image of this shape.
     ///
     /// # Errors
-    /// An empty shape, a side above 65,535, a scale that is not positive and finite.
+    /// [`FormatError::Input`]: an empty shape, a side above 65,535, a scale that is not positive and finite.
     pub fn new(levels: Level, input: TensorShape, quantization: Quantization) -> Result<Self, FormatError> {
-        let wrong = |field| FormatError::Node { node: 0, field };
         if !fits(input) {
-            return Err(wrong("the model's input shape"));
+            return Err(FormatError::Input { field: "shape" });
         }
         if !body::is_scale(quantization.scale) {
-            return Err(wrong("the model's input scale"));
+            return Err(FormatError::Input { field: "scale" });
         }
         Ok(ModelBuilder {
             levels,
@@ -144,8 +143,9 @@ impl ModelBuilder {
     /// A convolution with `rows` output channels; `levels` holds one entry a level. `name` is for reports; it may be empty.
     ///
     /// # Errors
-    /// What [`crate::NestedCsr::compress`] refuses, a tensor that is not there, a window that does not fit,
-    /// another number of levels or rows, parameters out of range, an accumulator that could leave 32 bits.
+    /// What [`crate::NestedCsr::compress`] refuses, a tensor that is not there, a window that does not fit, another number of
+    /// levels or rows, a scale that is not positive and finite, `low` above `high`, input weights that are not 0, an
+    /// accumulator that could leave 32 bits. Nothing is added then, and but for lengths the error names the node.
     pub fn convolution(
         &mut self,
         name: &str,
@@ -157,15 +157,13 @@ impl ModelBuilder {
     ) -> Result<TensorId, FormatError> {
         let output = TensorShape { channels: rows, height: 0, width: 0 };
         let mut record = self.record(body::CONVOLUTION, [input, NONE], window, output)?;
-        let shape = record.matrix(self.tensor(input)?);
-        shape.check(self.nodes.len())?;
         match weights {
             ConvolutionWeights::Sparse { block, weights, rings } => {
-                check_len("weights", shape.len(), weights.len())?;
-                check_len("rings", shape.len(), rings.len())?;
+                let shape = record.matrix(self.tensor(input)?);
+                let source = Source::new(Place::Node(self.nodes.len()), shape, block, weights, rings)?;
                 record.weights = body::SPARSE;
                 record.source = self.layers.len();
-                let sums = self.ring_sums(shape.columns, weights, rings);
+                let sums = self.ring_sums(rows, &source)?;
                 let layer =
                     SparseLayer { block, rows, weights: weights.to_vec(), rings: rings.to_vec(), profile: None };
                 let id = self.push(name, record, levels, &sums)?;
@@ -208,7 +206,7 @@ impl ModelBuilder {
     /// The sum of two tensors of one shape.
     ///
     /// # Errors
-    /// As [`ModelBuilder::convolution`].
+    /// As [`ModelBuilder::convolution`], but both input weights are free; tensors of different shapes.
     ///
     /// ```
     /// # use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
@@ -240,7 +238,7 @@ impl ModelBuilder {
     /// An average pool.
     ///
     /// # Errors
-    /// As [`ModelBuilder::convolution`]; padding.
+    /// As [`ModelBuilder::convolution`], where the first input weight is free; padding.
     ///
     /// ```
     /// # use nested_csr::{Level, ModelBuilder, Multiplier, NodeLevel, Profile, Quantization, Requantization, TensorShape, Window};
@@ -352,7 +350,7 @@ impl ModelBuilder {
     /// map, so small maps may want [`Profile::Speed`] where large ones do not notice [`Profile::Size`].
     ///
     /// # Errors
-    /// A tensor that no nested convolution makes.
+    /// [`FormatError::NotNested`]: a tensor that no nested convolution makes.
     ///
     /// ```
     /// # use nested_csr::{Block, ConvolutionWeights, IndexCode, Level, ModelBuilder, Multiplier, NodeLevel, Profile};
@@ -371,9 +369,10 @@ impl ModelBuilder {
     /// # Ok::<(), nested_csr::FormatError>(())
     /// ```
     pub fn prefer(&mut self, tensor: TensorId, profile: Profile) -> Result<(), FormatError> {
-        let node = usize::from(tensor.0).wrapping_sub(1);
-        let record = self.nodes.get(node).map(|node| node.record).filter(|record| record.weights == body::SPARSE);
-        let record = record.ok_or(FormatError::Node { node, field: "the weights" })?;
+        let tensor = usize::from(tensor.0);
+        let record = tensor.checked_sub(1).and_then(|node| self.nodes.get(node)).map(|node| node.record);
+        let record = record.filter(|record| record.weights == body::SPARSE);
+        let record = record.ok_or(FormatError::NotNested { tensor })?;
         self.layers[record.source].profile = Some(profile);
         Ok(())
     }
@@ -402,7 +401,8 @@ impl ModelBuilder {
     /// Writes the file.
     ///
     /// # Errors
-    /// A row whose `bias + extreme dot product` exceeds ±2³¹ at some level, an empty graph.
+    /// [`FormatError::Empty`] without a node; [`FormatError::TooLarge`] for a layer's index stream of more than 2²⁸ bytes or a
+    /// file of more than 4 GiB. All else was refused when its node was added.
     pub fn finish(self, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
         if self.nodes.is_empty() {
             return Err(FormatError::Empty);
@@ -414,137 +414,4 @@ impl ModelBuilder {
         let sections = (0..self.levels.number()).map(section).collect::<Result<Vec<_>, _>>()?;
         Model::parse(write_file(Kind::Model, &body, &sections)?)
     }
-
-    /// Adds a node that keeps the quantisation of its inputs, which have to share it.
-    fn push_kept(&mut self, name: &str, record: NodeRecord) -> Result<TensorId, FormatError> {
-        let quantization = |tensor: TensorId, level: usize| match usize::from(tensor.0).checked_sub(1) {
-            None => self.quantization,
-            Some(node) => self.nodes[node].levels[level].output,
-        };
-        let mut levels = Vec::new();
-        for level in 0..self.levels.number() {
-            let output = quantization(record.input, level);
-            if record.is_binary() && output.bits() != quantization(record.second, level).bits() {
-                let (node, field) = (self.nodes.len(), "a quantisation that is not its inputs'");
-                return Err(FormatError::Parameters { node, level: level + 1, field });
-            }
-            levels.push(NodeLevel { output, low: i8::MIN, high: i8::MAX, input_weights: [0, 0], rows: Vec::new() });
-        }
-        self.push(name, record, &levels, &|_, _| (0, 0))
-    }
-
-    fn tensor(&self, tensor: TensorId) -> Result<TensorShape, FormatError> {
-        self.shape(tensor).ok_or(FormatError::Node { node: self.nodes.len(), field: "the input" })
-    }
-
-    /// A node's record, its output shape worked out.
-    fn record(
-        &self,
-        operation: u8,
-        [input, second]: [TensorId; 2],
-        window: Window,
-        output: TensorShape,
-    ) -> Result<NodeRecord, FormatError> {
-        let wrong = |field| FormatError::Node { node: self.nodes.len(), field };
-        let mut record =
-            NodeRecord { operation, weights: body::NO_WEIGHTS, input, second, window, output, source: 0, name_end: 0 };
-        let shapes = [self.tensor(input)?, self.tensor(second)?];
-        record.output = output_shape(&record, shapes).ok_or(wrong("the window"))?;
-        if !fits(record.output) {
-            return Err(wrong("the output shape"));
-        }
-        Ok(record)
-    }
-
-    /// For each row and level, the extremes of the dot product of the weights up to that level.
-    fn ring_sums(&self, columns: usize, weights: &[i8], rings: &[u8]) -> impl Fn(usize, usize) -> (i64, i64) + use<> {
-        let levels = self.levels.number();
-        let mut extremes = Vec::new();
-        for (weights, rings) in weights.chunks(columns).zip(rings.chunks(columns)) {
-            let mut sums = vec![Sums::default(); levels + 1];
-            for (&weight, &ring) in weights.iter().zip(rings) {
-                let ring = usize::from(ring).min(levels);
-                sums[ring] = sums[ring].add(Sums::of(&[weight.cast_unsigned()]));
-            }
-            let mut total = Sums::default();
-            for ring in &sums[1..] {
-                total = total.add(*ring);
-                extremes.push(total.extremes());
-            }
-        }
-        move |level, row| extremes[row * levels + level]
-    }
-
-    fn push_dense(
-        &mut self,
-        name: &str,
-        mut record: NodeRecord,
-        weights: &[i8],
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let shape = record.matrix(self.tensor(record.input)?);
-        shape.check(self.nodes.len())?;
-        check_len("weights", shape.len(), weights.len())?;
-        record.weights = body::DENSE;
-        record.source = self.dense.len();
-        let bytes: &[u8] = bytemuck::must_cast_slice(weights);
-        let sums: Vec<Sums> = bytes.chunks(shape.columns).map(Sums::of).collect();
-        let id = self.push(name, record, levels, &|_, row: usize| sums[row].extremes())?;
-        self.dense.extend(bytes);
-        pad(&mut self.dense)?;
-        Ok(id)
-    }
-
-    fn push_operands(
-        &mut self,
-        name: &str,
-        record: NodeRecord,
-        taps: i64,
-        levels: &[NodeLevel],
-    ) -> Result<TensorId, FormatError> {
-        let weights: Vec<[i16; 2]> = levels.iter().map(|level| level.input_weights).collect();
-        self.push(name, record, levels, &|level: usize, _| operand_extremes(weights[level], taps))
-    }
-
-    /// Adds a node after checking each level's parameters; `extremes(level, row)` bounds the dot product.
-    fn push(
-        &mut self,
-        name: &str,
-        mut record: NodeRecord,
-        levels: &[NodeLevel],
-        extremes: &dyn Fn(usize, usize) -> (i64, i64),
-    ) -> Result<TensorId, FormatError> {
-        let index = self.nodes.len();
-        if self.nodes.last().is_some_and(|last| last.record.operation == body::DETECTION) {
-            return Err(FormatError::Node { node: index.saturating_sub(1), field: "a node behind a detection" });
-        }
-        check_len("levels", self.levels.number(), levels.len())?;
-        let too_many = FormatError::TooLarge { what: "the graph" };
-        let id = u16::try_from(index + 1).map(TensorId).map_err(|_| too_many.clone())?;
-        let name_end = self.names.len() + name.len();
-        u32::try_from(name_end.max(self.dense.len())).map_err(|_| too_many)?;
-
-        let mut wide = Vec::new();
-        for (level, parameters) in levels.iter().enumerate() {
-            check_len("rows", record.rows(), parameters.rows.len())?;
-            let mut some = false;
-            for (row, requantization) in parameters.rows.iter().enumerate() {
-                let (least, greatest) = extremes(level, row);
-                let bias = i64::from(requantization.bias);
-                let overflow = FormatError::AccumulatorOverflow { node: index, level: level + 1, row };
-                some |= accumulator(least + bias, greatest + bias).ok_or(overflow)?;
-            }
-            wide.push(some);
-        }
-        record.name_end = name_end;
-        self.names.extend(name.as_bytes());
-        self.nodes.push(BuiltNode { record, levels: levels.to_vec(), wide });
-        Ok(id)
-    }
-}
-
-/// Whether a shape's sides fit their fields and its elements 31 bits.
-fn fits(shape: TensorShape) -> bool {
-    let sides = [shape.channels, shape.height, shape.width];
-    body::is_tensor(shape) && sides.iter().all(|&side| u16::try_from(side).is_ok())
 }

@@ -227,17 +227,15 @@ impl Fields {
         }
     }
 
-    /// Checks the fields and that the rows start where the last node's ended.
-    pub(crate) fn check(
+    /// Checks what a level says of a node, which is for whoever builds a model to say; the other fields follow from it.
+    pub(crate) fn check_said(
         &self,
         index: usize,
         level: Level,
         node: &NodeRecord,
         inputs: [Quantization; 2],
-        free: &mut Range,
     ) -> Result<(), FormatError> {
-        let level = level.number();
-        let wrong = |field| Err(FormatError::Parameters { node: index, level, field });
+        let wrong = |field| Err(FormatError::Parameters { node: index, level: level.number(), field });
         let kept = node.keeps_values();
         if !body::is_scale(self.output().scale) {
             return wrong("the scale");
@@ -254,11 +252,22 @@ impl Fields {
             body::AVERAGE_POOL => self.input_weights[1] != 0,
             _ => self.input_weights != [0, 0],
         };
-        if unused {
-            return wrong("the input weights");
-        }
+        if unused { wrong("the input weights") } else { Ok(()) }
+    }
+
+    /// Checks the fields and that the rows start where the last node's ended.
+    pub(crate) fn check(
+        &self,
+        index: usize,
+        level: Level,
+        node: &NodeRecord,
+        inputs: [Quantization; 2],
+        free: &mut Range,
+    ) -> Result<(), FormatError> {
+        self.check_said(index, level, node, inputs)?;
+        let (level, kept) = (level.number(), node.keeps_values());
         if kept != (self.width() == 0) || self.width() > 4 || (kept && self.form != 0) {
-            return wrong("the form byte");
+            return Err(FormatError::Parameters { node: index, level, field: "the form byte" });
         }
         let part = crate::Part::Section(level);
         if self.rows != free.start {

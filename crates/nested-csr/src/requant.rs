@@ -109,7 +109,8 @@ impl Multiplier {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Requantization {
-    /// Output scale over input scale.
+    /// The input's scale times the row's weights', over the output's: what turns counts of the accumulator into counts of the
+    /// output.
     pub multiplier: Multiplier,
     /// Added to the dot product; the input's zero point is folded in: `bias = b − zero_point_in · Σ w`.
     pub bias: i32,

@@ -106,7 +106,7 @@ impl Directory {
         // Only lone blocks at the ends of odd rows hold one weight instead of two.
         let lone = if shape.columns.is_multiple_of(block.width()) { 0 } else { shape.rows.min(blocks) };
         if values > most || values < most.saturating_sub(lone) {
-            return Err(FormatError::Count { layer, level, what: "values", stated: values, found: most });
+            return Err(FormatError::Count { layer, level, what: "weights", stated: values, found: most });
         }
         Ok(())
     }

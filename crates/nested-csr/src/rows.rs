@@ -1,10 +1,11 @@
 //! Decoding a matrix row by row, all rings up to a level side by side.
-use crate::index::{Cursor, IndexCode, Map, Span};
+use crate::index::{Cursor, IndexCode, Map, Span, empty_rows};
 use crate::{Block, Level, MAX_LEVELS, MatrixView};
 
 /// What takes a row's weights as they are decoded.
 ///
-/// Every closure `FnMut(column, weight)` is one. Kernels that want whole runs at once implement [`Sink::blocks`] as well.
+/// Every closure `FnMut(column, weight)` is one. Kernels that want whole runs at once implement [`Sink::blocks`] as well;
+/// they still get weights one by one wherever a run is not handed out.
 ///
 /// ```
 /// # use nested_csr::{Block, Level, NestedCsr, Profile, Shape, Sink};
@@ -26,7 +27,8 @@ pub trait Sink {
     /// One weight.
     fn weight(&mut self, column: usize, weight: i8);
 
-    /// The weights of all columns, from column 0 on.
+    /// The weights of all columns, from column 0 on. No row of this crate's is handed out so: it is for readers that have dense
+    /// rows too and feed the same sink with them.
     #[inline(always)]
     fn all(&mut self, weights: &[i8]) {
         weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
@@ -34,7 +36,10 @@ pub trait Sink {
 
     /// A run of blocks of `WIDTH` weights from block 0 on, each `gaps[i]` blocks behind the one before.
     /// It may stop anywhere, and stops before a gap of 255, which is longer than that. Returns how many
-    /// blocks it took, and the number of the block behind the last of them.
+    /// blocks it took, and the number of the block behind the last of them; what it left comes as [`Sink::weight`].
+    ///
+    /// Runs are handed out for rings of [`IndexCode::Bytes`] whose blocks are whole, and only at levels none of whose rings but
+    /// the first is of [`IndexCode::FreeGaps`]: those count what inner rings left free, so that blocks are noted one by one.
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
         let (mut block, mut done) = (0u32, 0usize);
@@ -78,6 +83,9 @@ impl<S: Sink, const WIDTH: usize> Sink for Marked<'_, S, WIDTH> {
 
 /// The rows of a matrix at one level, in order: a lending iterator, because a row's decoding advances the cursors of
 /// all its rings. About 1.5 KiB, no allocation.
+///
+/// A row takes time even when nothing is in it, and a file can state 2³¹ − 1 rows in a few bytes: over a file that is not
+/// yours, call [`Rows::skip_empty`] before each row.
 ///
 /// ```
 /// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
@@ -263,6 +271,42 @@ impl<'a> Rows<'a> {
         self.map.clear(self.blocks);
         self.open = self.enter(0, self.blocks);
         Some(Row { rows: self })
+    }
+
+    /// Passes rows from the next on in which this level holds no weight, and returns how many it passed; the time is that of
+    /// one row, however many they are. Rows that a byte of the file describes, as the counts of [`IndexCode::Bytes`] do, are
+    /// not passed, so that 0 does not mean that the next row holds a weight.
+    ///
+    /// With it a walk takes time in proportion to the file's bytes, whatever number of rows they state.
+    ///
+    /// ```
+    /// # use nested_csr::{Block, IndexCode, Level, NestedCsr, Shape};
+    /// # fn main() -> Result<(), nested_csr::FormatError> {
+    /// # let shape = Shape { rows: 1000, columns: 2 };
+    /// # let mut weights = [0; 2000];
+    /// # weights[1601] = 7;
+    /// # let rings = weights.map(|weight| u8::from(weight != 0));
+    /// # let matrix = NestedCsr::compress_as(shape, Block::OneByOne, &[IndexCode::Nibbles], &weights, &rings)?;
+    /// // A `matrix` of 1000 rows of which one holds a weight:
+    /// let mut rows = matrix.rows(Level::FIRST)?;
+    /// let (mut row, mut found) = (0, Vec::new());
+    /// loop {
+    ///     row += rows.skip_empty();
+    ///     if rows.next_row(|column, weight| found.push((row, column, weight))).is_none() {
+    ///         break;
+    ///     }
+    ///     row += 1;
+    /// }
+    /// assert_eq!(found, [(800, 1, 7)]);
+    /// # Ok(()) }
+    /// ```
+    pub fn skip_empty(&mut self) -> usize {
+        self.finish_row();
+        let rings = self.cursors.get_mut(..self.level.number()).unwrap_or(&mut []);
+        let empty = empty_rows(&*rings, self.blocks, self.rows_left);
+        rings.iter_mut().for_each(|ring| ring.pass(empty.wrapping_mul(self.blocks)));
+        self.rows_left = self.rows_left.saturating_sub(empty as usize);
+        empty as usize
     }
 
     /// Rows not yet decoded.

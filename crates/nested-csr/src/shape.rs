@@ -1,6 +1,6 @@
 //! The shape of a weight matrix and of the blocks that share one index.
 use crate::bytes::{u8_at, u32_at};
-use crate::{FormatError, Part};
+use crate::{FormatError, Part, Place};
 
 /// The most columns that a matrix may have: sums of a row's weights then fit 32 bits.
 pub const MAX_COLUMNS: usize = 1 << 24;
@@ -42,10 +42,10 @@ impl Shape {
     }
 
     /// Whether the format can hold it: neither side empty, at most [`MAX_COLUMNS`] columns and `2³¹ − 1` positions.
-    pub(crate) fn check(&self, layer: usize) -> Result<(), FormatError> {
+    pub(crate) fn check(&self, matrix: Place) -> Result<(), FormatError> {
         let fits = self.rows.checked_mul(self.columns).is_some_and(|len| i32::try_from(len).is_ok());
         if self.is_empty() || !fits || self.columns > MAX_COLUMNS {
-            return Err(FormatError::Shape { layer, rows: self.rows, columns: self.columns });
+            return Err(FormatError::Shape { matrix, rows: self.rows, columns: self.columns });
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl Block {
 /// The record of a layer at `at` in the body, checked.
 pub(crate) fn check_layer_record(body: &[u8], at: usize, layer: usize) -> Result<(), FormatError> {
     let (shape, _) = layer_record(body, at);
-    shape.check(layer)?;
+    shape.check(Place::Layer(layer))?;
     let code = u8_at(body, at.wrapping_add(8));
     if code > 1 {
         return Err(FormatError::UnknownBlock { layer, found: code });

@@ -16,6 +16,7 @@ use crate::{FormatError, Layers, Level, MatrixView, Model, NestedCsr, Weights};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Nested int8 weights.
     pub values: usize,
@@ -24,7 +25,7 @@ pub struct Stats {
     /// Blocks of each row, where the index code stores them.
     pub counts: usize,
     /// Quantisation, clamps and operand weights of each node, multiplier and bias of each row, and costs.
-    pub requantisation: usize,
+    pub requantization: usize,
     /// Weights that are the same at each level.
     pub dense_tensors: usize,
     /// Nodes and names.
@@ -42,7 +43,7 @@ impl Stats {
             self.values,
             self.index,
             self.counts,
-            self.requantisation,
+            self.requantization,
             self.dense_tensors,
             self.graph,
             self.padding,
@@ -51,7 +52,7 @@ impl Stats {
         parts.into_iter().fold(0, usize::saturating_add)
     }
 
-    /// Adds the rings of a layer; returns their bytes.
+    /// Adds the rings of a layer.
     fn add_layer(&mut self, layer: &MatrixView<'_>) {
         for level in layer.levels().up_to() {
             let ring = layer.ring_stats_of(level);
@@ -62,10 +63,17 @@ impl Stats {
         }
     }
 
-    /// Gives what is not yet counted of a file of `len` bytes to the padding.
-    fn finish(mut self, len: usize) -> Stats {
-        self.padding = len.saturating_sub(self.total());
-        self
+    /// Adds the zeros that fill up `len` bytes, of which so many are used.
+    fn add_padding(&mut self, len: usize, used: usize) {
+        self.padding = self.padding.saturating_add(len.saturating_sub(used));
+    }
+
+    /// Adds the zeros behind a file's last layer, in each section.
+    fn add_padding_behind(&mut self, layer: &MatrixView<'_>) {
+        for level in layer.levels().up_to() {
+            let section = layer.layout.section(layer.bytes, level);
+            self.add_padding(section.len(), layer.directory.end(section, layer.layer));
+        }
     }
 }
 
@@ -171,7 +179,8 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
         let fixed = crate::header::header_len(self.levels_stated().number());
         let mut stats = Stats { header: fixed.saturating_add(crate::shape::LAYER_LEN), ..Stats::default() };
         stats.add_layer(&self.view());
-        stats.finish(self.as_bytes().len())
+        stats.add_padding_behind(&self.view());
+        stats
     }
 }
 
@@ -183,7 +192,9 @@ impl<B: AsRef<[u8]>> Layers<B> {
         for index in 0..self.len() {
             stats.add_layer(&self.view(index));
         }
-        stats.finish(self.as_bytes().len())
+        stats.add_padding_behind(&self.view(self.len().saturating_sub(1)));
+        stats.add_padding(names.next_multiple_of(4), names);
+        stats
     }
 }
 
@@ -196,17 +207,23 @@ impl<B: AsRef<[u8]>> Model<B> {
         let mut stats = Stats {
             header: header.saturating_add(layers),
             graph: body.graph_len(),
-            requantisation: self.parameters_len(),
+            requantization: self.parameters_len(),
             ..Stats::default()
         };
+        stats.add_padding(body.names_len().next_multiple_of(4), body.names_len());
         for index in 0..self.node_count() {
             let node = body.node(index);
             if node.weights == crate::body::DENSE {
-                stats.dense_tensors = stats.dense_tensors.saturating_add(body.dense(&node).len());
+                let len = body.dense(&node).len();
+                stats.dense_tensors = stats.dense_tensors.saturating_add(len);
+                stats.add_padding(len.next_multiple_of(4), len);
             }
         }
         self.sparse_layers().for_each(|(_, layer)| stats.add_layer(&layer));
-        stats.finish(self.as_bytes().len())
+        for level in self.levels().up_to() {
+            stats.add_padding(self.section(level).len(), self.section_end(level));
+        }
+        stats
     }
 
     /// The nested layers, each with the index of its node.

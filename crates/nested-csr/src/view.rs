@@ -97,12 +97,39 @@ impl<B: AsRef<[u8]>> NestedCsr<B> {
         self.view().shape()
     }
 
-    /// See [`MatrixView::rows`].
+    /// The rows of the matrix at `level`, in order.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`] for a level that is not held.
+    ///
+    /// ```
+    /// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+    /// # fn main() -> Result<(), nested_csr::FormatError> {
+    /// let shape = Shape { rows: 2, columns: 2 };
+    /// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::FIRST, &[0, 3, 4, 0], &[0, 1, 1, 0], Profile::Size)?;
+    /// let (mut rows, mut sum) = (matrix.rows(Level::FIRST)?, 0);
+    /// while rows.next_row(|_, weight| sum += i32::from(weight)).is_some() {}
+    /// assert_eq!(sum, 7);
+    /// # Ok(()) }
+    /// ```
     pub fn rows(&self, level: Level) -> Result<Rows<'_>, FormatError> {
         self.view().rows(level)
     }
 
-    /// See [`MatrixView::to_dense`].
+    /// The matrix at `level`, row-major, zeros where nothing is stored. It allocates `rows · columns` bytes: the shape
+    /// is the file's, so look at it first when the file is not yours.
+    ///
+    /// # Errors
+    /// [`FormatError::NoSuchLevel`] for a level that is not held.
+    ///
+    /// ```
+    /// use nested_csr::{Block, Level, NestedCsr, Profile, Shape};
+    /// # fn main() -> Result<(), nested_csr::FormatError> {
+    /// let shape = Shape { rows: 1, columns: 4 };
+    /// let matrix = NestedCsr::compress(shape, Block::OneByOne, Level::new(2)?, &[0, 7, -3, 0], &[0, 2, 1, 0], Profile::Size)?;
+    /// assert_eq!(matrix.to_dense(Level::FIRST)?, [0, 0, -3, 0]);
+    /// # Ok(()) }
+    /// ```
     #[cfg(feature = "alloc")]
     pub fn to_dense(&self, level: Level) -> Result<Vec<i8>, FormatError> {
         self.view().to_dense(level)
@@ -236,7 +263,7 @@ impl<'a> MatrixView<'a> {
         Ok(self.ring(level).code)
     }
 
-    /// The rows of the matrix at `level`, in order.
+    /// The rows of the matrix at `level`, in order. Its own time and memory are constant; decoding takes them row by row.
     ///
     /// # Errors
     /// [`FormatError::NoSuchLevel`].

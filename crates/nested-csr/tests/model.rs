@@ -1,7 +1,8 @@
 //! A model is read back as it was built, at each level and from each prefix.
 use nested_csr::{
     Anchor, Block, ConvolutionWeights, FormatError, HeadAnchors, IndexCode, Level, Model, ModelBuilder, Multiplier,
-    NodeLevel, Operation, Profile, Quantization, Requantization, TensorId, TensorShape, Weights, Window,
+    NodeLevel, Operation, Padding, Place, Profile, Quantization, Requantization, TensorId, TensorShape, Weights,
+    Window,
 };
 
 mod naive;
@@ -106,7 +107,9 @@ fn a_layer_may_have_a_profile_of_its_own() {
             builder.convolution("", tensor, Window::square(1, 1, 0), 64, sparse, &node_levels(64, 1, [0, 0])).unwrap();
     }
     builder.prefer(tensor, Profile::Speed).unwrap();
-    assert!(builder.prefer(builder.input(), Profile::Speed).is_err());
+    let error = |tensor| Err(FormatError::NotNested { tensor });
+    assert_eq!(builder.prefer(builder.input(), Profile::Speed), error(0));
+    assert_eq!(builder.prefer(TensorId(3), Profile::Speed), error(3));
     let model = builder.finish(Profile::Balanced).unwrap();
     let codes: Vec<_> = model.sparse_layers().map(|(_, layer)| layer.index_code(levels).unwrap()).collect();
     assert_eq!(codes, [IndexCode::Nibbles, IndexCode::Bytes { count_width: 1 }]);
@@ -128,6 +131,61 @@ fn an_accumulator_that_leaves_32_bits_is_refused() {
     assert!(result.is_ok() && builder.finish(Profile::Speed).is_ok());
 }
 
+/// What a file could not hold is refused when the node is added, and the error names it; the builder goes on as it was.
+#[test]
+fn what_a_convolution_cannot_have_is_refused_when_it_is_added() {
+    let image = TensorShape { channels: 4, height: 1, width: 1 };
+    let quantization = Quantization { scale: 1.0, zero_point: 0 };
+    let mut builder = ModelBuilder::new(Level::new(LEVELS).unwrap(), image, quantization).unwrap();
+    let pooled = builder.max_pool("", builder.input(), Window::square(1, 1, 0)).unwrap();
+    let window = Window::square(1, 1, 0);
+    let mut add = |weights: [i8; 4], rings: [u8; 4], block, change: &dyn Fn(&mut NodeLevel)| {
+        let mut levels = node_levels(1, 0, [0, 0]);
+        change(&mut levels[1]);
+        let weights = ConvolutionWeights::Sparse { block, weights: &weights, rings: &rings };
+        builder.convolution("", pooled, window, 1, weights, &levels).map(|made| made.0)
+    };
+    let (one, two, same) = (Block::OneByOne, Block::OneByTwo, &|_: &mut NodeLevel| ());
+    let (matrix, row) = (Place::Node(1), 0);
+    let error = FormatError::RingAboveLevels { matrix, row, column: 2, ring: 3, levels: LEVELS };
+    assert_eq!(error.to_string(), "node 1, row 0, column 2: ring 3, but there are 2 levels");
+    assert_eq!(add([1, 0, 3, 0], [1, 0, 3, 0], one, same), Err(error));
+    let error = FormatError::WeightOutsideLevels { matrix, row, column: 1, weight: 9 };
+    assert_eq!(add([0, 9, 0, 0], [0, 0, 0, 0], one, same), Err(error));
+    let error = FormatError::SplitBlock { matrix, row, column: 3 };
+    assert_eq!(add([0, 0, 1, 1], [0, 0, 1, 2], two, same), Err(error));
+    let mut said = |change: &dyn Fn(&mut NodeLevel)| add([1, 0, 0, 2], [1, 0, 0, 2], one, change);
+    let wrong = |field| Err(FormatError::Parameters { node: 1, level: 2, field });
+    for scale in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
+        assert_eq!(said(&|level| level.output.scale = scale), wrong("the scale"));
+    }
+    assert_eq!(said(&|level| (level.low, level.high) = (1, 0)), wrong("the clamp"));
+    assert_eq!(said(&|level| level.input_weights = [0, 1]), wrong("the input weights"));
+    let rows = FormatError::LengthMismatch { what: "rows", needed: 1, given: 0 };
+    assert_eq!(said(&|level| level.rows.clear()), Err(rows));
+    assert_eq!(said(same), Ok(2));
+    assert_eq!(builder.finish(Profile::Size).unwrap().node_count(), 2);
+}
+
+#[test]
+fn shapes_that_no_matrix_or_input_has_are_refused_with_their_place() {
+    let quantization = Quantization { scale: 1.0, zero_point: 0 };
+    let new = |image, quantization| ModelBuilder::new(Level::FIRST, image, quantization).map(|_| ());
+    let image = TensorShape { channels: 65_535, height: 17, width: 1 };
+    assert_eq!(new(TensorShape { width: 0, ..image }, quantization), Err(FormatError::Input { field: "shape" }));
+    let infinite = Quantization { scale: f32::INFINITY, ..quantization };
+    assert_eq!(new(image, infinite), Err(FormatError::Input { field: "scale" }));
+    // More columns than a matrix may have.
+    let mut builder = ModelBuilder::new(Level::FIRST, image, quantization).unwrap();
+    let pooled = builder.max_pool("", builder.input(), Window::square(1, 1, 0)).unwrap();
+    let window = Window { kernel: [255, 2], stride: 1, padding: Padding { top: 119, left: 1, bottom: 119, right: 0 } };
+    let error = FormatError::Shape { matrix: Place::Node(1), rows: 1, columns: 65_535 * 510 };
+    let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &[], rings: &[] };
+    for weights in [ConvolutionWeights::Dense(&[]), sparse] {
+        assert_eq!(builder.convolution("", pooled, window, 1, weights, &node_levels(1, 0, [0, 0])), Err(error.clone()));
+    }
+}
+
 #[test]
 fn an_operation_that_this_build_lacks_is_named_with_its_node() {
     const UNKNOWN: u8 = 200;
@@ -142,8 +200,8 @@ fn an_operation_that_this_build_lacks_is_named_with_its_node() {
         }
     };
     let nodes: Vec<usize> = (0..file.len()).filter_map(refused).collect();
-    // Nodes 0 and 2 have a field that only their operation has, and are refused for it.
-    assert_eq!(nodes, [1, 3, 4, 5]);
+    // Whatever else a node has, its operation comes first.
+    assert_eq!(nodes, [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -81,5 +81,5 @@ fn reading_allocates_nothing() {
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), after_reading);
         kinds += 1;
     }
-    assert!(kinds >= 6);
+    assert!(kinds >= 7);
 }

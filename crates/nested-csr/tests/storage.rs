@@ -135,8 +135,8 @@ fn mobilenet_v1_fits_where_the_paper_needs_more() {
     for (profile, most) in [(Profile::Size, 1290.0), (Profile::Balanced, 1290.0)] {
         let file = builder.clone().finish(profile).unwrap();
         let stats = file.stats();
-        let kib = (stats.total() - stats.requantisation) as f64 / 1024.0;
-        let a_row = stats.requantisation as f64 / (rows_in_all * LADDER.len()) as f64;
+        let kib = (stats.total() - stats.requantization) as f64 / 1024.0;
+        let a_row = stats.requantization as f64 / (rows_in_all * LADDER.len()) as f64;
         println!(
             "MobileNetV1 1×2 {profile:?}: {kib:.1} KiB and {a_row:.3} bytes of requantisation a row and level; {stats:?}"
         );

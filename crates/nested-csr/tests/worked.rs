@@ -1,20 +1,8 @@
 //! The worked example of the specification is what the encoder writes, byte by byte.
-use nested_csr::{Block, IndexCode, Level, NestedCsr, Shape};
+mod example;
 
-#[rustfmt::skip]
-const WEIGHTS: [i8; 32] = [
-    5, 0, -2, 0, 0,  7,  0,  0,
-    0, 0,  0, 0, 1,  0,  0, -9,
-    0, 0,  0, 0, 0,  0,  0,  0,
-    3, 4,  0, 0, 0,  0, -1,  8,
-];
-#[rustfmt::skip]
-const RINGS: [u8; 32] = [
-    1, 0, 2, 0, 0, 3, 0, 0,
-    0, 0, 0, 0, 2, 0, 0, 1,
-    0, 0, 0, 0, 0, 0, 0, 0,
-    3, 1, 0, 0, 0, 0, 2, 3,
-];
+use example::{RINGS, WEIGHTS};
+use nested_csr::{Level, NestedCsr};
 
 /// The bytes of the table rows that begin with an offset in backquotes: `| offset | bytes | …`.
 fn bytes_of_the_specification() -> Vec<u8> {
@@ -33,13 +21,11 @@ fn bytes_of_the_specification() -> Vec<u8> {
 
 #[test]
 fn the_specification_shows_what_the_encoder_writes() {
-    let (shape, levels) = (Shape { rows: 4, columns: 8 }, Level::new(3).unwrap());
-    let codes = [IndexCode::Nibbles, IndexCode::FreeGaps { modulus: 5 }, IndexCode::Bytes { count_width: 1 }];
-    let matrix = NestedCsr::compress_as(shape, Block::OneByOne, &codes, &WEIGHTS, &RINGS).unwrap();
+    let matrix = example::matrix();
     let specified = bytes_of_the_specification();
     assert_eq!(matrix.as_bytes(), specified, "written: {:02x?}", matrix.as_bytes());
     let read = NestedCsr::parse(&specified).unwrap();
-    for level in levels.up_to() {
+    for level in Level::new(3).unwrap().up_to() {
         let dense = WEIGHTS.iter().zip(RINGS).map(|(&w, ring)| if usize::from(ring) <= level.number() { w } else { 0 });
         assert_eq!(read.to_dense(level).unwrap(), dense.collect::<Vec<_>>());
     }

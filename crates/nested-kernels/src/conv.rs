@@ -155,6 +155,7 @@ pub(crate) fn check_weights(weights: &Weights<'_>, geometry: &Geometry) -> Resul
         Weights::Dense(weights) => weights.len(),
         Weights::Sparse(matrix) if matrix.shape().columns == columns => columns.saturating_mul(matrix.shape().rows),
         Weights::Sparse(matrix) => matrix.shape().columns.saturating_mul(matrix.shape().rows).saturating_add(1),
+        _ => return Err(KernelError::UnknownWeights),
     };
     check_length(needed, given, |needed, given| KernelError::WeightsLength { needed, given })
 }

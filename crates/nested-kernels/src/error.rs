@@ -69,6 +69,9 @@ pub enum KernelError {
         /// Weights given.
         given: usize,
     },
+    /// Weights that are kept in a way that this version does not know.
+    #[error("weights of a kind that this version does not know")]
+    UnknownWeights,
     /// Not one requantisation a row.
     #[error("{given} requantisations, {needed} needed")]
     Requantizations {
@@ -124,4 +127,7 @@ pub enum NodeFault {
     /// It is too large to be addressed.
     #[error("too large to be addressed")]
     TooLarge,
+    /// It computes something, or has weights, that this version does not know.
+    #[error("an operation or weights that this version does not know")]
+    Unknown,
 }

@@ -76,7 +76,8 @@ impl<B: AsRef<[u8]>> Network<B> {
             let node = model.node(index).ok_or(fault(NodeFault::Missing))?;
             check_node(&model, &node).map_err(fault)?;
             let in_place = matches!(node.operation, Operation::Add { .. });
-            *step = Step::new(inputs(&node.operation), in_place, node.output.len());
+            let reads = inputs(&node.operation).ok_or(fault(NodeFault::Unknown))?;
+            *step = Step::new(reads, in_place, node.output.len());
         }
         let too_large = KernelError::TooLarge;
         let run = nodes - usize::from(ends_in_place(&model));
@@ -258,6 +259,7 @@ impl<B: AsRef<[u8]>> Network<B> {
             (Operation::Detection { .. }, Operands::Apart { left, output, .. }) => concatenation(left, &[], output),
             // Only sums are planned in place.
             (_, Operands::OnLeft { .. } | Operands::OnRight { .. }) => Err(fault(NodeFault::Order)),
+            _ => Err(fault(NodeFault::Unknown)),
         }
     }
 
@@ -269,7 +271,7 @@ impl<B: AsRef<[u8]>> Network<B> {
         tensors: &'a mut [i8],
         result: &'a mut [i8],
     ) -> Option<Operands<'a>> {
-        let [left, right] = inputs(&node.operation);
+        let [left, right] = inputs(&node.operation)?;
         let places = [self.place(left)?, self.place(right)?];
         let made = self.place(TensorId(u16::try_from(node.index + 1).ok()?))?;
         let in_arena = !made.is_empty();
@@ -311,7 +313,7 @@ impl<B: AsRef<[u8]>> Network<B> {
 
     /// The geometry of a node at a level.
     fn geometry(&self, level: Level, node: &Node<'_>, window: Window) -> Option<Geometry> {
-        let [input, _] = inputs(&node.operation);
+        let [input, _] = inputs(&node.operation)?;
         let zero_point = zero_point(&self.model, level, input)?;
         Some(Geometry { input: shape(&self.model, input)?, output: node.output, window, zero_point })
     }
@@ -336,16 +338,17 @@ enum Operands<'a> {
     },
 }
 
-/// The tensors that an operation reads; one that it reads alone is given twice.
-fn inputs(operation: &Operation<'_>) -> [TensorId; 2] {
-    match *operation {
+/// The tensors that an operation reads; one that it reads alone is given twice. `None` for one that is not known here.
+fn inputs(operation: &Operation<'_>) -> Option<[TensorId; 2]> {
+    Some(match *operation {
         Operation::Add { left, right } | Operation::Concatenation { left, right } => [left, right],
         Operation::Convolution { input, .. }
         | Operation::Depthwise { input, .. }
         | Operation::AveragePool { input, .. }
         | Operation::MaxPool { input, .. }
         | Operation::Detection { input, .. } => [input, input],
-    }
+        _ => return None,
+    })
 }
 
 /// Whether the last node is a detection of the tensor made before it, which no other node reads.
@@ -381,8 +384,7 @@ fn zero_point<B: AsRef<[u8]>>(model: &Model<B>, level: Level, tensor: TensorId) 
 
 /// Words of scratch of a node at a level.
 fn scratch<B: AsRef<[u8]>>(model: &Model<B>, level: Level, node: &Node<'_>) -> Result<Scratch, KernelError> {
-    let [input, _] = inputs(&node.operation);
-    let input = shape(model, input).ok_or(KernelError::Geometry)?;
+    let input = inputs(&node.operation).and_then(|[input, _]| shape(model, input)).ok_or(KernelError::Geometry)?;
     let geometry = |window| Geometry { input, output: node.output, window, zero_point: 0 };
     match &node.operation {
         Operation::Convolution { window, weights, .. } => convolution_scratch(weights, level, &geometry(*window)),
@@ -393,7 +395,7 @@ fn scratch<B: AsRef<[u8]>>(model: &Model<B>, level: Level, node: &Node<'_>) -> R
 
 /// Whether a node can run at every level.
 fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), NodeFault> {
-    let reads = inputs(&node.operation);
+    let reads = inputs(&node.operation).ok_or(NodeFault::Unknown)?;
     if reads.iter().any(|tensor| usize::from(tensor.0) > node.index) {
         return Err(NodeFault::Order);
     }
@@ -402,6 +404,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
     let geometry = |window| Geometry { input: left, output: node.output, window, zero_point: 0 };
     let fault = |error| match error {
         KernelError::WeightsLength { .. } => NodeFault::Weights,
+        KernelError::UnknownWeights => NodeFault::Unknown,
         KernelError::TooLarge => NodeFault::TooLarge,
         _ => NodeFault::Shape,
     };
@@ -438,6 +441,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
         Operation::Concatenation { .. } if left.len().checked_add(right.len()) == Some(node.output.len()) => 0,
         Operation::Detection { .. } if left == node.output => 0,
         Operation::Concatenation { .. } | Operation::Detection { .. } => return Err(NodeFault::Shape),
+        _ => return Err(NodeFault::Unknown),
     };
     for level in model.levels().up_to() {
         let parameters = model.parameters(level, node.index).ok_or(NodeFault::Missing)?;

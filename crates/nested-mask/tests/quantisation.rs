@@ -84,6 +84,7 @@ fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
                             rows.next_row(|column, weight| row[column] = weight.into()).unwrap();
                         }
                     }
+                    other => panic!("{other:?}"),
                 }
                 let sum = |at: usize| {
                     let (row, y, x) = element(at);
@@ -133,6 +134,7 @@ fn run(model: &Model<Vec<u8>>, level: Level, pixels: &[u8]) -> Vec<Vec<i8>> {
             }
             Operation::Concatenation { left, right } => [&of(left).0[..], &of(right).0[..]].concat(),
             Operation::Detection { input, .. } => of(input).0.clone(),
+            other => panic!("{other:?}"),
         };
         shapes.push(node.output);
         tensors.push(made);

@@ -54,18 +54,15 @@ pub fn tally(accepted: bool) {
 /// Files to start from: the golden ones, then what the mutator met that is a file.
 static POOL: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-fn golden() -> Vec<Vec<u8>> {
-    [
-        &include_bytes!("../../tests/golden/layers.ncsr")[..],
-        include_bytes!("../../tests/golden/matrix-1x1.ncsr"),
-        include_bytes!("../../tests/golden/matrix-1x2.ncsr"),
-        include_bytes!("../../tests/golden/matrix-empty.ncsr"),
-        include_bytes!("../../tests/golden/matrix-gaps.ncsr"),
-        include_bytes!("../../tests/golden/model.ncsr"),
-    ]
-    .map(<[u8]>::to_vec)
-    .into()
-}
+const GOLDEN: [&[u8]; 7] = [
+    include_bytes!("../../tests/golden/detector.ncsr"),
+    include_bytes!("../../tests/golden/layers.ncsr"),
+    include_bytes!("../../tests/golden/matrix-1x1.ncsr"),
+    include_bytes!("../../tests/golden/matrix-1x2.ncsr"),
+    include_bytes!("../../tests/golden/matrix-empty.ncsr"),
+    include_bytes!("../../tests/golden/matrix-gaps.ncsr"),
+    include_bytes!("../../tests/golden/model.ncsr"),
+];
 
 /// Whether the bytes are a file of some kind.
 fn is_file(bytes: &[u8]) -> bool {
@@ -96,11 +93,11 @@ pub fn mutate(
     let mut size = size;
     let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
     if pool.is_empty() {
-        *pool = golden();
+        *pool = GOLDEN.map(<[u8]>::to_vec).into();
     }
     if size >= 21 && is_file(&data[..size]) {
         let at = random(256);
-        match pool.get_mut(6 + at) {
+        match pool.get_mut(GOLDEN.len() + at) {
             Some(slot) => *slot = data[..size].to_vec(),
             None => pool.push(data[..size].to_vec()),
         }

@@ -268,6 +268,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// How many rows of `blocks` blocks come, at most `most`, in which none of the rings has a block and that no byte describes.
+pub(crate) fn empty_rows<'c, 'a: 'c>(
+    cursors: impl IntoIterator<Item = &'c Cursor<'a>>,
+    blocks: u32,
+    most: usize,
+) -> u32 {
+    let mut empty = u32::try_from(most).unwrap_or(u32::MAX);
+    for cursor in cursors {
+        empty = match cursor.gap() {
+            _ if cursor.broken() || cursor.counts_rows() => 0,
+            Some(gap) => empty.min(gap.checked_div(blocks).unwrap_or(0)),
+            None => empty,
+        };
+        if empty == 0 {
+            break;
+        }
+    }
+    empty
+}
+
 /// Takes a row's count.
 #[inline(always)]
 fn take_count(counts: &mut &[u8], width: u8) -> u32 {

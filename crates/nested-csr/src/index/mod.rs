@@ -10,7 +10,7 @@ mod map;
 // writes: lengths are checked first
 mod encode;
 
-pub(crate) use cursor::{Cursor, Span};
+pub(crate) use cursor::{Cursor, Span, empty_rows};
 #[cfg(feature = "alloc")]
 pub(crate) use encode::{Positions, encode_as, encode_best};
 pub(crate) use map::{MAP_BLOCKS, Map};
@@ -28,12 +28,13 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IndexCode {
-    /// A count of blocks a row, then one byte a gap: the cheapest to decode.
+    /// A count of blocks a row, then one byte a gap (a longer gap takes more): the cheapest to decode by far.
     Bytes {
         /// Bytes of each count: 1, 2 or 4.
         count_width: u8,
     },
-    /// Gaps between blocks in steps of 4 bits, run on over the ends of rows: nearly as cheap, and smaller.
+    /// Gaps between blocks in steps of 4 bits, run on over the ends of rows: smaller than bytes, cheaper to decode than Golomb's
+    /// codes.
     Nibbles,
     /// Golomb code of the gaps between blocks, run on over the ends of rows.
     Gaps {

@@ -1,11 +1,11 @@
 //! The bytes of a model: its body, and a section a level.
 use super::ModelBuilder;
 use crate::body::NodeRecord;
-use crate::builder::{Choice, EncodedLayer, pad, write_section};
+use crate::builder::{Choice, EncodedLayer, Source, pad, write_section};
 use crate::model::COST_LEN;
 use crate::parameters::{CODE_LEN, Fields, PARAMETERS_LEN, WIDE, bias_width};
 use crate::ring::RING_LEN;
-use crate::{FormatError, Padding, Profile, Shape, TensorShape};
+use crate::{FormatError, Padding, Place, Profile, Shape, TensorShape};
 use alloc::vec::Vec;
 
 impl ModelBuilder {
@@ -13,7 +13,8 @@ impl ModelBuilder {
         let layers = self.layers.iter().enumerate().map(|(index, layer)| {
             let shape = Shape { rows: layer.rows, columns: layer.weights.len() / layer.rows };
             let choice = Choice::Best(self.levels, layer.profile.unwrap_or(profile));
-            EncodedLayer::new(index, shape, layer.block, &layer.weights, &layer.rings, choice)
+            let source = Source::new(Place::Layer(index), shape, layer.block, &layer.weights, &layer.rings)?;
+            EncodedLayer::new(&source, choice)
         });
         layers.collect()
     }
@@ -48,16 +49,8 @@ impl ModelBuilder {
         for node in &self.nodes {
             let parameters = &node.levels[level];
             let width = parameters.rows.iter().map(|row| bias_width(row.bias)).max().unwrap_or(0);
-            let fields = Fields {
-                scale: parameters.output.scale.to_bits(),
-                zero_point: parameters.output.zero_point,
-                low: parameters.low,
-                high: parameters.high,
-                form: width as u8 | if node.wide[level] { WIDE } else { 0 },
-                input_weights: parameters.input_weights,
-                rows: start,
-            };
-            fields.write(&mut nodes);
+            let form = width as u8 | if node.wide[level] { WIDE } else { 0 };
+            Fields { form, rows: start, ..parameters.said() }.write(&mut nodes);
             for row in &parameters.rows {
                 tail.extend(row.multiplier.code().to_le_bytes());
                 tail.extend(row.bias.to_le_bytes().iter().take(width));

@@ -2,9 +2,9 @@
 #![allow(dead_code)] // each test uses a part of it
 
 use crate::naive;
-use nested_csr::{AnchorTable, Kind, Layers, MatrixView, Model, NestedCsr, Operation, Weights};
+use nested_csr::{AnchorTable, Kind, Layers, Level, MatrixView, Model, NestedCsr, Operation, Stats, Weights};
 
-/// Rows beyond which a layer is not walked: shapes are free, and rows without weights cost no bytes.
+/// Rows beyond which a layer is not walked row by row: shapes are free, and rows without weights cost no bytes.
 const MOST_ROWS: usize = 1 << 9;
 
 /// Reads a file with both readers, every accessor included; whether both accept it.
@@ -19,7 +19,7 @@ pub fn readers(file: &[u8]) -> bool {
             assert_eq!(read.levels_stated().number(), naive.stated);
             layer(&naive.layers[0], read.view());
             read.levels().up_to().for_each(|level| assert!(naive::decode(read.prefix(level).unwrap()).is_ok()));
-            assert_eq!(read.stats().total(), file.len());
+            add_up(&read.stats(), file, read.levels(), 0);
         }),
         (Ok(Kind::Layers), _) => check(file, Layers::parse(file), &expected, |read, naive| {
             assert_eq!(read.len(), naive.layers.len());
@@ -28,11 +28,12 @@ pub fn readers(file: &[u8]) -> bool {
                 assert_eq!(read.name(index), Some(name.as_str()));
             }
             assert!(read.layer(read.len()).is_none() && read.name(read.len()).is_none());
-            assert_eq!(read.stats().total(), file.len());
+            add_up(&read.stats(), file, read.levels(), 1);
         }),
         (Ok(_), _) => check(file, Model::parse(file), &expected, |read, naive| {
             model(naive, read);
-            assert_eq!(read.stats().total(), file.len());
+            let dense = naive.model.iter().flat_map(|model| &model.nodes).filter(|node| node.weights == 2);
+            add_up(&read.stats(), file, read.levels(), 1 + dense.count());
         }),
         (Err(_), _) => false,
     };
@@ -55,6 +56,12 @@ fn check<T>(
     read.is_ok()
 }
 
+/// The parts' bytes add up, and padding fills up nothing but sections and so many pieces of the body.
+fn add_up(stats: &Stats, file: &[u8], levels: Level, pieces: usize) {
+    assert_eq!(stats.total(), file.len());
+    assert!(stats.padding <= 3 * (levels.number() + pieces), "{stats:?}");
+}
+
 fn layer(naive: &naive::Layer, view: MatrixView<'_>) {
     let (rows, columns) = (view.shape().rows, view.shape().columns);
     assert_eq!((naive.rows, naive.columns), (rows as u64, columns as u64));
@@ -67,6 +74,20 @@ fn layer(naive: &naive::Layer, view: MatrixView<'_>) {
         let stats = view.ring_stats(level).unwrap();
         assert_eq!(stats.values, weights.len());
         assert_eq!(stats.code, view.index_code(level).unwrap());
+        // However many rows there are, those that no byte describes are passed at once.
+        let mut expected: Vec<_> =
+            naive.rings[..level.number()].iter().flat_map(|ring| ring.2.iter().copied()).collect();
+        expected.sort_by_key(|weight| weight.0); // stable: within a row ring by ring
+        let (mut walk, mut row, mut found) = (view.rows(level).unwrap(), 0, Vec::new());
+        loop {
+            row += walk.skip_empty() as u64;
+            if walk.next_row(|column, weight| found.push((row, column as u64, weight))).is_none() {
+                break;
+            }
+            row += 1;
+        }
+        assert_eq!((row, walk.rows_left()), (rows as u64, 0));
+        assert_eq!(found, expected, "level {}", level.number());
         if rows > MOST_ROWS {
             continue;
         }
@@ -135,6 +156,7 @@ fn model<B: AsRef<[u8]>>(naive: &naive::File, read: &Model<B>) {
             Operation::AveragePool { input, window } | Operation::MaxPool { input, window } => {
                 [input.0, 0].map(|input| (input, window.kernel))
             }
+            other => panic!("an operation that no version has: {other:?}"),
         };
         assert_eq!(inputs.map(|(input, _)| input), node.inputs);
         assert_eq!(inputs[0].1, node.window[..2]);

@@ -63,6 +63,7 @@ impl<L: Lanes> Backend for L {
                 let columns = layer.work.columns;
                 layer.convolve(|| Ok::<_, KernelError>(DenseRows::new(weights, columns)), buffers)
             }
+            _ => Err(KernelError::UnknownWeights),
         }
     }
 
@@ -71,6 +72,7 @@ impl<L: Lanes> Backend for L {
         let special = match weights {
             Weights::Dense(_) => lanes.points_words(geometry),
             Weights::Sparse(_) => lanes.gathered_words(geometry),
+            _ => return Err(KernelError::UnknownWeights),
         };
         if is_fully_connected(geometry) {
             return Ok(Scratch { minimum: 0, preferred: special.unwrap_or(0) });
@@ -133,6 +135,7 @@ fn work<'a, L: Lanes>(weights: &Weights<'_>, level: Level, frame: Frame<'a>) -> 
     let stored = match weights {
         Weights::Dense(_) => all,
         Weights::Sparse(matrix) => matrix.stored(level)?,
+        _ => return Err(KernelError::UnknownWeights),
     };
     Ok(Work { frame, method: Method::of::<L>(stored, rows, all), rows, columns, stored })
 }

@@ -140,6 +140,7 @@ fn convolution(
                 fully_connected::sparse(matrix, level, parameters, geometry, input, output, scratch)
             }
             Weights::Dense(weights) => fully_connected::dense(weights, parameters, geometry, input, output, scratch),
+            _ => Err(KernelError::UnknownWeights),
         };
     }
     if let Some(layer) = streamed(weights, level, geometry) {
@@ -173,6 +174,7 @@ fn convolution(
             let rows = || Ok::<_, KernelError>(DenseRows::new(weights, columns));
             convolve_rows(lines, rows, requantization, bounds, geometry, input, output, scratch)
         }
+        _ => Err(KernelError::UnknownWeights),
     }
 }
 
@@ -196,6 +198,7 @@ fn lines(weights: &Weights<'_>, level: Level, geometry: &Geometry) -> Lines {
             let pairs = matrix.block() == Block::OneByTwo && channels.is_multiple_of(2);
             pairs || matrix.stored(level).is_ok_and(|stored| stored >= whole / 8 * 7)
         }
+        _ => false,
     };
     let by_channels = Lines::new(geometry, Pairing::Channels);
     if in_pairs && !PLAIN && by_channels.are_wide(geometry) {

@@ -220,6 +220,7 @@ fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<
     let matrix = match weights {
         Weights::Dense(weights) => return Some((Rows::All(weights), 0)),
         Weights::Sparse(matrix) => matrix,
+        _ => return None,
     };
     let columns = geometry.input.channels;
     let width = matrix.block().width();
