@@ -1,6 +1,6 @@
 //! Convolution, sparse and dense; a fully connected layer is one whose kernel is the whole map.
 use crate::{Geometry, KernelError, arch::*, geometry::check_length};
-use nested_csr::{Level, NodeParameters, Weights};
+use nested_csr::{Level, NodeParameters, Shape, Weights};
 
 /// Words of scratch that a kernel wants; [`convolution`]'s example lends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,14 +149,14 @@ pub fn convolution_scratch(weights: &Weights<'_>, level: Level, geometry: &Geome
 
 /// The weight matrix has a row for each output channel and a column for each tap.
 pub(crate) fn check_weights(weights: &Weights<'_>, geometry: &Geometry) -> Result<(), KernelError> {
-    let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
-    let needed = columns * geometry.output.channels;
-    let given = match weights {
-        Weights::Dense(weights) => weights.len(),
-        Weights::Sparse(matrix) if matrix.shape().columns == columns => columns.saturating_mul(matrix.shape().rows),
-        Weights::Sparse(matrix) => matrix.shape().columns.saturating_mul(matrix.shape().rows).saturating_add(1),
-    };
-    check_length(needed, given, |needed, given| KernelError::WeightsLength { needed, given })
+    let needed = Shape { rows: geometry.output.channels, columns: geometry.columns().ok_or(KernelError::TooLarge)? };
+    match weights {
+        Weights::Dense(weights) => {
+            check_length(needed.len(), weights.len(), |needed, given| KernelError::WeightsLength { needed, given })
+        }
+        Weights::Sparse(matrix) if matrix.shape() == needed => Ok(()),
+        Weights::Sparse(matrix) => Err(KernelError::WeightsShape { needed, given: matrix.shape() }),
+    }
 }
 
 /// The scratch holds at least the minimum.

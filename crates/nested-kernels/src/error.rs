@@ -1,5 +1,5 @@
 //! What can be wrong before a network or a kernel runs.
-use nested_csr::FormatError;
+use nested_csr::{FormatError, Shape};
 
 /// Why nothing was run. No kernel has touched its output when one of these is returned, but for
 /// [`KernelError::WeightsChanged`].
@@ -61,13 +61,21 @@ pub enum KernelError {
         /// Elements given.
         given: usize,
     },
-    /// The weights do not fit the geometry.
+    /// The dense weights do not fit the geometry.
     #[error("weights of {given} elements, the geometry needs {needed}")]
     WeightsLength {
         /// Weights that the geometry needs.
         needed: usize,
         /// Weights given.
         given: usize,
+    },
+    /// The sparse weights do not fit the geometry.
+    #[error("weights of {} rows and {} columns, the geometry needs {} and {}", .given.rows, .given.columns, .needed.rows, .needed.columns)]
+    WeightsShape {
+        /// A row for each output channel, a column for each tap.
+        needed: Shape,
+        /// The matrix's.
+        given: Shape,
     },
     /// Not one requantisation a row.
     #[error("{given} requantisations, {needed} needed")]

@@ -401,7 +401,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
     let (left, right) = (left.ok_or(NodeFault::Missing)?, right.ok_or(NodeFault::Missing)?);
     let geometry = |window| Geometry { input: left, output: node.output, window, zero_point: 0 };
     let fault = |error| match error {
-        KernelError::WeightsLength { .. } => NodeFault::Weights,
+        KernelError::WeightsLength { .. } | KernelError::WeightsShape { .. } => NodeFault::Weights,
         KernelError::TooLarge => NodeFault::TooLarge,
         _ => NodeFault::Shape,
     };

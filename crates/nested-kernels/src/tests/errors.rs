@@ -8,7 +8,9 @@ use crate::{
     Geometry, KernelError, Network, add, add_in_place, average_pool, concatenation, convolution, convolution_scratch,
     depthwise, depthwise_scratch, max_pool,
 };
-use nested_csr::{ConvolutionWeights, Model, Operation, TensorShape, Weights, Window};
+use nested_csr::{
+    Block, ConvolutionWeights, Model, NestedCsr, Operation, Profile, Shape, TensorShape, Weights, Window,
+};
 use std::{vec, vec::Vec};
 
 const SHAPE: TensorShape = TensorShape { channels: 3, height: 6, width: 5 };
@@ -94,6 +96,33 @@ fn a_convolution_checks_what_it_is_lent() {
     assert_eq!(run(&Weights::Dense(&[0; 135]), &five, 90, 150, words), Err(error));
     let wrong = Geometry { output: TensorShape { channels: 4, height: 6, width: 6 }, ..geometry };
     assert_eq!(run(&weights, &wrong, 90, 144, words), Err(KernelError::Geometry));
+}
+
+#[test]
+fn a_sparse_matrix_of_another_shape_is_refused() {
+    // As many weights as the geometry needs, one fewer, and what has its columns or its rows alone.
+    let (input, window) = (TensorShape { channels: 3, height: 2, width: 2 }, Window::square(1, 1, 0));
+    let geometry = Geometry::new(input, window, 3, 0).unwrap();
+    let model = one_convolution(input, window, 3, ConvolutionWeights::Dense(&[1; 9]), &outputs(3));
+    let parameters = model.parameters(level(1), 0).unwrap();
+    for (rows, columns) in [(9, 1), (1, 9), (2, 4), (4, 2), (2, 3), (4, 3), (3, 2), (3, 4), (3, 3)] {
+        for block in [Block::OneByOne, Block::OneByTwo] {
+            let (given, weights) = (Shape { rows, columns }, vec![1; rows * columns]);
+            let rings = vec![1; weights.len()];
+            let matrix = NestedCsr::compress(given, block, level(1), &weights, &rings, Profile::Speed).unwrap();
+            let weights = Weights::Sparse(matrix.view());
+            let words = convolution_scratch(&weights, level(1), &geometry).unwrap().preferred;
+            let (mut output, mut scratch) = (vec![77; 12], vec![0; words]);
+            let done = convolution(&weights, level(1), &parameters, &geometry, &[1; 12], &mut output, &mut scratch);
+            let needed = Shape { rows: 3, columns: 3 };
+            if given == needed {
+                assert_eq!(done, Ok(()));
+            } else {
+                assert_eq!(done, Err(KernelError::WeightsShape { needed, given }));
+                assert!(output.iter().all(|value| *value == 77), "the output was touched");
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Geometry, KernelError, Scratch};
 use core::ops::Range;
-use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Weights};
+use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Shape, Weights};
 
 #[cfg(nested_kernels_backend = "dsp")]
 #[path = "pointwise/assembly.rs"]
@@ -222,6 +222,9 @@ fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<
         Weights::Sparse(matrix) => matrix,
     };
     let columns = geometry.input.channels;
+    if matrix.shape() != (Shape { rows: geometry.output.channels, columns }) {
+        return None;
+    }
     let width = matrix.block().width();
     let mut rings = [None; MAX_LEVELS];
     for (slot, level) in rings.iter_mut().zip(level.up_to()) {
