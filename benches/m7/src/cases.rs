@@ -1,4 +1,5 @@
-//! Random small layers at every level, each output against the naive reference.
+//! Random small layers at every level, each output against the naive reference; and what sparse ones do when their bytes change.
+mod changed;
 mod maps;
 mod weighted;
 
@@ -34,7 +35,10 @@ pub fn check() {
     let mut job = Job::read();
     let (cases, seed) = (job.word(), job.word());
     let mut random = Random(Xoshiro128PlusPlus::seed_from_u64(seed.into()));
-    let mut all = Count::default();
+    let mut all = changed::check_fours();
+    if all.wrong > 0 {
+        hprintln!("wrong: changed bytes");
+    }
     while all.checked < cases {
         let first = all.wrong == 0;
         let report = |count: Count, what: &dyn core::fmt::Debug| {

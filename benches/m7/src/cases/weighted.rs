@@ -1,5 +1,5 @@
 //! Convolutions, sparse, dense and depthwise.
-use super::{Count, Random};
+use super::{Count, Random, changed};
 use crate::{
     layers::Layer,
     reference::{self, Finish},
@@ -124,6 +124,9 @@ impl Case {
                 .expect("all lengths fit");
                 all.add(Count::one(&output, &expected));
             }
+        }
+        if matches!(self.kind, Kind::Sparse(_)) {
+            all.add(changed::check(model.as_bytes(), &geometry));
         }
         all
     }
