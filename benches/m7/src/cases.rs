@@ -5,6 +5,7 @@ mod weighted;
 
 use crate::job::Job;
 use cortex_m_semihosting::hprintln;
+use nested_csr::Profile;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -38,6 +39,11 @@ pub fn check() {
     let mut all = changed::check_fours();
     if all.wrong > 0 {
         hprintln!("wrong: changed bytes");
+    }
+    let heavy = weighted::Case::heavy();
+    all.add(heavy.check_as(Profile::Speed, &mut Random(Xoshiro128PlusPlus::seed_from_u64(1))));
+    if all.wrong > 0 {
+        hprintln!("wrong: {:?}", heavy);
     }
     while all.checked < cases {
         let first = all.wrong == 0;

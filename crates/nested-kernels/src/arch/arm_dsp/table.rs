@@ -46,8 +46,7 @@ impl<'t> Writer<'t> {
     fn run<const WIDTH: usize, const CHANNELS: bool>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
         #[cfg(nested_kernels_backend = "dsp")]
         {
-            let room = self.table.len() - self.entries();
-            self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
+            self.state.run::<WIDTH, CHANNELS>(self.table, gaps, weights)
         }
         #[cfg(not(nested_kernels_backend = "dsp"))]
         if CHANNELS { (0, 0) } else { self.state.run(self.places, self.table, gaps, weights) }
