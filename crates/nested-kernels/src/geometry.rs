@@ -45,7 +45,8 @@ impl Geometry {
         }
         let length = |shape: TensorShape| {
             let len = shape.channels.checked_mul(shape.height)?.checked_mul(shape.width)?;
-            // Offsets inside a packed copy are 24-bit; 2²⁸ keeps every product of a length with a stride in `usize`.
+            // Offsets inside a packed copy are 24-bit; below 2²⁸ a few lengths, and what a window reads beside them, add up to
+            // a `usize` of 32 bits. A product of a line with the stride may not.
             (len < 1 << 28).then_some(len)
         };
         let taps = self.columns().and_then(|columns| columns.checked_mul(output.channels));

@@ -191,7 +191,8 @@ impl<'g> Band<'g> {
         let block = self.lines.block();
         let width = self.width.max(block);
         let (whole, left) = (width / block * block, width % block);
-        let next_line = 4 * usize::from(self.geometry.window.stride) * self.row.words();
+        // Where there is a second line, the band holds as much.
+        let next_line = (4 * self.row.words()).wrapping_mul(self.geometry.window.stride.into());
         let mut words = segments.iter_mut();
         let mut put = |word: usize| {
             if let Some(cell) = words.next() {
