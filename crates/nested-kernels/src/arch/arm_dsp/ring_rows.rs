@@ -9,6 +9,7 @@ use super::{
     walk::assembly::{UNROLL, both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels},
 };
 use crate::Geometry;
+use core::mem::offset_of;
 use nested_csr::{Level, MAX_LEVELS, MatrixView, NodeParameters};
 
 /// What is left of a ring.
@@ -34,6 +35,13 @@ struct Source {
     /// `blocks`, less what a sum of four gaps is short of.
     limit: usize,
 }
+
+/// As the assembly loads them: many words at once.
+const _: () = {
+    assert!(offset_of!(Ring, counts) == 8 && offset_of!(Ring, count_width) == 12 && offset_of!(Ring, left) == 16);
+    assert!(size_of::<Ring>() == 20 && offset_of!(Source, rings_end) == 4 && offset_of!(Source, places) == 8);
+    assert!(offset_of!(Source, blocks) == 12 && offset_of!(Source, limit) == 16);
+};
 
 unsafe extern "C" {
     fn nested_kernels_ring_rows_pixels(state: &mut State<Source>) -> usize;
