@@ -1,5 +1,5 @@
 //! What can be wrong before a network or a kernel runs.
-use nested_csr::{FormatError, Shape};
+use nested_csr::{FormatError, Padding, Shape, TensorShape};
 
 /// Why nothing was run. No kernel has touched its output when one of these is returned, but for
 /// [`KernelError::WeightsChanged`].
@@ -88,6 +88,28 @@ pub enum KernelError {
     /// Input, window and output do not belong together.
     #[error("the output's shape is not what the window makes of the input's")]
     Geometry,
+    /// An input or an output without elements.
+    #[error(
+        "a map without elements: {}×{}×{} in, {}×{}×{} out",
+        .input.channels, .input.height, .input.width, .output.channels, .output.height, .output.width
+    )]
+    Empty {
+        /// Shape of the input.
+        input: TensorShape,
+        /// Shape of the output.
+        output: TensorShape,
+    },
+    /// A depthwise convolution or a pool keeps the channels.
+    #[error("{given} channels out, where there must be as many as in: {needed}")]
+    Channels {
+        /// Channels of the input.
+        needed: usize,
+        /// Channels of the output.
+        given: usize,
+    },
+    /// An average pool takes no padding.
+    #[error("an average pool takes no padding, here {} + {} lines and {} + {} columns", .0.top, .0.bottom, .0.left, .0.right)]
+    PaddedPool(Padding),
     /// The model's last node is not a detection.
     #[error("the model does not end in a detection")]
     NoDetection,
@@ -107,7 +129,17 @@ pub enum KernelError {
     },
     /// The model's bytes say something impossible.
     #[error(transparent)]
-    Format(#[from] FormatError),
+    Format(FormatError),
+}
+
+impl From<FormatError> for KernelError {
+    /// [`FormatError::NoSuchLevel`] becomes [`KernelError::NoSuchLevel`].
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::NoSuchLevel { level, levels } => KernelError::NoSuchLevel { level, levels },
+            error => KernelError::Format(error),
+        }
+    }
 }
 
 /// What is wrong with a node.

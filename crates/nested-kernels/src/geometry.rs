@@ -29,7 +29,7 @@ impl Geometry {
     /// The geometry of `window` on `input`, with `channels` output channels.
     ///
     /// # Errors
-    /// [`KernelError::Geometry`] when the kernel does not fit or something is empty, [`KernelError::TooLarge`].
+    /// [`KernelError::Geometry`] when the kernel does not fit, [`KernelError::Empty`], [`KernelError::TooLarge`].
     pub fn new(input: TensorShape, window: Window, channels: usize, zero_point: i8) -> Result<Self, KernelError> {
         let (height, width) = window.output(input.height, input.width).ok_or(KernelError::Geometry)?;
         let geometry = Geometry { input, output: TensorShape { channels, height, width }, window, zero_point };
@@ -51,7 +51,7 @@ impl Geometry {
         };
         let taps = self.columns().and_then(|columns| columns.checked_mul(output.channels));
         match (length(input), length(output), taps) {
-            (Some(0), ..) | (_, Some(0), _) => Err(KernelError::Geometry),
+            (Some(0), ..) | (_, Some(0), _) => Err(KernelError::Empty { input, output }),
             (Some(_), Some(_), Some(_)) => Ok(()),
             _ => Err(KernelError::TooLarge),
         }
@@ -66,6 +66,12 @@ impl Geometry {
     pub(crate) fn taps(&self) -> usize {
         let [height, width] = self.window.kernel;
         usize::from(height) * usize::from(width)
+    }
+
+    /// As many channels out as in.
+    pub(crate) fn check_channels(&self) -> Result<(), KernelError> {
+        let (input, output) = (self.input.channels, self.output.channels);
+        check_length(input, output, |needed, given| KernelError::Channels { needed, given })
     }
 
     /// Checks the lengths that a kernel was lent.

@@ -8,7 +8,6 @@ use crate::{
     geometry::check_length,
     max_pool,
     plan::{Plan, Step},
-    pool::check_pool,
 };
 use core::ops::Range;
 use nested_csr::{Level, MAX_LEVELS, Model, Node, NodeParameters, Operation, TensorId, TensorShape, Window};
@@ -146,7 +145,7 @@ impl<B: AsRef<[u8]>> Network<B> {
     /// The bytes of flash that a level needs: the length of the prefix that serves levels `1..=level`.
     ///
     /// # Errors
-    /// [`KernelError::Format`] for a level that the model does not hold.
+    /// Those of [`Network::arena_len`].
     pub fn flash_len(&self, level: Level) -> Result<usize, KernelError> {
         Ok(self.model.prefix(level)?.len())
     }
@@ -425,7 +424,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
         Operation::Add { .. } => return Err(NodeFault::Shape),
         Operation::AveragePool { window, .. } => {
             let geometry = geometry(*window);
-            geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault)?;
+            geometry.check().and_then(|()| geometry.check_channels()).map_err(fault)?;
             if window.padding != nested_csr::Padding::default() {
                 return Err(NodeFault::Shape);
             }
@@ -433,7 +432,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
         }
         Operation::MaxPool { window, .. } => {
             let geometry = geometry(*window);
-            return geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault);
+            return geometry.check().and_then(|()| geometry.check_channels()).map_err(fault);
         }
         Operation::Concatenation { .. } if left.len().checked_add(right.len()) == Some(node.output.len()) => 0,
         Operation::Detection { .. } if left == node.output => 0,
