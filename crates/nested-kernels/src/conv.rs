@@ -16,6 +16,10 @@ pub struct Scratch {
 /// `input` and `output` are channel-major. The result does not depend on the length of `scratch` (in words, at least
 /// [`convolution_scratch`]'s minimum) nor on what is in it. Dense weights ignore `level`.
 ///
+/// Weights and `parameters` belong to one node of a model, and the parameters to `level`: they say whether the sums of these
+/// weights fit 24 bits ([`NodeParameters::narrow`]), which parsing has checked and no kernel checks again. With another's, outputs may
+/// be wrong, and differ from machine to machine.
+///
 /// # Errors
 /// A length that does not fit the geometry, a level that the weights do not hold, a scratch that is too short.
 ///
