@@ -64,8 +64,8 @@ impl Tiles {
         self.columns / self.block.max(1)
     }
 
-    /// Whether the map is smaller than a tile: outputs are then copied from a strip.
-    fn narrow(&self) -> bool {
+    /// Whether the map is shorter than a tile: outputs are then copied from a strip.
+    fn is_short(&self) -> bool {
         self.extent < self.words
     }
 }
@@ -199,7 +199,7 @@ impl<'a> Pointwise<'a> {
         for (tile, packed) in band.zip(scratch.chunks_exact_mut(self.tiles.len().max(1))) {
             let start = self.tiles.start(tile);
             let lanes = [start, start + self.tiles.shift].map(|at| input.get(at..).unwrap_or_default());
-            if words == 4 && !self.tiles.narrow() {
+            if words == 4 && !self.tiles.is_short() {
                 let lanes = lanes.map(|pixels_of| Lane { pixels: pixels_of, step: pixels });
                 pack::columns_of_four(lanes, columns, packed);
                 continue;

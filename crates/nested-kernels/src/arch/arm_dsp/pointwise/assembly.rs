@@ -112,8 +112,8 @@ pub(super) fn walk(
     let plane = target.plane;
     let whole = target.whole * tiles.words;
     let last = usize::from(target.overlap > 0);
-    let narrow = tiles.narrow();
-    let fits = |start: &usize| narrow || start + whole + last * tiles.words <= plane + target.overlap;
+    let short = tiles.is_short();
+    let fits = |start: &usize| short || start + whole + last * tiles.words <= plane + target.overlap;
     if target.whole == 0 || (target.whole + last) * tiles.len() > packed.len() || !target.outputs.iter().all(fits) {
         return false;
     }
@@ -144,7 +144,7 @@ pub(super) fn walk(
         blocks: tiles.blocks(),
         wide: (!parameters.narrow).into(),
         overlap: target.overlap,
-        output_step: if narrow { 0 } else { plane },
+        output_step: if short { 0 } else { plane },
         requantizations,
         rows: 0,
     };
@@ -152,7 +152,7 @@ pub(super) fn walk(
     let mut left = total;
     while left > 0 {
         state.rows = left;
-        if narrow {
+        if short {
             // A strip is copied after each row.
             let first = strip.as_mut_ptr();
             state.outputs = [first, first.wrapping_add(4)];
@@ -170,7 +170,7 @@ pub(super) fn walk(
         if state.rows > 0 {
             return false;
         }
-        if narrow {
+        if short {
             target.copy(&strip, &tiles, output.get_mut((total - left - 1) * plane..).unwrap_or_default());
         }
     }
