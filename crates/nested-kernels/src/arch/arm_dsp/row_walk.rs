@@ -95,10 +95,9 @@ impl<S> State<S> {
         let lanes = band.lanes_from(first);
         let mut left = total;
         self.segments = parts.segments.as_ptr();
+        self.table = parts.table.as_mut_ptr();
         self.packed = parts.packed.as_ptr();
         while left > 0 {
-            // In each turn: `walk_wide` writes to the table otherwise.
-            self.table = parts.table.as_mut_ptr();
             let at = (total - left) * plane;
             let direct = band.direct(lanes, output.len() - at, left);
             self.rows = direct.max(1);
@@ -123,6 +122,8 @@ impl<S> State<S> {
             let last = output.get_mut((total - left - 1) * plane..).unwrap_or_default();
             if result == DECODED {
                 self.walk_wide(parts, outputs, (direct > 0).then_some(&mut *last));
+                // It has written to the table otherwise, which ends the life of a pointer from before.
+                self.table = parts.table.as_mut_ptr();
             }
             if direct == 0 {
                 band.copy_strip(first, parts.strip, last.get_mut(..plane).unwrap_or_default());
