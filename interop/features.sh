@@ -8,12 +8,13 @@ cd "$(dirname "$0")/.."
 
 host() { echo "host: $*" && cargo clippy --quiet --lib "$@" -- -D warnings; }
 
-# Debian's compiler brings the standard library's source that fits it.
+# Debian's compiler brings the standard library's source that fits it. First the target.
 thumb() {
-    echo "thumb: $*"
+    echo "$*"
     PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo clippy --quiet --lib --target-dir target/thumb \
-        --target thumbv7em-none-eabihf -Zbuild-std=core,alloc "$@" -- -D warnings
+        --target "$1" -Zbuild-std=core,alloc "${@:2}" -- -D warnings
 }
+dsp=thumbv7em-none-eabihf portable=thumbv7m-none-eabi
 
 host -p nested-csr --no-default-features
 for feature in alloc std proptest; do host -p nested-csr --no-default-features --features "$feature"; done
@@ -25,6 +26,7 @@ host -p nested-kernels --all-features
 
 host -p nested-mask # it has no features
 
-thumb -p nested-csr --no-default-features
-thumb -p nested-csr --no-default-features --features alloc
-thumb -p nested-kernels --no-default-features
+thumb $dsp -p nested-csr --no-default-features
+thumb $dsp -p nested-csr --no-default-features --features alloc
+thumb $dsp -p nested-kernels --no-default-features
+thumb $portable -p nested-kernels --no-default-features # the portable kernels of 32-bit Arm

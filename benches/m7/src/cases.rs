@@ -1,9 +1,11 @@
-//! Random small layers at every level, each output against the naive reference.
+//! Random small layers at every level, each output against the naive reference; and what sparse ones do when their bytes change.
+mod changed;
 mod maps;
 mod weighted;
 
 use crate::job::Job;
 use cortex_m_semihosting::hprintln;
+use nested_csr::Profile;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -34,7 +36,15 @@ pub fn check() {
     let mut job = Job::read();
     let (cases, seed) = (job.word(), job.word());
     let mut random = Random(Xoshiro128PlusPlus::seed_from_u64(seed.into()));
-    let mut all = Count::default();
+    let mut all = changed::check_fours();
+    if all.wrong > 0 {
+        hprintln!("wrong: changed bytes");
+    }
+    let heavy = weighted::Case::heavy();
+    all.add(heavy.check_as(Profile::Speed, &mut Random(Xoshiro128PlusPlus::seed_from_u64(1))));
+    if all.wrong > 0 {
+        hprintln!("wrong: {:?}", heavy);
+    }
     while all.checked < cases {
         let first = all.wrong == 0;
         let report = |count: Count, what: &dyn core::fmt::Debug| {

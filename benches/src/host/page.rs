@@ -5,7 +5,7 @@ use super::{
     record::{HostFile, Machine, Row, TrainFile},
 };
 use crate::{error::Error, files, table::Table};
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
 /// The engines, in the order of the tables, with what they are.
 const ENGINES: [(&str, &str); 4] = [
@@ -35,15 +35,18 @@ fn page(host: &HostFile, train: &TrainFile) -> String {
     text += &reference_table(&host.layers);
     text += &goals(host);
     text += "\n## All reference layers\n\nOne thread. *dense* stores all weights without an index. Other engines gain nothing \
-             from zeros.\n\n";
+             from zeros. *even*: the sparsity from which on sparse weights\nare as fast as dense ones, on lines between the \
+             measured times.\n\n";
     text += &layer_table(&host.layers, 1);
-    text += "\nK1 and K2 have one pixel: a weight is decoded for a single product, so that dense weights, which need no decoding, \
-             are faster there at any\nof these sparsities.\n\n";
+    text += "\nAn index is decoded once for all pixels, so that the fewer there are the more zeros it takes. K1 and K2 have one \
+             pixel: a weight is decoded for a single product,\nand dense weights, which need no decoding, are faster at any of \
+             these sparsities.\n\n";
     text += "Two threads, called from one of theirs; layers of less than some twenty microseconds, and K and I, run on one of them.\n\n";
     text += &layer_table(&host.layers, 2);
     text += "\n## Whole networks\n\nMilliseconds an image of 32×32×3, at full width; sparsity is that of the sparse layers. \
              One thread: image by image; two: batches of 16.\n\n";
     text += &network_table(&host.networks);
+    text += &outliers(host);
     text += "\n## Training\n\nResNet-8 on 28×28×1 at 16/32/64 channels (width 1) and 8/16/32, batch 64, float32: forward, \
              backward and SGD. *ours-nested* trains three\nlevels, one a step.\n\n![Training](performance/training.svg)\n\n";
     text += &train_table(train);
@@ -134,14 +137,15 @@ fn nonlinearity(rows: &[Row]) -> Option<f64> {
 fn layer_table(rows: &[Row], threads: usize) -> String {
     let engines: Vec<&str> = ENGINES.iter().map(|(engine, _)| *engine).filter(|e| *e != "ours-portable").collect();
     let headings = ["layer".to_owned(), "shape".to_owned()].into_iter().chain(percents(&SPARSITIES));
-    let headings = headings.chain(["dense".to_owned()]).chain(engines.iter().map(|&engine| engine.to_owned()));
+    let headings =
+        headings.chain(["dense", "even"].map(str::to_owned)).chain(engines.iter().map(|&engine| engine.to_owned()));
     let mut table = Table::new(headings);
     for layer in &LAYERS {
         let ours = SPARSITIES.map(|sparsity| cell(find(rows, layer.name, sparsity, threads, "ours")));
-        let dense = cell(find(rows, layer.name, 0, threads, "ours-dense"));
+        let dense = [cell(find(rows, layer.name, 0, threads, "ours-dense")), even(rows, layer.name, threads)];
         let others = engines.iter().map(|engine| cell(find(rows, layer.name, 0, threads, engine)));
         let name = [layer.name.to_owned(), layer.description()];
-        table.row(name.into_iter().chain(ours).chain([dense]).chain(others));
+        table.row(name.into_iter().chain(ours).chain(dense).chain(others));
     }
     table.to_string()
 }
@@ -149,20 +153,70 @@ fn layer_table(rows: &[Row], threads: usize) -> String {
 fn network_table(rows: &[Row]) -> String {
     let sparse = &SPARSITIES[1..];
     let headings = ["network".to_owned(), "threads".to_owned(), "dense".to_owned()].into_iter().chain(percents(sparse));
-    let mut table = Table::new(headings.chain(["onnxruntime", "tract"].map(str::to_owned)));
-    let mut names: Vec<&str> = rows.iter().map(|row| row.layer.as_str()).collect();
-    names.dedup();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
+    let mut table = Table::new(headings.chain(["even", "onnxruntime", "tract"].map(str::to_owned)));
+    for name in names(rows) {
         for threads in [1, 2] {
             let time = |sparsity, engine| cell(find(rows, name, sparsity, threads, engine));
             let ours = sparse.iter().map(|&sparsity| time(sparsity, "ours"));
             let head = [name.to_owned(), threads.to_string(), time(0, "ours-dense")];
-            table.row(head.into_iter().chain(ours).chain([time(0, "onnxruntime"), time(0, "tract")]));
+            let rest = [even(rows, name, threads), time(0, "onnxruntime"), time(0, "tract")];
+            table.row(head.into_iter().chain(ours).chain(rest));
         }
     }
     table.to_string()
+}
+
+/// The names of layers or networks, in alphabetical order.
+fn names(rows: &[Row]) -> BTreeSet<&str> {
+    rows.iter().map(|row| row.layer.as_str()).collect()
+}
+
+/// Our times with sparse weights, by sparsity.
+fn sparse<'r>(rows: &'r [Row], name: &'r str, threads: usize) -> impl DoubleEndedIterator<Item = (usize, f64)> + 'r {
+    SPARSITIES.iter().filter_map(move |&sparsity| Some((sparsity, find(rows, name, sparsity, threads, "ours")?)))
+}
+
+/// From which sparsity on sparse weights are as fast as dense ones.
+fn even(rows: &[Row], name: &str, threads: usize) -> String {
+    let Some(dense) = find(rows, name, 0, threads, "ours-dense") else { return cell(None) };
+    let mut beyond = None;
+    for (sparsity, ms) in sparse(rows, name, threads).rev() {
+        if ms <= dense {
+            beyond = Some((sparsity as f64, ms));
+            continue;
+        }
+        return match beyond {
+            Some((more, less)) => {
+                format!("{:.0} %", sparsity as f64 + (more - sparsity as f64) * (ms - dense) / (ms - less))
+            }
+            None => format!("> {sparsity} %"),
+        };
+    }
+    beyond.map_or_else(|| cell(None), |(sparsity, _)| format!("≤ {sparsity} %"))
+}
+
+/// What is slower than the same with fewer zeros, by more than a twentieth.
+fn outliers(host: &HostFile) -> String {
+    let mut found = Vec::new();
+    for (rows, name) in [&host.layers, &host.networks]
+        .into_iter()
+        .flat_map(|rows| names(rows).into_iter().map(move |name| (rows, name)))
+    {
+        for threads in [1, 2] {
+            for ((before, less), (sparsity, more)) in
+                sparse(rows, name, threads).zip(sparse(rows, name, threads).skip(1))
+            {
+                if more > 1.05 * less {
+                    let who = if threads == 1 { "one thread" } else { "two threads" };
+                    found.push(format!("* {name}, {who}: {more:.4} at {sparsity} %, {less:.4} at {before} %."));
+                }
+            }
+        }
+    }
+    if found.is_empty() {
+        return String::new();
+    }
+    format!("\nSlower than with fewer zeros, by more than a twentieth, and not explained:\n\n{}\n", found.join("\n"))
 }
 
 fn train_table(train: &TrainFile) -> String {
@@ -205,6 +259,29 @@ mod tests {
         };
         assert!(nonlinearity(&line(1.0)).unwrap() < 1e-9);
         assert!(nonlinearity(&line(1.5)).unwrap() > 0.1);
+    }
+
+    #[test]
+    fn sparse_weights_are_even_with_dense_ones_where_the_lines_meet() {
+        let rows = |dense: f64| -> Vec<Row> {
+            let sparse = SPARSITIES.map(|s| row("L", s, 1, "ours", (100 - s) as f64));
+            sparse.into_iter().chain([row("L", 0, 1, "ours-dense", dense)]).collect()
+        };
+        let cases =
+            [(200.0, "≤ 0 %"), (100.0, "≤ 0 %"), (75.0, "25 %"), (30.0, "70 %"), (15.0, "85 %"), (1.0, "> 95 %")];
+        for (dense, expected) in cases {
+            assert_eq!(even(&rows(dense), "L", 1), expected);
+        }
+        assert_eq!(even(&rows(1.0), "K", 1), "–");
+    }
+
+    #[test]
+    fn times_that_rise_with_the_zeros_are_named() {
+        let mut host =
+            HostFile { layers: SPARSITIES.map(|s| row("L", s, 2, "ours", 1.0)).to_vec(), ..HostFile::default() };
+        assert_eq!(outliers(&host), "");
+        host.layers[1].ms = 1.1;
+        assert!(outliers(&host).ends_with("\n\n* L, two threads: 1.1000 at 50 %, 1.0000 at 0 %.\n"));
     }
 
     #[test]

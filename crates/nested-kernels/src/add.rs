@@ -1,9 +1,5 @@
 //! Residual addition: `acc = bias + w₀ · left + w₁ · right`, element by element, one requantisation for all.
-#[cfg(nested_kernels_backend = "dsp")]
-use crate::arch::arm_dsp::sum::Fours;
-#[cfg(nested_kernels_backend = "x86_64")]
-use crate::arch::{all::lanes::Task, x86_64::Instructions};
-use crate::{KernelError, geometry::check_length, requant::Finish};
+use crate::{KernelError, arch::*, geometry::check_length, requant::Finish};
 use nested_csr::NodeParameters;
 
 /// Adds two maps of one shape into a third.
@@ -38,23 +34,7 @@ use nested_csr::NodeParameters;
 pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
     check_length(output.len(), left.len(), |needed, given| KernelError::InputLength { needed, given })?;
     let sum = Sum::new(parameters, output.len(), right.len())?;
-    #[cfg(nested_kernels_backend = "dsp")]
-    let (output, left, right) = {
-        let fours = Fours::new(sum.weights, &sum.finish);
-        let (chunks, rest) = output.as_chunks_mut();
-        let ((lefts, left), (rights, right)) = (left.as_chunks(), right.as_chunks());
-        for (output, (left, right)) in chunks.iter_mut().zip(lefts.iter().zip(rights)) {
-            *output = fours.of(*left, *right);
-        }
-        fours.clamp(chunks.as_flattened_mut());
-        (rest, left, right)
-    };
-    #[cfg(nested_kernels_backend = "x86_64")]
-    Instructions::detect().run(Elements { sum, left, right, output });
-    #[cfg(not(nested_kernels_backend = "x86_64"))]
-    for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
-        *output = sum.of(*left, *right);
-    }
+    backend().add(&sum, left, right, output);
     Ok(())
 }
 
@@ -64,28 +44,15 @@ pub fn add(parameters: &NodeParameters<'_>, left: &[i8], right: &[i8], output: &
 /// Those of [`add`].
 pub fn add_in_place(parameters: &NodeParameters<'_>, left: &mut [i8], right: &[i8]) -> Result<(), KernelError> {
     let sum = Sum::new(parameters, left.len(), right.len())?;
-    #[cfg(nested_kernels_backend = "dsp")]
-    let (left, right) = {
-        let fours = Fours::new(sum.weights, &sum.finish);
-        let ((chunks, rest), (rights, right)) = (left.as_chunks_mut(), right.as_chunks());
-        for (left, right) in chunks.iter_mut().zip(rights) {
-            *left = fours.of(*left, *right);
-        }
-        fours.clamp(chunks.as_flattened_mut());
-        (rest, right)
-    };
-    #[cfg(nested_kernels_backend = "x86_64")]
-    Instructions::detect().run(ElementsInPlace { sum, left, right });
-    #[cfg(not(nested_kernels_backend = "x86_64"))]
-    for (left, right) in left.iter_mut().zip(right) {
-        *left = sum.of(*left, *right);
-    }
+    backend().add_in_place(&sum, left, right);
     Ok(())
 }
 
-struct Sum {
-    weights: [i32; 2],
-    finish: Finish,
+/// What all elements share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sum {
+    pub(crate) weights: [i32; 2],
+    pub(crate) finish: Finish,
 }
 
 impl Sum {
@@ -98,50 +65,10 @@ impl Sum {
         })
     }
 
+    /// One element's.
     #[inline(always)]
-    fn of(&self, left: i8, right: i8) -> i8 {
+    pub(crate) fn of(&self, left: i8, right: i8) -> i8 {
         let products = self.weights[0] * i32::from(left) + self.weights[1] * i32::from(right);
         self.finish.apply(self.finish.bias.wrapping_add(products))
-    }
-}
-
-/// [`add`]'s loop.
-#[cfg(nested_kernels_backend = "x86_64")]
-struct Elements<'a> {
-    sum: Sum,
-    left: &'a [i8],
-    right: &'a [i8],
-    output: &'a mut [i8],
-}
-
-#[cfg(nested_kernels_backend = "x86_64")]
-impl Task for Elements<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (output, (left, right)) in self.output.iter_mut().zip(self.left.iter().zip(self.right)) {
-            *output = self.sum.of(*left, *right);
-        }
-    }
-}
-
-/// [`add_in_place`]'s loop.
-#[cfg(nested_kernels_backend = "x86_64")]
-struct ElementsInPlace<'a> {
-    sum: Sum,
-    left: &'a mut [i8],
-    right: &'a [i8],
-}
-
-#[cfg(nested_kernels_backend = "x86_64")]
-impl Task for ElementsInPlace<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (left, right) in self.left.iter_mut().zip(self.right) {
-            *left = self.sum.of(*left, *right);
-        }
     }
 }

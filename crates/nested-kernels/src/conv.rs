@@ -1,6 +1,6 @@
 //! Convolution, sparse and dense; a fully connected layer is one whose kernel is the whole map.
 use crate::{Geometry, KernelError, arch::*, geometry::check_length};
-use nested_csr::{Level, NodeParameters, Weights};
+use nested_csr::{Level, NodeParameters, Shape, Weights};
 
 /// Words of scratch that a kernel wants; [`convolution`]'s example lends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Scratch {
 ///
 /// `input` and `output` are channel-major. The result does not depend on the length of `scratch` (in words, at least
 /// [`convolution_scratch`]'s minimum) nor on what is in it. Dense weights ignore `level`.
+///
+/// Weights and `parameters` belong to one node of a model, and the parameters to `level`: they say whether the sums of these
+/// weights fit 24 bits ([`NodeParameters::narrow`]), which parsing has checked and no kernel checks again. With another's, outputs may
+/// be wrong, and differ from machine to machine.
 ///
 /// # Errors
 /// A length that does not fit the geometry, a level that the weights do not hold, a scratch that is too short.
@@ -149,15 +153,15 @@ pub fn convolution_scratch(weights: &Weights<'_>, level: Level, geometry: &Geome
 
 /// The weight matrix has a row for each output channel and a column for each tap.
 pub(crate) fn check_weights(weights: &Weights<'_>, geometry: &Geometry) -> Result<(), KernelError> {
-    let columns = geometry.columns().ok_or(KernelError::TooLarge)?;
-    let needed = columns * geometry.output.channels;
-    let given = match weights {
-        Weights::Dense(weights) => weights.len(),
-        Weights::Sparse(matrix) if matrix.shape().columns == columns => columns.saturating_mul(matrix.shape().rows),
-        Weights::Sparse(matrix) => matrix.shape().columns.saturating_mul(matrix.shape().rows).saturating_add(1),
-        _ => return Err(KernelError::UnknownWeights),
-    };
-    check_length(needed, given, |needed, given| KernelError::WeightsLength { needed, given })
+    let needed = Shape { rows: geometry.output.channels, columns: geometry.columns().ok_or(KernelError::TooLarge)? };
+    match weights {
+        Weights::Dense(weights) => {
+            check_length(needed.len(), weights.len(), |needed, given| KernelError::WeightsLength { needed, given })
+        }
+        Weights::Sparse(matrix) if matrix.shape() == needed => Ok(()),
+        Weights::Sparse(matrix) => Err(KernelError::WeightsShape { needed, given: matrix.shape() }),
+        _ => Err(KernelError::UnknownWeights),
+    }
 }
 
 /// The scratch holds at least the minimum.

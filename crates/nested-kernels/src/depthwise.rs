@@ -7,6 +7,10 @@ use nested_csr::NodeParameters;
 /// `input` and `output` are channel-major, with as many channels. The result does not depend on the length of `scratch`
 /// (in words, at least [`depthwise_scratch`]'s minimum) nor on what is in it.
 ///
+/// Weights and `parameters` belong to one node of a model: they say whether the sums of these weights fit 24 bits
+/// ([`NodeParameters::narrow`]), which parsing has checked and no kernel checks again. With another's, outputs may be wrong, and differ
+/// from machine to machine.
+///
 /// # Errors
 /// A length that does not fit the geometry, a scratch that is too short.
 ///
@@ -66,9 +70,7 @@ pub fn depthwise_scratch(geometry: &Geometry) -> Result<Scratch, KernelError> {
 
 /// As many channels out as in, and a filter for each.
 pub(crate) fn check_depthwise(weights: usize, geometry: &Geometry) -> Result<(), KernelError> {
-    if geometry.output.channels != geometry.input.channels {
-        return Err(KernelError::Geometry);
-    }
+    geometry.check_channels()?;
     let needed = geometry.columns().ok_or(KernelError::TooLarge)?;
     check_length(needed, weights, |needed, given| KernelError::WeightsLength { needed, given })
 }

@@ -150,7 +150,7 @@ impl<'m, B: AsRef<[u8]>> Detector<'m, B> {
 
 /// The greatest distance of two int8 numbers, and one.
 const DISTANCES: usize = 256;
-/// Channels of an anchor before those of the classes: the box's code and the background.
+/// Channels of an anchor before its logits, of which the first is the background's: the box's code.
 const CODE: usize = 4;
 
 /// What a search through the head maps needs.

@@ -1,5 +1,5 @@
 //! What can be wrong before a network or a kernel runs.
-use nested_csr::FormatError;
+use nested_csr::{FormatError, Padding, Shape, TensorShape};
 
 /// Why nothing was run. No kernel has touched its output when one of these is returned, but for
 /// [`KernelError::WeightsChanged`].
@@ -61,7 +61,7 @@ pub enum KernelError {
         /// Elements given.
         given: usize,
     },
-    /// The weights do not fit the geometry.
+    /// The dense weights do not fit the geometry.
     #[error("weights of {given} elements, the geometry needs {needed}")]
     WeightsLength {
         /// Weights that the geometry needs.
@@ -72,6 +72,14 @@ pub enum KernelError {
     /// Weights that are kept in a way that this version does not know.
     #[error("weights of a kind that this version does not know")]
     UnknownWeights,
+    /// The sparse weights do not fit the geometry.
+    #[error("weights of {} rows and {} columns, the geometry needs {} and {}", .given.rows, .given.columns, .needed.rows, .needed.columns)]
+    WeightsShape {
+        /// A row for each output channel, a column for each tap.
+        needed: Shape,
+        /// The matrix's.
+        given: Shape,
+    },
     /// Not one requantisation a row.
     #[error("{given} requantisations, {needed} needed")]
     Requantizations {
@@ -83,6 +91,28 @@ pub enum KernelError {
     /// Input, window and output do not belong together.
     #[error("the output's shape is not what the window makes of the input's")]
     Geometry,
+    /// An input or an output without elements.
+    #[error(
+        "a map without elements: {}×{}×{} in, {}×{}×{} out",
+        .input.channels, .input.height, .input.width, .output.channels, .output.height, .output.width
+    )]
+    Empty {
+        /// Shape of the input.
+        input: TensorShape,
+        /// Shape of the output.
+        output: TensorShape,
+    },
+    /// A depthwise convolution or a pool keeps the channels.
+    #[error("{given} channels out, where there must be as many as in: {needed}")]
+    Channels {
+        /// Channels of the input.
+        needed: usize,
+        /// Channels of the output.
+        given: usize,
+    },
+    /// An average pool takes no padding.
+    #[error("an average pool takes no padding, here {} + {} lines and {} + {} columns", .0.top, .0.bottom, .0.left, .0.right)]
+    PaddedPool(Padding),
     /// The model's last node is not a detection.
     #[error("the model does not end in a detection")]
     NoDetection,
@@ -102,7 +132,17 @@ pub enum KernelError {
     },
     /// The model's bytes say something impossible.
     #[error(transparent)]
-    Format(#[from] FormatError),
+    Format(FormatError),
+}
+
+impl From<FormatError> for KernelError {
+    /// [`FormatError::NoSuchLevel`] becomes [`KernelError::NoSuchLevel`].
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::NoSuchLevel { level, levels } => KernelError::NoSuchLevel { level, levels },
+            error => KernelError::Format(error),
+        }
+    }
 }
 
 /// What is wrong with a node.

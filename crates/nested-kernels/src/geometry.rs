@@ -29,7 +29,7 @@ impl Geometry {
     /// The geometry of `window` on `input`, with `channels` output channels.
     ///
     /// # Errors
-    /// [`KernelError::Geometry`] when the kernel does not fit or something is empty, [`KernelError::TooLarge`].
+    /// [`KernelError::Geometry`] when the kernel does not fit, [`KernelError::Empty`], [`KernelError::TooLarge`].
     pub fn new(input: TensorShape, window: Window, channels: usize, zero_point: i8) -> Result<Self, KernelError> {
         let (height, width) = window.output(input.height, input.width).ok_or(KernelError::Geometry)?;
         let geometry = Geometry { input, output: TensorShape { channels, height, width }, window, zero_point };
@@ -45,12 +45,13 @@ impl Geometry {
         }
         let length = |shape: TensorShape| {
             let len = shape.channels.checked_mul(shape.height)?.checked_mul(shape.width)?;
-            // Offsets inside a packed copy are 24-bit; 2²⁸ keeps every product of a length with a stride in `usize`.
+            // Offsets inside a packed copy are 24-bit; below 2²⁸ a few lengths, and what a window reads beside them, add up to
+            // a `usize` of 32 bits. A product of a line with the stride may not.
             (len < 1 << 28).then_some(len)
         };
         let taps = self.columns().and_then(|columns| columns.checked_mul(output.channels));
         match (length(input), length(output), taps) {
-            (Some(0), ..) | (_, Some(0), _) => Err(KernelError::Geometry),
+            (Some(0), ..) | (_, Some(0), _) => Err(KernelError::Empty { input, output }),
             (Some(_), Some(_), Some(_)) => Ok(()),
             _ => Err(KernelError::TooLarge),
         }
@@ -65,6 +66,12 @@ impl Geometry {
     pub(crate) fn taps(&self) -> usize {
         let [height, width] = self.window.kernel;
         usize::from(height) * usize::from(width)
+    }
+
+    /// As many channels out as in.
+    pub(crate) fn check_channels(&self) -> Result<(), KernelError> {
+        let (input, output) = (self.input.channels, self.output.channels);
+        check_length(input, output, |needed, given| KernelError::Channels { needed, given })
     }
 
     /// Checks the lengths that a kernel was lent.

@@ -8,7 +8,6 @@ use crate::{
     geometry::check_length,
     max_pool,
     plan::{Plan, Step},
-    pool::check_pool,
 };
 use core::ops::Range;
 use nested_csr::{Level, MAX_LEVELS, Model, Node, NodeParameters, Operation, TensorId, TensorShape, Window};
@@ -147,7 +146,7 @@ impl<B: AsRef<[u8]>> Network<B> {
     /// The bytes of flash that a level needs: the length of the prefix that serves levels `1..=level`.
     ///
     /// # Errors
-    /// [`KernelError::Format`] for a level that the model does not hold.
+    /// Those of [`Network::arena_len`].
     pub fn flash_len(&self, level: Level) -> Result<usize, KernelError> {
         Ok(self.model.prefix(level)?.len())
     }
@@ -403,7 +402,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
     let (left, right) = (left.ok_or(NodeFault::Missing)?, right.ok_or(NodeFault::Missing)?);
     let geometry = |window| Geometry { input: left, output: node.output, window, zero_point: 0 };
     let fault = |error| match error {
-        KernelError::WeightsLength { .. } => NodeFault::Weights,
+        KernelError::WeightsLength { .. } | KernelError::WeightsShape { .. } => NodeFault::Weights,
         KernelError::UnknownWeights => NodeFault::Unknown,
         KernelError::TooLarge => NodeFault::TooLarge,
         _ => NodeFault::Shape,
@@ -428,7 +427,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
         Operation::Add { .. } => return Err(NodeFault::Shape),
         Operation::AveragePool { window, .. } => {
             let geometry = geometry(*window);
-            geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault)?;
+            geometry.check().and_then(|()| geometry.check_channels()).map_err(fault)?;
             if window.padding != nested_csr::Padding::default() {
                 return Err(NodeFault::Shape);
             }
@@ -436,7 +435,7 @@ fn check_node<B: AsRef<[u8]>>(model: &Model<B>, node: &Node<'_>) -> Result<(), N
         }
         Operation::MaxPool { window, .. } => {
             let geometry = geometry(*window);
-            return geometry.check().and_then(|()| check_pool(&geometry)).map_err(fault);
+            return geometry.check().and_then(|()| geometry.check_channels()).map_err(fault);
         }
         Operation::Concatenation { .. } if left.len().checked_add(right.len()) == Some(node.output.len()) => 0,
         Operation::Detection { .. } if left == node.output => 0,

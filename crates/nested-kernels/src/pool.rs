@@ -35,9 +35,9 @@ pub fn average_pool(
     input: &[i8],
     output: &mut [i8],
 ) -> Result<(), KernelError> {
-    check_pool(geometry)?;
+    geometry.check_channels()?;
     if geometry.window.padding != Padding::default() {
-        return Err(KernelError::Geometry);
+        return Err(KernelError::PaddedPool(geometry.window.padding));
     }
     geometry.check_lengths(input.len(), output.len())?;
     check_length(1, parameters.rows.len(), |needed, given| KernelError::Requantizations { needed, given })?;
@@ -70,17 +70,9 @@ pub fn average_pool(
 /// # Ok::<(), nested_kernels::KernelError>(())
 /// ```
 pub fn max_pool(geometry: &Geometry, input: &[i8], output: &mut [i8]) -> Result<(), KernelError> {
-    check_pool(geometry)?;
+    geometry.check_channels()?;
     geometry.check_lengths(input.len(), output.len())?;
     pool(geometry, input, output, i8::MIN, i8::max, |most| most);
-    Ok(())
-}
-
-/// A pool keeps the channels.
-pub(crate) fn check_pool(geometry: &Geometry) -> Result<(), KernelError> {
-    if geometry.input.channels != geometry.output.channels {
-        return Err(KernelError::Geometry);
-    }
     Ok(())
 }
 

@@ -28,17 +28,6 @@ impl Softmax {
         Softmax { step: scaled(scale.to_bits(), LOG2_E, FRACTION) }
     }
 
-    /// From `round(2¹⁶ · scale · log₂ e)`.
-    ///
-    /// ```
-    /// # use nested_kernels::Softmax;
-    /// const SOFTMAX: Softmax = Softmax::from_step(9455); // of scale 0.1
-    /// assert_eq!(SOFTMAX, Softmax::new(0.1));
-    /// ```
-    pub const fn from_step(step: u32) -> Self {
-        Softmax { step }
-    }
-
     /// The probabilities of one image's logits.
     ///
     /// # Errors
@@ -90,7 +79,7 @@ mod tests {
             constant in -28..=27i8,
             step in 0..1u32 << 20,
         ) {
-            let softmax = Softmax::from_step(step);
+            let softmax = Softmax { step };
             let moved: Vec<i8> = logits.iter().map(|logit| logit + constant).collect();
             let (mut one, mut other) = (vec![0; logits.len()], vec![0; logits.len()]);
             softmax.apply(&logits, &mut one).unwrap();

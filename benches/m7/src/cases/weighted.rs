@@ -1,5 +1,5 @@
 //! Convolutions, sparse, dense and depthwise.
-use super::{Count, Random};
+use super::{Count, Random, changed};
 use crate::{
     layers::Layer,
     reference::{self, Finish},
@@ -60,8 +60,32 @@ impl Case {
         Case { layer, kind, levels, zero_point: random.number(), finish: random.finish(), weights, rings, rows }
     }
 
-    /// Each level on a few images.
+    /// A row whose weights add up to more than 2²³, of 1×1 blocks that do not come in pairs.
+    pub(super) fn heavy() -> Case {
+        let input = TensorShape { channels: 2801, height: 6, width: 6 };
+        let layer = Layer { name: "case", input, window: Window::square(5, 1, 0), rows: 1 };
+        let rings: Vec<u8> = (0..25 * input.channels).map(|column| u8::from(column % 1000 != 0)).collect();
+        let multiplier = Multiplier::nearest(40.0 / (74.0 * 127.0 * 265.0)).expect("below a half");
+        Case {
+            layer,
+            kind: Kind::Sparse(Block::OneByOne),
+            levels: Level::FIRST,
+            zero_point: 1,
+            finish: Finish::new(-3),
+            weights: rings.iter().map(|ring| if *ring > 0 { 127 } else { 0 }).collect(),
+            rings,
+            rows: vec![Requantization { multiplier, bias: 0 }],
+        }
+    }
+
+    /// Each level on a few images, from a file of either profile.
     pub(super) fn check(&self, random: &mut Random) -> Count {
+        let profile = random.one_of(&[Profile::Size, Profile::Speed]);
+        self.check_as(profile, random)
+    }
+
+    /// Each level on a few images.
+    pub(super) fn check_as(&self, profile: Profile, random: &mut Random) -> Count {
         let Finish { zero_point, low, high } = self.finish;
         let output = Quantization { scale: 1.0, zero_point };
         let level = NodeLevel { output, low, high, input_weights: [0; 2], rows: self.rows.clone() };
@@ -82,7 +106,6 @@ impl Case {
             Kind::Depthwise => builder.depthwise(name, input, window, &self.weights, &per_level),
         }
         .expect("a layer");
-        let profile = random.one_of(&[Profile::Size, Profile::Speed]);
         let model = builder.finish(profile).expect("a model");
         let geometry = Geometry::new(self.layer.input, window, rows, self.zero_point).expect("it fits");
         let mut all = Count::default();
@@ -124,6 +147,9 @@ impl Case {
                 .expect("all lengths fit");
                 all.add(Count::one(&output, &expected));
             }
+        }
+        if matches!(self.kind, Kind::Sparse(_)) {
+            all.add(changed::check(model.as_bytes(), &geometry));
         }
         all
     }

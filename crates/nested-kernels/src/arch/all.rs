@@ -3,6 +3,7 @@
 //! the band's output pixels. One algorithm over a handful of instructions ([`Lanes`]), which vector backends bring along.
 use crate::{
     Geometry, KernelError, Scratch,
+    add::Sum,
     arch::{Backend, Buffers, Convolution, Depthwise, Threads},
     rows::{DenseRows, RowSource},
 };
@@ -10,6 +11,7 @@ use band::Band;
 use connected::FullyConnected;
 use core::ops::Range;
 use cut::{Cut, Frame, Work};
+use elements::{Elements, ElementsInPlace};
 use finishes::Finishes;
 use lanes::Lanes;
 use nested_csr::{Level, NodeParameters, Padding, Weights};
@@ -20,6 +22,7 @@ mod band;
 mod connected;
 pub(crate) mod copy;
 mod cut;
+mod elements;
 pub(crate) mod finishes;
 pub(crate) mod lanes;
 #[cfg(feature = "rayon")]
@@ -77,15 +80,8 @@ impl<L: Lanes> Backend for L {
         if is_fully_connected(geometry) {
             return Ok(Scratch { minimum: 0, preferred: special.unwrap_or(0) });
         }
-        // What is enough for a level is to be enough for all sparser ones.
-        let densest = if matches!(weights, Weights::Dense(_)) { Level::FIRST } else { level };
-        let frame = Frame::new::<L>(geometry);
-        let mut tables = [0; 2];
-        for level in densest.up_to() {
-            let work = work::<L>(weights, level, frame)?;
-            tables = [tables[0].max(work.table_words::<L>(false)), tables[1].max(work.table_words::<L>(true))];
-        }
-        let mut scratch = frame.scratch::<L>(tables)?;
+        let work = work::<L>(weights, level, Frame::new::<L>(geometry))?;
+        let mut scratch = work.scratch::<L>()?;
         if let Some(words) = special {
             scratch.preferred = scratch.minimum.max(words);
         }
@@ -114,9 +110,15 @@ impl<L: Lanes> Backend for L {
     }
 
     fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
-        let one = one_channel(geometry);
-        let work = depthwise_work(Frame::new::<L>(&one));
-        work.frame.scratch::<L>([work.table_words::<L>(false), work.table_words::<L>(true)])
+        depthwise_work(Frame::new::<L>(&one_channel(geometry))).scratch::<L>()
+    }
+
+    fn add(&self, sum: &Sum, left: &[i8], right: &[i8], output: &mut [i8]) {
+        self.enter(Elements { sum: *sum, left, right, output });
+    }
+
+    fn add_in_place(&self, sum: &Sum, left: &mut [i8], right: &[i8]) {
+        self.enter(ElementsInPlace { sum: *sum, left, right });
     }
 }
 

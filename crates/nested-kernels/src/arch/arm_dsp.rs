@@ -3,6 +3,7 @@
 //! multiplications an instruction.
 use crate::{
     Geometry, KernelError, Scratch,
+    add::Sum,
     arch::{Buffers, Convolution, Depthwise, Threads},
     rows::{DenseRows, RowSource},
 };
@@ -11,6 +12,8 @@ use byte_rows::ByteRows;
 use nested_csr::{Block, Level, NodeParameters, Requantization, Weights};
 use pack::Pairing;
 use pointwise::Pointwise;
+#[cfg(any(test, nested_kernels_backend = "dsp"))]
+use sum::Fours;
 use walk::Walk;
 
 /// `global_asm!` for a core with the DSP extension. The assembler takes it for granted on Armv7E-M; on Armv8-M, where the
@@ -30,7 +33,6 @@ mod clamp;
 #[cfg(nested_kernels_backend = "dsp")]
 mod filter_rows;
 mod fully_connected;
-mod narrow;
 mod ops;
 mod pack;
 mod pointwise;
@@ -38,10 +40,11 @@ mod pointwise;
 mod ring_rows;
 #[cfg(nested_kernels_backend = "dsp")]
 mod row_walk;
+mod small_maps;
 #[cfg(nested_kernels_backend = "dsp")]
 mod stored_rows;
 #[cfg(any(test, nested_kernels_backend = "dsp"))]
-pub(crate) mod sum;
+mod sum;
 mod table;
 mod walk;
 
@@ -92,7 +95,7 @@ impl Dsp {
         &self,
         Convolution { weights, level, geometry }: Convolution<'_>,
     ) -> Result<Scratch, KernelError> {
-        if fully_connected::is_it(geometry) {
+        if fully_connected::has_one_pixel(geometry) {
             return Ok(fully_connected::scratch(geometry));
         }
         // A level chooses for itself how it is run.
@@ -114,12 +117,47 @@ impl Dsp {
 
     #[inline(always)]
     pub(crate) fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
-        if narrow::is_it(geometry) {
-            return Ok(narrow::scratch(geometry));
+        if small_maps::is_it(geometry) {
+            return Ok(small_maps::scratch(geometry));
         }
         let Scratch { minimum, .. } = group_words(geometry, 1)?;
         let Scratch { preferred, .. } = group_words(geometry, preferred_group(geometry)?)?;
         Ok(Scratch { minimum, preferred })
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(&self, sum: &Sum, left: &[i8], right: &[i8], output: &mut [i8]) {
+        #[cfg(any(test, nested_kernels_backend = "dsp"))]
+        let (output, left, right) = {
+            let fours = Fours::new(sum.weights, &sum.finish);
+            let (chunks, rest) = output.as_chunks_mut();
+            let ((lefts, left), (rights, right)) = (left.as_chunks(), right.as_chunks());
+            for (output, (left, right)) in chunks.iter_mut().zip(lefts.iter().zip(rights)) {
+                *output = fours.of(*left, *right);
+            }
+            fours.clamp(chunks.as_flattened_mut());
+            (rest, left, right)
+        };
+        for (output, (left, right)) in output.iter_mut().zip(left.iter().zip(right)) {
+            *output = sum.of(*left, *right);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_in_place(&self, sum: &Sum, left: &mut [i8], right: &[i8]) {
+        #[cfg(any(test, nested_kernels_backend = "dsp"))]
+        let (left, right) = {
+            let fours = Fours::new(sum.weights, &sum.finish);
+            let ((chunks, rest), (rights, right)) = (left.as_chunks_mut(), right.as_chunks());
+            for (left, right) in chunks.iter_mut().zip(rights) {
+                *left = fours.of(*left, *right);
+            }
+            fours.clamp(chunks.as_flattened_mut());
+            (rest, right)
+        };
+        for (left, right) in left.iter_mut().zip(right) {
+            *left = sum.of(*left, *right);
+        }
     }
 }
 
@@ -134,7 +172,7 @@ fn convolution(
 ) -> Result<(), KernelError> {
     let requantization = |row| parameters.rows.get(row);
     let bounds = Bounds::new(parameters);
-    if fully_connected::is_it(geometry) {
+    if fully_connected::has_one_pixel(geometry) {
         return match weights {
             Weights::Sparse(matrix) => {
                 fully_connected::sparse(matrix, level, parameters, geometry, input, output, scratch)
@@ -309,7 +347,7 @@ fn walk_rows(
     output: &mut [i8],
 ) -> Result<(), KernelError> {
     let outputs = band.outputs(first);
-    let narrow = band.narrow();
+    let short = band.is_short();
     let even = band.geometry.input.channels.is_multiple_of(2);
     let plane = band.geometry.output.height * band.geometry.output.width;
     #[cfg(not(nested_kernels_backend = "dsp"))]
@@ -341,13 +379,13 @@ fn walk_rows(
             zero_point: bounds.zero_point.into(),
             outputs,
         };
-        let target = if narrow { &mut *parts.strip } else { &mut *plane };
+        let target = if short { &mut *parts.strip } else { &mut *plane };
         match band.lines.pairing {
             Pairing::Channels => walk().channels(target),
             Pairing::Pixels if wide => walk().pixels_wide(decoded.biases(bias), target),
             Pairing::Pixels => walk().pixels(target),
         }
-        if narrow {
+        if short {
             band.copy_strip(first, parts.strip, plane);
         }
     }
@@ -363,8 +401,8 @@ fn depthwise(
     output: &mut [i8],
     scratch: &mut [u32],
 ) -> Result<(), KernelError> {
-    if narrow::is_it(geometry) {
-        return narrow::depthwise(weights, parameters, geometry, input, output, scratch);
+    if small_maps::is_it(geometry) {
+        return small_maps::depthwise(weights, parameters, geometry, input, output, scratch);
     }
     let taps = geometry.taps();
     let count = group_in(geometry, scratch.len())?.min(preferred_group(geometry)?).max(1);

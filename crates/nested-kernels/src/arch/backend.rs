@@ -1,5 +1,5 @@
 //! The seam between the public functions, which check all that they are given, and the kernels, which rely on it.
-use crate::{Geometry, KernelError, Scratch};
+use crate::{Geometry, KernelError, Scratch, add::Sum};
 use core::fmt::Debug;
 use nested_csr::{Level, NodeParameters, Weights};
 
@@ -31,6 +31,12 @@ pub(crate) trait Backend: Debug {
 
     /// See [`crate::depthwise_scratch`].
     fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError>;
+
+    /// See [`crate::add`].
+    fn add(&self, sum: &Sum, left: &[i8], right: &[i8], output: &mut [i8]);
+
+    /// See [`crate::add_in_place`].
+    fn add_in_place(&self, sum: &Sum, left: &mut [i8], right: &[i8]);
 }
 
 /// A convolution at one level.

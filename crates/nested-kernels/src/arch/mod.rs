@@ -1,4 +1,4 @@
-//! The backends, and the one place that chooses between them: `build.rs` sets `nested_kernels_backend` from the target and
+//! The backends, and the one place that chooses between them, [`backend`]: `build.rs` sets `nested_kernels_backend` from the target and
 //! from what the user says with `--cfg`. Tests compile every backend that the machine can run.
 //!
 //! On 32-bit Arm the portable path is the DSP path's algorithm with plain Rust for its instructions: pixels in pairs pay

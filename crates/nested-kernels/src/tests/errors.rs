@@ -8,7 +8,9 @@ use crate::{
     Geometry, KernelError, Network, add, add_in_place, average_pool, concatenation, convolution, convolution_scratch,
     depthwise, depthwise_scratch, max_pool,
 };
-use nested_csr::{ConvolutionWeights, Model, Operation, TensorShape, Weights, Window};
+use nested_csr::{
+    Block, ConvolutionWeights, Model, NestedCsr, Operation, Profile, Shape, TensorShape, Weights, Window,
+};
 use std::{vec, vec::Vec};
 
 const SHAPE: TensorShape = TensorShape { channels: 3, height: 6, width: 5 };
@@ -58,7 +60,8 @@ fn a_prefix_runs_its_levels_and_refuses_the_others() {
     let no_level = KernelError::NoSuchLevel { level: 3, levels: 2 };
     assert_eq!(network.run(level(3), &image, &mut arena, &mut out), Err(no_level.clone()));
     assert_eq!(network.arena_len(level(3)), Err(no_level.clone()));
-    assert_eq!(network.preferred_arena_len(level(3)), Err(no_level));
+    assert_eq!(network.preferred_arena_len(level(3)), Err(no_level.clone()));
+    assert_eq!(network.flash_len(level(3)), Err(no_level));
 }
 
 #[test]
@@ -97,6 +100,35 @@ fn a_convolution_checks_what_it_is_lent() {
 }
 
 #[test]
+fn a_sparse_matrix_of_another_shape_is_refused() {
+    // As many weights as the geometry needs, one fewer, and what has its columns or its rows alone.
+    let (input, window) = (TensorShape { channels: 3, height: 2, width: 2 }, Window::square(1, 1, 0));
+    let geometry = Geometry::new(input, window, 3, 0).unwrap();
+    let model = one_convolution(input, window, 3, ConvolutionWeights::Dense(&[1; 9]), &outputs(3));
+    let parameters = model.parameters(level(1), 0).unwrap();
+    for (rows, columns) in [(9, 1), (1, 9), (2, 4), (4, 2), (2, 3), (4, 3), (3, 2), (3, 4), (3, 3)] {
+        for block in [Block::OneByOne, Block::OneByTwo] {
+            let (given, weights) = (Shape { rows, columns }, vec![1; rows * columns]);
+            let rings = vec![1; weights.len()];
+            let matrix = NestedCsr::compress(given, block, level(1), &weights, &rings, Profile::Speed).unwrap();
+            let weights = Weights::Sparse(matrix.view());
+            let words = convolution_scratch(&weights, level(1), &geometry).unwrap().preferred;
+            let (mut output, mut scratch) = (vec![77; 12], vec![0; words]);
+            let done = convolution(&weights, level(1), &parameters, &geometry, &[1; 12], &mut output, &mut scratch);
+            let needed = Shape { rows: 3, columns: 3 };
+            if given == needed {
+                assert_eq!(done, Ok(()));
+                let two = convolution(&weights, level(2), &parameters, &geometry, &[1; 12], &mut output, &mut scratch);
+                assert_eq!(two, Err(KernelError::NoSuchLevel { level: 2, levels: 1 }));
+            } else {
+                assert_eq!(done, Err(KernelError::WeightsShape { needed, given }));
+                assert!(output.iter().all(|value| *value == 77), "the output was touched");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_depthwise_convolution_checks_what_it_is_lent() {
     let model = one_depthwise(SHAPE, WINDOW, &[1; 27], &outputs(3));
     let parameters = model.parameters(level(1), 0).unwrap();
@@ -111,7 +143,7 @@ fn a_depthwise_convolution_checks_what_it_is_lent() {
     let error = KernelError::ScratchTooShort { needed: words, given: words - 1 };
     assert_eq!(run(27, &geometry, words - 1), Err(error));
     let more = Geometry::new(SHAPE, WINDOW, 6, 0).unwrap();
-    assert_eq!(run(27, &more, words), Err(KernelError::Geometry));
+    assert_eq!(run(27, &more, words), Err(KernelError::Channels { needed: 3, given: 6 }));
 }
 
 #[test]
@@ -131,9 +163,10 @@ fn pools_and_sums_check_what_they_are_lent() {
     let error = KernelError::InputLength { needed: 90, given: 91 };
     assert_eq!(max_pool(&geometry, &[0; 91], &mut out), Err(error));
     let padded = Geometry::new(SHAPE, Window::square(3, 1, 1), 3, 0).unwrap();
-    assert_eq!(average_pool(&parameters, &padded, &[0; 90], &mut [0; 90]), Err(KernelError::Geometry));
+    let error = KernelError::PaddedPool(padded.window.padding);
+    assert_eq!(average_pool(&parameters, &padded, &[0; 90], &mut [0; 90]), Err(error));
     let wider = Geometry::new(SHAPE, Window::square(2, 2, 0), 4, 0).unwrap();
-    assert_eq!(max_pool(&wider, &[0; 90], &mut [0; 24]), Err(KernelError::Geometry));
+    assert_eq!(max_pool(&wider, &[0; 90], &mut [0; 24]), Err(KernelError::Channels { needed: 3, given: 4 }));
 }
 
 #[test]
@@ -142,7 +175,8 @@ fn an_impossible_geometry_is_refused() {
     assert_eq!(Geometry::new(huge, Window::square(1, 1, 0), 1, 0), Err(KernelError::TooLarge));
     assert_eq!(Geometry::new(SHAPE, Window::square(9, 1, 0), 1, 0), Err(KernelError::Geometry));
     assert_eq!(Geometry::new(SHAPE, Window::square(1, 0, 0), 1, 0), Err(KernelError::Geometry));
-    assert_eq!(Geometry::new(SHAPE, Window::square(1, 1, 0), 0, 0), Err(KernelError::Geometry));
+    let output = TensorShape { channels: 0, ..SHAPE };
+    assert_eq!(Geometry::new(SHAPE, Window::square(1, 1, 0), 0, 0), Err(KernelError::Empty { input: SHAPE, output }));
     let wide = TensorShape { channels: 1, height: 1, width: 1 << 25 };
     let geometry = Geometry::new(wide, Window::square(1, 1, 0), 1, 0).unwrap();
     assert_eq!(convolution_scratch(&Weights::Dense(&[1]), level(1), &geometry), Err(KernelError::TooLarge));

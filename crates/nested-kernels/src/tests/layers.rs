@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     Geometry, Scratch,
+    add::Sum,
     arch::{Buffers, Convolution, Depthwise},
+    requant::Finish,
 };
 use nested_csr::{Block, ConvolutionWeights, Model, Operation, Padding, TensorShape, Weights, Window};
 use proptest::prelude::*;
@@ -267,6 +269,31 @@ proptest! {
         let input = TensorShape { channels, height, width };
         let case = Case { input, window, rows: channels, levels: 2, values, zero_point };
         case.check_depthwise(&mut seeded(seed));
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_backend_adds_element_by_element(
+        maps in prop::collection::vec(any::<[i8; 2]>(), 0..150),
+        weights: [i16; 2],
+        seed: u64,
+    ) {
+        let Output { rows, zero_point, low, high } = output(1, 500_000.0, &mut seeded(seed));
+        let finish = Finish::from_parts(rows[0], zero_point, low, high);
+        let weights = weights.map(i32::from);
+        let sum = Sum { weights, finish };
+        let (left, right): (Vec<i8>, Vec<i8>) = maps.iter().map(|[left, right]| (*left, *right)).unzip();
+        let exact = |[left, right]: &[i8; 2]| {
+            finish.apply(finish.bias + weights[0] * i32::from(*left) + weights[1] * i32::from(*right))
+        };
+        let expected: Vec<i8> = maps.iter().map(exact).collect();
+        for backend in backends() {
+            let (mut output, mut in_place) = (vec![0x55; maps.len()], left.clone());
+            backend.add(&sum, &left, &right, &mut output);
+            backend.add_in_place(&sum, &mut in_place, &right);
+            prop_assert_eq!((&output, &in_place), (&expected, &expected), "{}", backend.name());
+        }
     }
 }
 

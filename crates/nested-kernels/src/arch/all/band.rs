@@ -151,7 +151,8 @@ impl Band {
             return;
         }
         let Span { before, real, .. } = columns;
-        let step = stride * geometry.input.width;
+        // Where there is a second line, the map holds as much.
+        let step = stride.saturating_mul(geometry.input.width);
         lanes.lines(CopyLines { from: source, stride, step, before, real, pitch: width }, padding, inside);
     }
 

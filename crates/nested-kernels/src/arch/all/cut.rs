@@ -7,7 +7,7 @@ const FIRST: usize = 32 << 10;
 const SECOND: usize = 704 << 10;
 
 /// The most shares of threads, and the least rows of one, below which packing its edges costs too much.
-const SHARES: usize = 8;
+pub(super) const SHARES: usize = 8;
 const LEAST_SHARE: usize = 4;
 
 /// What all levels of a layer have in common.
@@ -67,26 +67,6 @@ impl<'a> Frame<'a> {
         share.checked_mul(cut.shares)
     }
 
-    /// Words for the least cut, and for a share of the fastest; given are those of tables that are not kept, and kept.
-    pub(super) fn scratch<L: Lanes>(&self, [streamed, kept]: [usize; 2]) -> Result<Scratch, KernelError> {
-        let words = |cut: Cut| self.words::<L>(Cut { shares: 1, ..cut }, if cut.kept { kept } else { streamed });
-        let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
-        let (most, mut preferred) = (self.most::<L>(), minimum);
-        let mut before = None;
-        // One of many shares may need more than a single one, which need not keep its tables.
-        for shares in 1..=if cfg!(feature = "rayon") { SHARES } else { 1 } {
-            let cut = self.cut(most, shares);
-            if before.replace(cut) != Some(cut) {
-                preferred = preferred.max(words(cut).unwrap_or(0));
-            }
-            // From here on shares are of the least rows.
-            if shares > 1 && self.geometry.output.height.div_ceil(shares) <= LEAST_SHARE {
-                break;
-            }
-        }
-        Ok(Scratch { minimum, preferred })
-    }
-
     /// Output rows of the largest band that fits the cache.
     fn most<L: Lanes>(&self) -> usize {
         let height = self.geometry.output.height;
@@ -140,6 +120,26 @@ impl Work<'_> {
         self.frame.words::<L>(cut, self.table_words::<L>(cut.kept))
     }
 
+    /// Words for the least cut, and for a share of the fastest.
+    pub(super) fn scratch<L: Lanes>(&self) -> Result<Scratch, KernelError> {
+        let words = |cut: Cut| self.words::<L>(Cut { shares: 1, ..cut });
+        let minimum = words(Cut::LEAST).ok_or(KernelError::TooLarge)?;
+        let (most, mut preferred) = (self.frame.most::<L>(), minimum);
+        let mut before = None;
+        // One of many shares may need more than a single one, which need not keep its tables.
+        for shares in 1..=if cfg!(feature = "rayon") { SHARES } else { 1 } {
+            let cut = self.frame.cut(most, shares);
+            if before.replace(cut) != Some(cut) {
+                preferred = preferred.max(words(cut).unwrap_or(0));
+            }
+            // From here on shares are of the least rows.
+            if shares > 1 && self.frame.geometry.output.height.div_ceil(shares) <= LEAST_SHARE {
+                break;
+            }
+        }
+        Ok(Scratch { minimum, preferred })
+    }
+
     /// The largest band that fits, when the fastest cut does not.
     fn largest<L: Lanes>(&self, words: usize) -> Option<Cut> {
         let cut = |step| Cut { step, ..Cut::LEAST };
@@ -176,8 +176,7 @@ mod tests {
                 let columns = geometry.columns().unwrap();
                 let frame = Frame::new::<Plain>(&geometry);
                 let work = Work { frame, method: Method::Alone, rows: 5, columns, stored: 2 * columns };
-                let tables = [work.table_words::<Plain>(false), work.table_words::<Plain>(true)];
-                let preferred = frame.scratch::<Plain>(tables).unwrap().preferred;
+                let preferred = work.scratch::<Plain>().unwrap().preferred;
                 for shares in 1..=if cfg!(feature = "rayon") { SHARES + 1 } else { 1 } {
                     let fastest = frame.cut(frame.most::<Plain>(), shares.min(SHARES));
                     assert_eq!(work.fitting::<Plain>(shares * preferred, shares), Some(fastest), "{height}, {shares}");

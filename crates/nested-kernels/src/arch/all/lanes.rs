@@ -170,14 +170,14 @@ pub(crate) fn store<const N: usize>(pixels: [i8; N], from: usize, to: &mut [i8])
 }
 
 /// Sums and how they are requantised, which happens as they are written.
-#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+#[allow(dead_code, reason = "only some backends requantise as they write")]
 #[derive(Clone, Copy)]
 pub(crate) struct Unfinished<const N: usize> {
     pub(crate) sums: [i32; N],
     pub(crate) finish: Finish,
 }
 
-#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+#[allow(dead_code, reason = "only some backends requantise as they write")]
 impl<const N: usize> Unfinished<N> {
     /// See [`Lanes::store`].
     #[inline(always)]
@@ -193,7 +193,7 @@ impl<const N: usize> Unfinished<N> {
 }
 
 /// Not inlined: compilers vectorise this loop from memory to memory, and take one over values at hand apart.
-#[cfg(any(test, nested_kernels_backend = "portable", nested_kernels_backend = "x86_64"))]
+#[allow(dead_code, reason = "only some backends requantise as they write")]
 #[inline(never)]
 fn finish_block<const N: usize>(sums: &[i32; N], finish: &Finish, to: &mut [i8; N]) {
     // Apart from the products, and on int16, as which SSE2 clamps; saturating changes nothing, because the bounds lie within

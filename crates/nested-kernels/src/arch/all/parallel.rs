@@ -3,10 +3,15 @@
 //!
 //! What a core writes lies in its own cache, and comes from there slowly, line by line, when another core wants it next. So
 //! each thread decodes all rows for itself into memory of its own, and takes the share that it had in the call before, where it can.
-use super::{Layer, cut::Cut, lanes::Lanes, work::Maps};
+use super::{
+    Layer,
+    cut::{Cut, SHARES},
+    lanes::Lanes,
+    work::Maps,
+};
 use crate::{KernelError, arch::Buffers, rows::RowSource};
 use core::{
-    hint,
+    array, hint,
     marker::PhantomData,
     ops::Range,
     slice,
@@ -14,7 +19,7 @@ use core::{
     time::Duration,
 };
 use rayon::prelude::*;
-use std::{sync::Mutex, time::Instant, vec::Vec};
+use std::{sync::Mutex, time::Instant};
 
 /// How long a thread waits awake, at most; a thread that was woken within it was not worth the sleep.
 const AWAKE: Duration = Duration::from_micros(50);
@@ -32,13 +37,13 @@ pub(super) fn convolve<L: Lanes, R: RowSource, E: Into<KernelError>>(
     let outputs = (0..height).step_by(share.max(1)).map(|first| first..(first + share).min(height));
     let scratch = scratch.chunks_exact_mut((scratch.len() / cut.shares).max(1));
     let parts = Part::split(output, height * width, outputs.clone().map(|rows| rows.start * width..rows.end * width));
-    let shares = outputs.zip(scratch).zip(parts).map(|share| Mutex::new(Some(share)));
-    let shares: Vec<_> = shares.collect();
-    debug_assert_eq!(shares.len(), cut.shares);
+    let mut shares = outputs.zip(scratch).zip(parts);
+    let shares: [_; SHARES] = array::from_fn(|_| Mutex::new(shares.next()));
+    let shares = shares.get(..cut.shares).unwrap_or(&shares);
     let done = AtomicUsize::new(0);
     (0..shares.len()).into_par_iter().with_max_len(1).try_for_each(|_| {
         let mut worked = false;
-        while let Some(((outputs, scratch), mut maps)) = take(&shares) {
+        while let Some(((outputs, scratch), mut maps)) = take(shares) {
             let parts = layer.parts(cut, scratch)?;
             layer.keep(parts, cut.step, rows().map_err(Into::into)?, input, outputs, &mut maps);
             done.fetch_add(1, Ordering::Release);

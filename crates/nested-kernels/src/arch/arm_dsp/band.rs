@@ -114,7 +114,7 @@ impl<'g> Band<'g> {
     }
 
     /// Whether a line is shorter than a block: the walk then writes to a strip, from which the outputs are copied.
-    pub(super) fn narrow(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         self.width < self.lines.block()
     }
 
@@ -123,7 +123,7 @@ impl<'g> Band<'g> {
         let columns = self.geometry.taps() * self.row_channels();
         let padding = if self.lines.flat { 0 } else { self.geometry.input.width.div_ceil(4) };
         let segments = 6 * self.walked + 1;
-        let strip = if self.narrow() { self.walked * self.lines.block() * self.lines.lanes() / 4 } else { 0 };
+        let strip = if self.is_short() { self.walked * self.lines.block() * self.lines.lanes() / 4 } else { 0 };
         let packed = self.channels() * self.rows * self.row.words();
         [columns, padding, segments, strip, table::words(columns), packed]
     }
@@ -191,7 +191,8 @@ impl<'g> Band<'g> {
         let block = self.lines.block();
         let width = self.width.max(block);
         let (whole, left) = (width / block * block, width % block);
-        let next_line = 4 * usize::from(self.geometry.window.stride) * self.row.words();
+        // Where there is a second line, the band holds as much.
+        let next_line = (4 * self.row.words()).wrapping_mul(self.geometry.window.stride.into());
         let mut words = segments.iter_mut();
         let mut put = |word: usize| {
             if let Some(cell) = words.next() {
@@ -264,7 +265,7 @@ impl<'g> Band<'g> {
 
     /// Where a row's outputs begin in its output plane (or in the strip), for each lane.
     pub(super) fn outputs(&self, first: usize) -> [usize; 2] {
-        if self.narrow() { self.strip_lanes() } else { self.lanes_from(first) }
+        if self.is_short() { self.strip_lanes() } else { self.lanes_from(first) }
     }
 
     /// Where the lanes' outputs begin in the strip.
@@ -286,7 +287,7 @@ impl<'g> Band<'g> {
     #[cfg(nested_kernels_backend = "dsp")]
     pub(super) fn direct(&self, lanes: [usize; 2], len: usize, rows: usize) -> usize {
         let plane = self.geometry.output.height * self.geometry.output.width;
-        if !self.narrow() {
+        if !self.is_short() {
             return rows;
         }
         let written = lanes[0].max(lanes[1]) + self.lines.block();

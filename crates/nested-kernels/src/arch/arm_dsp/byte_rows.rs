@@ -89,10 +89,40 @@ fn rest<const WIDTH: usize>(ring: &mut ByteRing<'_>, sink: &mut impl Sink, done:
     }
 }
 
+/// Calls `each` with what `columns` has of each block of a run, and with its weights, as far as gaps have one byte and lead to
+/// blocks that there are. Returns how many these are, and the number of the block behind them.
+#[inline(always)]
+pub(super) fn each_block<T, const WIDTH: usize>(
+    gaps: &[u8],
+    weights: &[[u8; WIDTH]],
+    columns: &[[T; WIDTH]],
+    mut each: impl FnMut(&[T; WIDTH], &[u8; WIDTH]),
+) -> (usize, u32) {
+    let (mut next, mut done) = (0, 0);
+    for (gaps, weights) in gaps.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0) {
+        let Some(numbers) = four_blocks(*gaps, next, columns.len()) else { break };
+        for (number, weights) in numbers.into_iter().zip(weights) {
+            // SAFETY: the numbers are below `columns.len()`.
+            each(unsafe { columns.get_unchecked(number) }, weights);
+        }
+        next = numbers[3] + 1;
+        done += 4;
+    }
+    let (gaps, weights) = (gaps.get(done..).unwrap_or_default(), weights.get(done..).unwrap_or_default());
+    for (gap, weights) in gaps.iter().zip(weights) {
+        let number = next + usize::from(*gap);
+        let Some(block) = columns.get(number).filter(|_| *gap != u8::MAX) else { break };
+        each(block, weights);
+        next = number + 1;
+        done += 1;
+    }
+    (done, next as u32)
+}
+
 /// The numbers of four blocks, from their gaps and the number of the block behind the one before them: ascending, and below
 /// `end`. `None` when the last would not be, or when some gap may have two bytes.
 #[inline(always)]
-pub(super) fn four_blocks(gaps: [u8; 4], next: usize, end: usize) -> Option<[usize; 4]> {
+fn four_blocks(gaps: [u8; 4], next: usize, end: usize) -> Option<[usize; 4]> {
     let [a, b, c, d] = gaps.map(usize::from);
     // Their sum is below 255, and so is each.
     let first = next + a;

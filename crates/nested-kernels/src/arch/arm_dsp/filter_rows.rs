@@ -9,6 +9,7 @@ use super::{
     walk::assembly::{UNROLL, both_lanes, pixels_body, walk, walk_pixels},
 };
 use crate::rows::DenseRows;
+use core::mem::offset_of;
 use nested_csr::NodeParameters;
 
 /// Where the rows come from.
@@ -21,6 +22,10 @@ struct Source {
     start: i32,
     unused: usize,
 }
+
+/// As the assembly loads them.
+const _: () =
+    assert!(offset_of!(Source, columns) == 4 && offset_of!(Source, step) == 8 && offset_of!(Source, start) == 12);
 
 unsafe extern "C" {
     fn nested_kernels_filter_rows(state: &mut State<Source>) -> usize;

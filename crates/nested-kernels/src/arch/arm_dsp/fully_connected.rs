@@ -2,14 +2,14 @@
 #[cfg(nested_kernels_backend = "dsp")]
 use super::{Bounds, clamp};
 use super::{
-    byte_rows::{ByteRows, four_blocks},
+    byte_rows::{ByteRows, each_block},
     ops,
 };
 use crate::{Geometry, KernelError, Scratch, rows::RowSource};
 use nested_csr::{Level, MatrixView, NodeParameters, Padding, Requantization, Sink, TensorShape};
 
 /// Whether there is but one output pixel: the columns are then the window's pixels, and padding.
-pub(super) fn is_it(geometry: &Geometry) -> bool {
+pub(super) fn has_one_pixel(geometry: &Geometry) -> bool {
     geometry.output.height * geometry.output.width == 1
 }
 
@@ -157,33 +157,14 @@ impl Sink for Product<'_> {
 
     #[inline(never)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        let (blocks, mut next, mut sum) = (self.ordered.as_chunks::<WIDTH>().0, 0, self.sum);
-        let mut add = |weights: &[u8; WIDTH], values: &[i8; WIDTH]| {
+        let mut sum = self.sum;
+        let taken = each_block(gaps, weights, self.ordered.as_chunks().0, |values, weights| {
             for (weight, value) in weights.iter().zip(values) {
                 sum = sum.wrapping_add(i32::from(weight.cast_signed()) * i32::from(*value));
             }
-        };
-        let fours = gaps.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0);
-        let mut done = 0;
-        for (gaps, weights) in fours {
-            let Some(places) = four_blocks(*gaps, next, blocks.len()) else { break };
-            for (place, weights) in places.into_iter().zip(weights) {
-                // SAFETY: the places are below `blocks.len()`.
-                add(weights, unsafe { blocks.get_unchecked(place) });
-            }
-            next = places[3] + 1;
-            done += 4;
-        }
-        let (gaps, weights) = (gaps.get(done..).unwrap_or_default(), weights.get(done..).unwrap_or_default());
-        for (gap, weights) in gaps.iter().zip(weights) {
-            let place = next + usize::from(*gap);
-            let Some(values) = blocks.get(place).filter(|_| *gap != u8::MAX) else { break };
-            add(weights, values);
-            next = place + 1;
-            done += 1;
-        }
+        });
         self.sum = sum;
-        (done, next as u32)
+        taken
     }
 }
 

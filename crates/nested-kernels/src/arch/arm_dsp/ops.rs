@@ -2,17 +2,17 @@
 //! so that the algorithm above them is tested on a host.
 
 macro_rules! instruction {
-    ($(#[$doc:meta])* $name:ident($($arg:ident),*) $text:literal, $portable:expr) => {
+    ($(#[$doc:meta])* $name:ident($($arg:ident),*) $text:literal $([$kept:ident])?, $portable:expr) => {
         $(#[$doc])*
         #[inline(always)]
         pub(super) fn $name($($arg: u32),*) -> u32 {
             #[cfg(nested_kernels_backend = "dsp")]
             {
                 let out: u32;
-                // SAFETY: one instruction that reads and writes registers only (a saturation sets the sticky Q flag,
-                // which compiled code does not read).
+                // SAFETY: one instruction that reads and writes registers only. Those that may set the sticky Q flag do not
+                // say that they preserve flags.
                 unsafe {
-                    core::arch::asm!($text, out = lateout(reg) out, $($arg = in(reg) $arg,)* options(pure, nomem, nostack, preserves_flags));
+                    core::arch::asm!($text, out = lateout(reg) out, $($arg = in(reg) $arg,)* options(pure, nomem, nostack $(, $kept)?));
                 }
                 out
             }
@@ -26,10 +26,10 @@ macro_rules! instruction {
 
 instruction!(
     /// The bottom half of `a` below the bottom half of `b`.
-    bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16", (a & 0xffff) | (b << 16));
+    bottoms(a, b) "pkhbt {out}, {a}, {b}, lsl #16" [preserves_flags], (a & 0xffff) | (b << 16));
 instruction!(
     /// The top half of `b` below the top half of `a`.
-    tops(a, b) "pkhtb {out}, {a}, {b}, asr #16", (a & 0xffff_0000) | (b >> 16));
+    tops(a, b) "pkhtb {out}, {a}, {b}, asr #16" [preserves_flags], (a & 0xffff_0000) | (b >> 16));
 instruction!(
 /// The products of both halves, added to `sum` modulo 2³².
 smlad(a, b, sum) "smlad {out}, {a}, {b}, {sum}", {
@@ -38,7 +38,7 @@ smlad(a, b, sum) "smlad {out}, {a}, {b}, {sum}", {
 });
 instruction!(
 /// `high + round(a · b / 2³²)`, halves up.
-smmlar(a, b, high) "smmlar {out}, {a}, {b}, {high}", {
+smmlar(a, b, high) "smmlar {out}, {a}, {b}, {high}" [preserves_flags], {
     let product = i64::from(a as i32) * i64::from(b as i32) + (1 << 31);
     high.wrapping_add((product >> 32) as u32)
 });
@@ -48,18 +48,18 @@ instruction!(
 instruction!(
 /// The distances of the bytes, added to `sum`.
 #[cfg(any(test, nested_kernels_backend = "dsp"))]
-byte_distances(a, b, sum) "usada8 {out}, {a}, {b}, {sum}", {
+byte_distances(a, b, sum) "usada8 {out}, {a}, {b}, {sum}" [preserves_flags], {
     a.to_le_bytes().iter().zip(b.to_le_bytes()).fold(sum, |sum, (a, b)| sum.wrapping_add(a.abs_diff(b).into()))
 });
 instruction!(
     /// Bytes 0 and 2, extended to 16 bits each.
-    extended(a) "sxtb16 {out}, {a}", (i32::from(a as i8) as u32 & 0xffff) | (i32::from((a >> 16) as i8) as u32) << 16);
+    extended(a) "sxtb16 {out}, {a}" [preserves_flags], (i32::from(a as i8) as u32 & 0xffff) | (i32::from((a >> 16) as i8) as u32) << 16);
 instruction!(
     /// Bytes added as signed with saturation.
-    qadd8(a, b) "qadd8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_add));
+    qadd8(a, b) "qadd8 {out}, {a}, {b}" [preserves_flags], each_byte(a, b, i8::saturating_add));
 instruction!(
     /// Bytes subtracted as signed with saturation.
-    qsub8(a, b) "qsub8 {out}, {a}, {b}", each_byte(a, b, i8::saturating_sub));
+    qsub8(a, b) "qsub8 {out}, {a}, {b}" [preserves_flags], each_byte(a, b, i8::saturating_sub));
 
 /// Two weights, 16 bits each.
 #[inline(always)]
@@ -69,8 +69,9 @@ pub(super) fn halves(low: i8, high: i8) -> u32 {
 
 #[cfg(not(nested_kernels_backend = "dsp"))]
 fn each_byte(a: u32, b: u32, f: impl Fn(i8, i8) -> i8) -> u32 {
-    let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
-    u32::from_le_bytes(core::array::from_fn(|i| f(a[i] as i8, b[i] as i8) as u8))
+    let mut bytes = a.to_le_bytes();
+    bytes.iter_mut().zip(b.to_le_bytes()).for_each(|(a, b)| *a = f(*a as i8, b as i8) as u8);
+    u32::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -155,7 +155,8 @@ mod four {
     #[inline(always)]
     fn four(pairing: Pairing, a: [i8; 4], b: [i8; 4]) -> [u32; 4] {
         if pairing == Pairing::Channels {
-            return core::array::from_fn(|i| pairing.word(a[i], b[i]));
+            let ([a, b, c, d], [e, f, g, h]) = (a, b);
+            return [(a, e), (b, f), (c, g), (d, h)].map(|(a, b)| pairing.word(a, b));
         }
         let [a, b] = [a, b].map(|four| u32::from_le_bytes(four.map(i8::cast_unsigned)));
         let a = a ^ 0x8080_8080;

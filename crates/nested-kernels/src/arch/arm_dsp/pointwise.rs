@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Geometry, KernelError, Scratch};
 use core::ops::Range;
-use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Weights};
+use nested_csr::{ByteRing, Level, MAX_LEVELS, NodeParameters, Shape, Weights};
 
 #[cfg(nested_kernels_backend = "dsp")]
 #[path = "pointwise/assembly.rs"]
@@ -64,8 +64,8 @@ impl Tiles {
         self.columns / self.block.max(1)
     }
 
-    /// Whether the map is smaller than a tile: outputs are then copied from a strip.
-    fn narrow(&self) -> bool {
+    /// Whether the map is shorter than a tile: outputs are then copied from a strip.
+    fn is_short(&self) -> bool {
         self.extent < self.words
     }
 }
@@ -199,7 +199,7 @@ impl<'a> Pointwise<'a> {
         for (tile, packed) in band.zip(scratch.chunks_exact_mut(self.tiles.len().max(1))) {
             let start = self.tiles.start(tile);
             let lanes = [start, start + self.tiles.shift].map(|at| input.get(at..).unwrap_or_default());
-            if words == 4 && !self.tiles.narrow() {
+            if words == 4 && !self.tiles.is_short() {
                 let lanes = lanes.map(|pixels_of| Lane { pixels: pixels_of, step: pixels });
                 pack::columns_of_four(lanes, columns, packed);
                 continue;
@@ -223,6 +223,9 @@ fn rows<'a>(weights: &Weights<'a>, level: Level, geometry: &Geometry) -> Option<
         _ => return None,
     };
     let columns = geometry.input.channels;
+    if matrix.shape() != (Shape { rows: geometry.output.channels, columns }) {
+        return None;
+    }
     let width = matrix.block().width();
     let mut rings = [None; MAX_LEVELS];
     for (slot, level) in rings.iter_mut().zip(level.up_to()) {

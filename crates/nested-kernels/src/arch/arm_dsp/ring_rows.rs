@@ -9,6 +9,7 @@ use super::{
     walk::assembly::{UNROLL, both_lanes, one_lane, pixels_body, walk, walk_channels, walk_pixels},
 };
 use crate::Geometry;
+use core::mem::offset_of;
 use nested_csr::{Level, MAX_LEVELS, MatrixView, NodeParameters};
 
 /// What is left of a ring.
@@ -34,6 +35,13 @@ struct Source {
     /// `blocks`, less what a sum of four gaps is short of.
     limit: usize,
 }
+
+/// As the assembly loads them: many words at once.
+const _: () = {
+    assert!(offset_of!(Ring, counts) == 8 && offset_of!(Ring, count_width) == 12 && offset_of!(Ring, left) == 16);
+    assert!(size_of::<Ring>() == 20 && offset_of!(Source, rings_end) == 4 && offset_of!(Source, places) == 8);
+    assert!(offset_of!(Source, blocks) == 12 && offset_of!(Source, limit) == 16);
+};
 
 unsafe extern "C" {
     fn nested_kernels_ring_rows_pixels(state: &mut State<Source>) -> usize;
@@ -115,8 +123,8 @@ impl<'a> RingRows<'a> {
         };
         let Some(mut state) = State::new(source, &parameters.rows, 0, bounds) else { return false };
         // SAFETY: the assembly reads a count of each ring for each of the matrix's rows, and takes no more gaps and weights
-        // than the ring has left. It reads a place only after it has compared its number with `blocks`, and takes no more
-        // blocks a row than that, which is what the table has room for.
+        // than the ring has left. It reads a place only after it has compared its number, counted from 1 and at least that
+        // whatever the gaps are, with `blocks`, and takes no more blocks a row than that, which is what the table has room for.
         unsafe { state.walk(function, self.rows, band, first, parts, output) }
     }
 }
@@ -124,10 +132,16 @@ impl<'a> RingRows<'a> {
 /// From the state in r0: r0: gaps, r1: weights, r3: one block before the places, r4: where the next entry goes, r6: where the
 /// walk stands before it, r7: 256 times the sum, r8: the block behind the last one, lr: 256 in both halves. On the stack
 /// above the walk's 36 bytes: entries left in the table, blocks of a row (40), the state (44), the ring (48) and the rings'
-/// end, the end of the gaps that come in fours (56), blocks left after them (60), the limit of sums of four gaps (64).
+/// end, the end of the gaps that come in fours (56), blocks left after them (60), the limit of sums of four gaps (64), 1 in each
+/// byte (68).
+///
+/// Four gaps become steps at once, each its gap and 1. They saturate: a gap of 255, which no ring here has when it is parsed,
+/// then neither carries into the next nor becomes a step of 0, which would lead from a row's beginning to before the places.
 macro_rules! decode {
     ($first:literal, $fours:literal, $one:literal, $($rest:expr),*) => {
         concat!(
+            "mov r1, #0x01010101
+             str r1, [sp, #68]\n",
             begin_row!(),
             "ldrd r9, r10, [r0, #32]
              strd r9, r10, [sp, #48]
@@ -213,13 +227,13 @@ macro_rules! decode {
 
 walk_pixels!(
     "nested_kernels_ring_rows_pixels",
-    "68",
+    "76",
     decode!(
         "28",
         "ldr r9, [r0], #4
          ldr r11, [r1], #4
-         ldr r2, [sp, #64]
-         add r9, r9, #0x01010101
+         ldrd r2, r12, [sp, #64]
+         uqadd8 r9, r9, r12
          usada8 r12, r9, lr, r8
          sxtb16 r10, r11
          sxtb16 r11, r11, ror #8
@@ -276,14 +290,14 @@ walk_pixels!(
 
 walk_channels!(
     "nested_kernels_ring_rows_channels",
-    "68",
+    "76",
     decode!(
         "32",
         "ldr r9, [r0], #4
          ldr r10, [r1], #4
          ldr r11, [r1], #4
-         ldr r2, [sp, #64]
-         add r9, r9, #0x01010101
+         ldrd r2, r12, [sp, #64]
+         uqadd8 r9, r9, r12
          usada8 r12, r9, lr, r8
          cmp r12, r2
          bhi.w 98f

@@ -6,9 +6,10 @@ use super::{
     table,
     walk::Walk,
 };
+use core::mem::offset_of;
 use nested_csr::Requantizations;
 
-/// What the assembly reads. `S` is five words that say where the rows come from.
+/// What the assembly reads. `S` is five words that say where the rows come from: [`State::new`] counts them.
 #[repr(C)]
 pub(super) struct State<S> {
     multiplier: i32,
@@ -37,6 +38,15 @@ pub(super) type Function<S> = unsafe extern "C" fn(&mut State<S>) -> usize;
 /// The assembly's result when a row was not walked but only decoded.
 const DECODED: usize = 1;
 
+/// Where the assembly finds what it reads and writes; `requantizations` begins at 76.
+const _: () = {
+    type Any = State<[usize; 5]>;
+    assert!(offset_of!(Any, outputs) == 12 && offset_of!(Any, table) == 24 && offset_of!(Any, packed) == 28);
+    assert!(offset_of!(Any, source) == 32 && offset_of!(Any, bias) == 52 && offset_of!(Any, output_step) == 56);
+    assert!(offset_of!(Any, rows) == 60 && offset_of!(Any, entries) == 64 && offset_of!(Any, start) == 68);
+    assert!(offset_of!(Any, sum) == 72 && offset_of!(Any, requantizations) == 76);
+};
+
 impl<S> State<S> {
     /// Before the first of the rows; `skipped` of the requantisations belong to rows before it.
     pub(super) fn new(
@@ -45,6 +55,7 @@ impl<S> State<S> {
         skipped: usize,
         bounds: Bounds,
     ) -> Option<State<S>> {
+        const { assert!(size_of::<S>() == 20 && align_of::<S>() == 4, "a source is five words") };
         Some(State {
             multiplier: 0,
             multiplier_low: 0,
@@ -111,6 +122,8 @@ impl<S> State<S> {
             let last = output.get_mut((total - left - 1) * plane..).unwrap_or_default();
             if result == DECODED {
                 self.walk_wide(parts, outputs, (direct > 0).then_some(&mut *last));
+                // It has written to the table otherwise, which ends the life of a pointer from before.
+                self.table = parts.table.as_mut_ptr();
             }
             if direct == 0 {
                 band.copy_strip(first, parts.strip, last.get_mut(..plane).unwrap_or_default());

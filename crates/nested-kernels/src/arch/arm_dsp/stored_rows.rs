@@ -1,4 +1,5 @@
 //! The requantisations of rows as they are stored, for assembly that reads them itself.
+use core::mem::offset_of;
 use nested_csr::Requantizations;
 
 /// What is left of them: [`requantization`] takes a row's.
@@ -10,6 +11,9 @@ pub(super) struct StoredRows {
     offset: isize,
     shift: usize,
 }
+
+/// As [`requantization`] finds them.
+const _: () = assert!(offset_of!(StoredRows, offset) == 4 && offset_of!(StoredRows, shift) == 8);
 
 impl StoredRows {
     /// From row `skipped` on. `None` when the rows are not as they must be; a model's are.

@@ -4,7 +4,7 @@ use crate::requant::Finish;
 
 /// What all elements share.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fours {
+pub(super) struct Fours {
     /// Both operands' weights.
     weights: u32,
     bias: u32,
@@ -14,7 +14,7 @@ pub(crate) struct Fours {
 }
 
 impl Fours {
-    pub(crate) fn new(weights: [i32; 2], finish: &Finish) -> Self {
+    pub(super) fn new(weights: [i32; 2], finish: &Finish) -> Self {
         let (multiplier, zero_point, bounds) = finish.parts();
         let [low, high] = bounds;
         Fours {
@@ -28,7 +28,7 @@ impl Fours {
 
     /// The sums of four elements, not yet clamped.
     #[inline(always)]
-    pub(crate) fn of(&self, left: [i8; 4], right: [i8; 4]) -> [i8; 4] {
+    pub(super) fn of(&self, left: [i8; 4], right: [i8; 4]) -> [i8; 4] {
         let word = |four: [i8; 4]| u32::from_le_bytes(four.map(|value| value as u8));
         let (left, right) = (word(left), word(right));
         // Elements 0 and 2, then 1 and 3.
@@ -46,7 +46,7 @@ impl Fours {
     }
 
     /// Clamps finished sums.
-    pub(crate) fn clamp(&self, output: &mut [i8]) {
+    pub(super) fn clamp(&self, output: &mut [i8]) {
         clamp::clamp(output, self.bounds);
     }
 }

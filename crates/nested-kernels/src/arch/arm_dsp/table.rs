@@ -46,8 +46,7 @@ impl<'t> Writer<'t> {
     fn run<const WIDTH: usize, const CHANNELS: bool>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
         #[cfg(nested_kernels_backend = "dsp")]
         {
-            let room = self.table.len() - self.entries();
-            self.state.run::<WIDTH, CHANNELS>(gaps, weights, room)
+            self.state.run::<WIDTH, CHANNELS>(self.table, gaps, weights)
         }
         #[cfg(not(nested_kernels_backend = "dsp"))]
         if CHANNELS { (0, 0) } else { self.state.run(self.places, self.table, gaps, weights) }
@@ -103,22 +102,11 @@ impl Sink for Pixels<'_> {
     }
 }
 
-/// The blocks of a run, weight by weight.
+/// The blocks of a run weight by weight, as the trait has it for a sink with no way of its own.
 #[inline(never)]
 fn each_weight<const WIDTH: usize>(sink: &mut impl Sink, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-    let (mut block, mut done) = (0usize, 0usize);
-    for (gap, weights) in gaps.iter().zip(weights) {
-        if *gap == u8::MAX {
-            break;
-        }
-        block += usize::from(*gap);
-        for (i, weight) in weights.iter().enumerate() {
-            sink.weight(block * WIDTH + i, weight.cast_signed());
-        }
-        block += 1;
-        done += 1;
-    }
-    (done, block as u32)
+    let mut each = |column: usize, weight: i8| sink.weight(column, weight);
+    each.blocks(gaps, weights)
 }
 
 /// Decodes the next row for pairs of pixels: entries `(weight << 8, step to the next entry's place)`. `None` after the last row.
@@ -141,31 +129,35 @@ pub(super) fn pixels(rows: &mut impl RowSource, places: &[u32], table: &mut [u32
     Some(Row { entries, start: first as i32, sum })
 }
 
-/// Entries for pairs of channels: both weights, and the step to their place. The flag: every two columns are a pair.
-struct Channels<'t>(Writer<'t>, bool);
+/// Entries for pairs of channels: both weights, and the step to their place.
+struct Channels<'t> {
+    writer: Writer<'t>,
+    /// Whether every two columns are a pair.
+    even: bool,
+}
 
 impl Sink for Channels<'_> {
     #[inline(always)]
     fn weight(&mut self, column: usize, weight: i8) {
-        let Some(&at) = self.0.places.get(column) else { return };
+        let Some(&at) = self.writer.places.get(column) else { return };
         let (offset, odd) = (at & !1, at & 1);
         let half = u32::from(i16::from(weight) as u16) << (16 * odd);
-        let last = self.0.entries().checked_sub(1);
+        let last = self.writer.entries().checked_sub(1);
         // The second channel of a pair joins the first. (The walk has moved on by 24 as it loaded.)
-        if let Some([weights, _]) = last.and_then(|last| self.0.table.get_mut(last))
+        if let Some([weights, _]) = last.and_then(|last| self.writer.table.get_mut(last))
             && odd == 1
-            && offset.wrapping_add(24) == self.0.state.place
+            && offset.wrapping_add(24) == self.writer.state.place
         {
             *weights |= half;
             return;
         }
-        self.0.put([half, offset.wrapping_sub(self.0.state.place)]);
-        self.0.state.place = offset.wrapping_add(24);
+        self.writer.put([half, offset.wrapping_sub(self.writer.state.place)]);
+        self.writer.state.place = offset.wrapping_add(24);
     }
 
     #[inline(never)]
     fn all(&mut self, weights: &[i8]) {
-        if self.1 {
+        if self.even {
             self.pairs(weights.as_chunks::<2>().0);
         } else {
             weights.iter().enumerate().for_each(|(column, weight)| self.weight(column, *weight));
@@ -174,21 +166,25 @@ impl Sink for Channels<'_> {
 
     #[inline(always)]
     fn blocks<const WIDTH: usize>(&mut self, gaps: &[u8], weights: &[[u8; WIDTH]]) -> (usize, u32) {
-        if WIDTH == 1 || self.1 { self.0.run::<WIDTH, true>(gaps, weights) } else { each_weight(self, gaps, weights) }
+        if WIDTH == 1 || self.even {
+            self.writer.run::<WIDTH, true>(gaps, weights)
+        } else {
+            each_weight(self, gaps, weights)
+        }
     }
 }
 
 impl Channels<'_> {
     /// The weights of all pairs of columns, which are pairs of channels.
     fn pairs(&mut self, pairs: &[[i8; 2]]) {
-        let mut before = self.0.state.place;
-        let Writer { places, table, state } = &mut self.0;
+        let mut before = self.writer.state.place;
+        let Writer { places, table, state } = &mut self.writer;
         for ((slot, weights), [place, _]) in table.iter_mut().zip(pairs).zip(places.as_chunks::<2>().0) {
             *slot = [ops::halves(weights[0], weights[1]), place.wrapping_sub(before)];
             before = place + 24;
             state.written();
         }
-        self.0.state.place = before;
+        self.writer.state.place = before;
     }
 }
 
@@ -196,12 +192,12 @@ impl Channels<'_> {
 /// With an `even` number of channels, every two columns are a pair.
 #[inline(never)]
 pub(super) fn channels(rows: &mut impl RowSource, places: &[u32], even: bool, table: &mut [u32]) -> Option<Row> {
-    let mut sink = Channels(Writer::new(places, table.get_mut(HEAD..)?), even);
+    let mut sink = Channels { writer: Writer::new(places, table.get_mut(HEAD..)?), even };
     rows.next_row_into(&mut sink)?;
-    if sink.0.entries() == 0 {
+    if sink.writer.entries() == 0 {
         sink.weight(0, 0);
     }
-    let (entries, State { place, .. }) = (sink.0.entries(), sink.0.state);
+    let (entries, State { place, .. }) = (sink.writer.entries(), sink.writer.state);
     // From one block to the next the walk goes 32 on, and 24 are gone.
     let start = place.wrapping_sub(32);
     let first = table.get_mut(HEAD + 1)?;
@@ -269,7 +265,7 @@ mod assembly;
 /// What the assembly does, in Rust.
 #[cfg(not(nested_kernels_backend = "dsp"))]
 mod portable {
-    use crate::arch::arm_dsp::byte_rows::four_blocks;
+    use crate::arch::arm_dsp::byte_rows::each_block;
 
     /// How far the decoding of a row has come.
     #[derive(Debug)]
@@ -302,40 +298,20 @@ mod portable {
             gaps: &[u8],
             weights: &[[u8; WIDTH]],
         ) -> (usize, u32) {
-            let blocks = places.as_chunks::<WIDTH>().0;
             let slots = table.get_mut(self.entries..).unwrap_or_default().as_chunks_mut::<WIDTH>().0;
-            let (mut before, mut sum, mut next) = (self.place, self.sum, 0);
-            let mut put = |slots: &mut [[u32; 2]; WIDTH], places: &[u32; WIDTH], weights: &[u8; WIDTH]| {
-                for ((slot, place), weight) in slots.iter_mut().zip(places).zip(weights) {
+            let gaps = gaps.get(..slots.len()).unwrap_or(gaps);
+            let (mut before, mut sum, mut slots) = (self.place, self.sum, slots.iter_mut());
+            let (done, next) = each_block(gaps, weights, places.as_chunks::<WIDTH>().0, |places, weights| {
+                for ((slot, place), weight) in slots.next().into_iter().flatten().zip(places).zip(weights) {
                     let weight = i32::from(weight.cast_signed());
                     *slot = [place.wrapping_sub(before), (weight << 8) as u32];
                     before = *place;
                     sum += weight;
                 }
-            };
-            let fours = gaps.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0);
-            let mut done = 0;
-            for ((gaps, weights), slots) in fours.zip(slots.as_chunks_mut::<4>().0) {
-                let Some(numbers) = four_blocks(*gaps, next, blocks.len()) else { break };
-                for ((slots, number), weights) in slots.iter_mut().zip(numbers).zip(weights) {
-                    // SAFETY: the numbers are below `blocks.len()`.
-                    put(slots, unsafe { blocks.get_unchecked(number) }, weights);
-                }
-                next = numbers[3] + 1;
-                done += 4;
-            }
-            let (gaps, weights) = (gaps.get(done..).unwrap_or_default(), weights.get(done..).unwrap_or_default());
-            let slots = slots.get_mut(done..).unwrap_or_default();
-            for ((gap, weights), slots) in gaps.iter().zip(weights).zip(slots) {
-                let number = next + usize::from(*gap);
-                let Some(block) = blocks.get(number).filter(|_| *gap != u8::MAX) else { break };
-                put(slots, block, weights);
-                next = number + 1;
-                done += 1;
-            }
+            });
             (self.place, self.sum) = (before, sum);
             self.entries += done * WIDTH;
-            (done, next as u32)
+            (done, next)
         }
     }
 }

@@ -2,6 +2,7 @@
 use super::{Bounds, Dsp, band::Lines, convolve_rows, pack::Pairing, scratch_words};
 use crate::{
     Geometry, KernelError, Scratch,
+    add::Sum,
     arch::{Backend, Buffers, Convolution, Depthwise, Threads, portable::Plain},
     rows::RowSource,
     tests::naive,
@@ -43,6 +44,14 @@ impl Backend for Dsp {
 
     fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
         self.depthwise_scratch(geometry)
+    }
+
+    fn add(&self, sum: &Sum, left: &[i8], right: &[i8], output: &mut [i8]) {
+        self.add(sum, left, right, output);
+    }
+
+    fn add_in_place(&self, sum: &Sum, left: &mut [i8], right: &[i8]) {
+        self.add_in_place(sum, left, right);
     }
 }
 

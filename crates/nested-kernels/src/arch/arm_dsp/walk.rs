@@ -58,10 +58,11 @@ impl Walk<'_> {
                 *p += step;
             }
             *p -= LAST;
-            for (lane, output_start) in outputs.into_iter().enumerate() {
+            let lanes: [fn(&[i32; 2]) -> i32; 2] = [|[low, _]| *low, |[_, high]| *high];
+            for (lane, output_start) in lanes.into_iter().zip(outputs) {
                 let cells = output.get_mut(output_start..).unwrap_or_default();
                 for (cell, sum) in cells.iter_mut().zip(&sums) {
-                    *cell = walk.requantise(sum[lane], walk.multiplier);
+                    *cell = walk.requantise(lane(sum), walk.multiplier);
                 }
             }
         });
@@ -74,7 +75,7 @@ impl Walk<'_> {
         assembly::channels(self, output);
         #[cfg(not(nested_kernels_backend = "dsp"))]
         self.each_block(8, |walk, p, outputs| {
-            let mut sums: [u32; 8] = core::array::from_fn(|i| walk.table[i]);
+            let mut sums: [u32; HEAD] = walk.table.first_chunk().copied().unwrap_or_default();
             for [weights, step] in walk.entries() {
                 *p += step;
                 if let Some(words) = walk.words::<8>(*p) {
@@ -86,8 +87,9 @@ impl Walk<'_> {
                 }
                 *p += 24;
             }
-            for (i, sum) in sums.into_iter().enumerate() {
-                output[outputs[0] + i] = walk.requantise(sum as i32, walk.multiplier);
+            let cells = output.get_mut(outputs[0]..).unwrap_or_default();
+            for (cell, sum) in cells.iter_mut().zip(sums) {
+                *cell = walk.requantise(sum as i32, walk.multiplier);
             }
         });
     }

@@ -1,10 +1,11 @@
 //! The fastest instructions that this processor has.
+use super::Sse2;
 #[cfg(feature = "std")]
 use super::{Avx2, Avx512};
-use super::{Lanes, Sse2};
 use crate::{
     Geometry, KernelError, Scratch,
-    arch::{Backend, Buffers, Convolution, Depthwise, Threads, all::lanes::Task},
+    add::Sum,
+    arch::{Backend, Buffers, Convolution, Depthwise, Threads},
 };
 use nested_csr::NodeParameters;
 
@@ -44,11 +45,6 @@ impl Instructions {
         }
         Instructions::Sse2(Sse2)
     }
-
-    /// Runs a task whose loops gain from wider vectors.
-    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
-        with!(self, lanes => lanes.enter(task))
-    }
 }
 
 impl Backend for Instructions {
@@ -81,5 +77,13 @@ impl Backend for Instructions {
 
     fn depthwise_scratch(&self, geometry: &Geometry) -> Result<Scratch, KernelError> {
         with!(self, lanes => lanes.depthwise_scratch(geometry))
+    }
+
+    fn add(&self, sum: &Sum, left: &[i8], right: &[i8], output: &mut [i8]) {
+        with!(self, lanes => lanes.add(sum, left, right, output));
+    }
+
+    fn add_in_place(&self, sum: &Sum, left: &mut [i8], right: &[i8]) {
+        with!(self, lanes => lanes.add_in_place(sum, left, right));
     }
 }

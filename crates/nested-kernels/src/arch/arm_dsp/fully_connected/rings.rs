@@ -3,6 +3,7 @@ use crate::{
     KernelError,
     arch::arm_dsp::{ops, stored_rows::StoredRows},
 };
+use core::mem::offset_of;
 use nested_csr::{Block, ByteRing, Level, MatrixView, NodeParameters};
 
 /// What the assembly reads.
@@ -26,6 +27,12 @@ struct Rows {
     /// Less than 0.
     minus_rows: isize,
 }
+
+/// As the assembly loads them: many words at once.
+const _: () = {
+    assert!(offset_of!(Rows, leading) == 12 && offset_of!(Rows, output_end) == 20 && offset_of!(Rows, sums_end) == 28);
+    assert!(offset_of!(Rows, gaps) == 32 && offset_of!(Rows, limit) == 40 && offset_of!(Rows, minus_rows) == 48);
+};
 
 /// Returns 0, or something else when it has stopped at a column that lies behind the input.
 type Function = unsafe extern "C" fn(rows: &Rows) -> usize;

@@ -1,5 +1,6 @@
 //! Four pixels of each lane at a time, in assembly: 3 to 3¼ instructions a word.
 use super::{Channels, Lane, Pairing};
+use core::mem::offset_of;
 
 /// What the assembly reads: pointers, counts, and what is added to a pointer at the end of a row.
 #[repr(C)]
@@ -15,6 +16,9 @@ struct Rows {
     b_step: isize,
     step: isize,
 }
+
+/// As the assembly loads them.
+const _: () = assert!(offset_of!(Rows, chunks) == 16 && offset_of!(Rows, rows) == 20 && offset_of!(Rows, a_step) == 24);
 
 unsafe extern "C" {
     fn nested_kernels_pack_pixels_1(rows: &Rows);
@@ -48,28 +52,28 @@ pub(super) fn pack(
 ) {
     let pixels = 4 * chunks;
     let more = channels.count.saturating_sub(1);
-    let words = if stride == 1 { pixels } else { pixels / 2 };
+    // Without a stride all pixels are one run.
+    let (last, words) = if stride == 1 { (starts[0], pixels) } else { (starts[0].max(starts[1]), pixels / 2) };
     let read = |lane: &Lane<'_>| more * lane.step + pixels <= lane.pixels.len();
-    let written = more * channels.pitch + starts[0].max(starts[1]) + words <= channels.words.len() + 1;
+    let written = more * channels.pitch + last + words <= channels.words.len();
     if channels.count == 0 || !lanes.iter().all(read) || !written {
         return;
     }
     let back = |step: usize| step as isize - pixels as isize;
+    let first = channels.words.as_mut_ptr();
     let args = Rows {
         a: lanes[0].pixels.as_ptr(),
         b: lanes[1].pixels.as_ptr(),
-        even: channels.words.as_mut_ptr().wrapping_add(starts[0]),
-        odd: channels.words.as_mut_ptr().wrapping_add(starts[1]),
+        even: first.wrapping_add(starts[0]),
+        odd: first.wrapping_add(starts[1]),
         chunks: chunks + 1,
         rows: channels.count,
         a_step: back(lanes[0].step),
         b_step: back(lanes[1].step),
         step: 4 * (channels.pitch as isize - words as isize),
     };
-    // SAFETY: the lanes hold what is read, checked above. What is written ends before the last channel's row does:
-    // `RowLayout::pack` has cut the pixels so that the last of them is inside a row,
-    // and `Band::pack` hands out words that hold a whole row of the last channel. The assembly keeps the registers that
-    // the C ABI asks for.
+    // SAFETY: the lanes hold what is read, and the words what is written, both checked above: of the last channel as of those
+    // before it, whose rows begin `pitch` earlier each. The assembly keeps the registers that the C ABI asks for.
     unsafe {
         match (pairing, stride) {
             (Pairing::Pixels, 1) => nested_kernels_pack_pixels_1(&args),

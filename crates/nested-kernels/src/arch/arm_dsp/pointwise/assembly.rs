@@ -12,6 +12,7 @@ use super::super::{
     walk::assembly::wide_outputs,
 };
 use super::{Pointwise, Rows, Target};
+use core::mem::offset_of;
 use nested_csr::{MAX_LEVELS, NodeParameters};
 
 /// Blocks between two ends of the inner loop, a power of 2: of one weight, of two.
@@ -69,6 +70,17 @@ struct State {
     rows: usize,
 }
 
+/// As the assembly loads them: many words at once.
+const _: () = {
+    assert!(size_of::<Ring>() == 20 && offset_of!(Ring, left) == 4 && offset_of!(Ring, gaps) == 8);
+    assert!(offset_of!(Ring, weights) == 12 && offset_of!(Ring, counts) == 16 && size_of::<Run>() == 24);
+    assert!(offset_of!(State, outputs) == 16 && offset_of!(State, tile) == 24 && offset_of!(State, output_end) == 32);
+    assert!(offset_of!(State, after) == 36 && offset_of!(State, runs) == 44 && offset_of!(State, bias) == 48);
+    assert!(offset_of!(State, rings) == 52 && offset_of!(State, blocks) == 60 && offset_of!(State, overlap) == 68);
+    assert!(offset_of!(State, output_step) == 72 && offset_of!(State, requantizations) == 76);
+    assert!(offset_of!(State, rows) == 88);
+};
+
 unsafe extern "C" {
     fn nested_kernels_tiles_all_4(state: &mut State);
     fn nested_kernels_tiles_1_4(state: &mut State);
@@ -100,8 +112,8 @@ pub(super) fn walk(
     let plane = target.plane;
     let whole = target.whole * tiles.words;
     let last = usize::from(target.overlap > 0);
-    let narrow = tiles.narrow();
-    let fits = |start: &usize| narrow || start + whole + last * tiles.words <= plane + target.overlap;
+    let short = tiles.is_short();
+    let fits = |start: &usize| short || start + whole + last * tiles.words <= plane + target.overlap;
     if target.whole == 0 || (target.whole + last) * tiles.len() > packed.len() || !target.outputs.iter().all(fits) {
         return false;
     }
@@ -110,11 +122,10 @@ pub(super) fn walk(
     let mut rings = [Ring { long_counts: 0, left: 0, gaps: none, weights: none, counts: none }; MAX_LEVELS + 1];
     let (mut runs, mut strip) = ([Run([0; 6]); MAX_LEVELS], [0; 8]);
     let count = layer.rows.to_rings(&mut rings);
-    let outputs = if narrow {
-        [0, 4].map(|at| strip.as_mut_ptr().wrapping_add(at))
-    } else {
-        target.outputs.map(|at| output.as_mut_ptr().wrapping_add(at))
-    };
+    let rings = rings.as_mut_ptr();
+    // The strip's are set row by row.
+    let first = output.as_mut_ptr();
+    let outputs = target.outputs.map(|at| first.wrapping_add(at));
     let mut state = State {
         sign: 1 << 31,
         multiplier: 0,
@@ -128,20 +139,26 @@ pub(super) fn walk(
         next: 0,
         runs: runs.as_mut_ptr(),
         bias: 0,
-        rings: rings.as_mut_ptr(),
-        rings_end: rings.as_mut_ptr().wrapping_add(count),
+        rings,
+        rings_end: rings.wrapping_add(count),
         blocks: tiles.blocks(),
         wide: (!parameters.narrow).into(),
         overlap: target.overlap,
-        output_step: if narrow { 0 } else { plane },
+        output_step: if short { 0 } else { plane },
         requantizations,
         rows: 0,
     };
     let total = layer.count.min(parameters.rows.len()).min(output.len() / plane.max(1));
     let mut left = total;
     while left > 0 {
-        // A strip is copied after each row.
-        state.rows = if narrow { 1 } else { left };
+        state.rows = left;
+        if short {
+            // A strip is copied after each row.
+            let first = strip.as_mut_ptr();
+            state.outputs = [first, first.wrapping_add(4)];
+            state.output_end = first.wrapping_add(whole);
+            state.rows = 1;
+        }
         left -= state.rows;
         // SAFETY: the assembly reads a requantisation and a count of each ring for each of `rows` rows, which the matrix
         // has, and takes no more gaps and weights than the ring has left. Before the walk it adds up each run's gaps and
@@ -153,7 +170,7 @@ pub(super) fn walk(
         if state.rows > 0 {
             return false;
         }
-        if narrow {
+        if short {
             target.copy(&strip, &tiles, output.get_mut((total - left - 1) * plane..).unwrap_or_default());
         }
     }

@@ -83,10 +83,10 @@ impl Row<'_> {
                 _ => sums.some::<2>(tile, gaps, weights.as_chunks().0),
             }
         }
-        for (lane, at) in at.into_iter().enumerate() {
-            let outputs = sums
-                .lanes
-                .map(|sum| self.row.multiplier.apply(sum[lane]).wrapping_add(self.zero_point).clamp(-128, 127) as i8);
+        let lanes: [fn([i32; 2]) -> i32; 2] = [|[low, _]| low, |[_, high]| high];
+        for (lane, at) in lanes.into_iter().zip(at) {
+            let finish = |sum| self.row.multiplier.apply(sum).wrapping_add(self.zero_point).clamp(-128, 127) as i8;
+            let outputs = sums.lanes.map(|sums| finish(lane(sums)));
             let cells = plane.get_mut(at..).unwrap_or_default();
             match cells.first_chunk_mut() {
                 Some(cells) if WORDS <= extent => *cells = outputs,

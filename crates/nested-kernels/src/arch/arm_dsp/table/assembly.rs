@@ -1,4 +1,5 @@
 //! The decoding of a run in assembly: 14 instructions an entry.
+use core::mem::offset_of;
 
 /// How far the decoding of a row has come. The assembly fills in `gaps` and what follows it for a run.
 #[repr(C)]
@@ -17,6 +18,17 @@ pub(super) struct State {
     gaps_end: *const u8,
     places_start: *const u32,
 }
+
+/// Where the assembly finds what it reads and writes.
+const _: () = {
+    assert!(offset_of!(State, places) == 12 && offset_of!(State, places_end) == 20 && offset_of!(State, sum) == 28);
+    assert!(
+        offset_of!(State, most) == 32 && offset_of!(State, gaps_end) == 36 && offset_of!(State, places_start) == 40
+    );
+};
+
+/// The most columns of a row whose sum the assembly adds up, for pairs of pixels: in the upper 24 bits of a word.
+const MOST_COLUMNS: usize = (1 << 23) / 128 - 1;
 
 unsafe extern "C" {
     fn nested_kernels_decode_pixels(gaps: *const u8, weights: *const u8, count: usize, state: &mut State) -> usize;
@@ -54,19 +66,23 @@ impl State {
         self.table = self.table.wrapping_add(1);
     }
 
-    /// Decodes blocks of `WIDTH` weights for pairs of pixels (`WIDTH` 1) or of channels (2, or 1 for single weights).
-    /// `room`: entries that the table has left. Returns the blocks taken, and the number of the block behind them.
+    /// Decodes blocks of `WIDTH` weights for pairs of pixels (`WIDTH` 1) or of channels (2, or 1 for single weights) to the
+    /// table that this was made for. Returns the blocks taken, and the number of the block behind them: none of a row for
+    /// pairs of pixels that has so many columns that its sum may need more than 24 bits.
     #[inline(always)]
     pub(super) fn run<const WIDTH: usize, const CHANNELS: bool>(
         &mut self,
+        table: &mut [[u32; 2]],
         gaps: &[u8],
         weights: &[[u8; WIDTH]],
-        room: usize,
     ) -> (usize, u32) {
+        let room = table.len().saturating_sub(self.entries(table));
         let count = gaps.len().min(weights.len()).min(room);
-        if count == 0 {
+        if count == 0 || (!CHANNELS && self.most >= MOST_COLUMNS) {
             return (0, 0);
         }
+        // What the table's owner has written since is behind this pointer, not the one before.
+        self.table = table.as_mut_ptr().with_addr(self.table.addr());
         let (gaps, weights) = (gaps.as_ptr(), weights.as_ptr().cast());
         // SAFETY: the assembly reads at most `count` gaps and blocks of weights and writes as many entries, for which
         // there is room; it reads a place only below `places_end`, and with blocks of two the places are a whole number

@@ -2,6 +2,7 @@
 //! and lr pass weights and activations; the rest of the state is on the stack:
 //! `sp[0..] = multiplier, multiplier >> 8, zero point, output, second output, end of the segment, segments, table, entry`.
 use super::Walk;
+use core::mem::offset_of;
 
 /// Entries between two ends of the inner loop; a power of 2.
 pub(in super::super) const UNROLL: usize = 32;
@@ -16,7 +17,7 @@ struct Start {
     segments: *const i32,
     table: *const u32,
     entries: usize,
-    place: usize,
+    place: *const u32,
 }
 
 unsafe extern "C" {
@@ -27,26 +28,30 @@ unsafe extern "C" {
 
 impl Start {
     fn new(walk: &Walk<'_>, output: &mut [i8]) -> Start {
-        let place = |at: usize| output.as_ptr().cast_mut().wrapping_add(at);
+        let output = output.as_mut_ptr();
         Start {
             multiplier: walk.multiplier,
             multiplier_low: walk.multiplier >> 8,
             zero_point: walk.zero_point,
-            outputs: walk.outputs.map(place),
+            outputs: walk.outputs.map(|at| output.wrapping_add(at)),
             segments: walk.segments.as_ptr(),
             table: walk.table.as_ptr(),
             entries: walk.entries,
-            place: walk.packed.as_ptr().addr().wrapping_add_signed(walk.start as isize),
+            place: walk.packed.as_ptr().wrapping_byte_offset(walk.start as isize),
         }
     }
 }
 
+// The prologues load these words in a row, and the walk finds the first of them where it says.
+const _: () = assert!(offset_of!(Start, segments) == 20 && offset_of!(Start, place) == 32 && size_of::<Start>() == 36);
+
 pub(super) fn pixels(walk: &Walk<'_>, output: &mut [i8]) {
     let start = Start::new(walk, output);
-    // SAFETY: the assembly reads `table` up to its last entry (at least one: `Table::finish` sees to it), `segments`
-    // up to their 0, and four words of `packed` at each place that a segment and the table lead to, and writes four
-    // bytes at each of the two outputs of a block: `Band` makes segments that stay in the output's lines, and its
-    // offsets stay in the band because every column is below the matrix's. It keeps the registers that the C ABI asks for.
+    // SAFETY: the assembly reads `table` up to its last entry (at least one: `table::pixels` and `table::channels` write a weight
+    // of 0 where a row has none), `segments` up to their 0, and four words of `packed` at each place that a segment and the
+    // table lead to, and writes four bytes at each of the two outputs of a block: `Band` makes segments that stay in the
+    // output's lines, and its offsets stay in the band because every column is below the matrix's. It keeps the registers
+    // that the C ABI asks for.
     unsafe { nested_kernels_walk_pixels(&start) }
 }
 
@@ -56,7 +61,7 @@ pub(super) fn channels(walk: &Walk<'_>, output: &mut [i8]) {
     unsafe { nested_kernels_walk_channels(&start) }
 }
 
-/// With a head of [`super::WIDE`] in the table.
+/// With the head of [`super::super::table::Row::write_wide_head`] in the table.
 pub(super) fn pixels_wide(walk: &Walk<'_>, biases: [i32; 2], output: &mut [i8]) {
     let start = Start::new(walk, output);
     // SAFETY: as for `pixels`.

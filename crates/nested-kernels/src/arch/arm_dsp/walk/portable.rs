@@ -41,7 +41,8 @@ pub(super) fn pixels(walk: &Walk<'_>, output: &mut [i8]) {
     let Some(((head, entries), reach)) = parts else { return };
     let entries = bytemuck::cast_slice::<u32, i32>(entries).as_chunks().0;
     let Some(entries) = entries.get(..walk.entries).filter(|entries| !entries.is_empty()) else { return };
-    let head = core::array::from_fn(|i| u64::from(head[2 * i]) | u64::from(head[2 * i + 1]) << 32);
+    let [a, b, c, d, e, f, g, h] = *head;
+    let head = [[a, b], [c, d], [e, f], [g, h]].map(|[low, high]| u64::from(low) | u64::from(high) << 32);
     let row = Row { head, entries, multiplier: walk.multiplier, zero_point: walk.zero_point };
     let Some(last) = output.len().checked_sub(4) else { return };
     let cells = output.as_mut_ptr();
