@@ -35,7 +35,10 @@ impl Run {
         // A note may lack epochs (those of a checkpoint older than notes are) or have one that was lost before its checkpoint.
         let note = note_of(&self.checkpoint);
         let mut seconds = noted(&note);
-        seconds.resize(trainer.epoch(), None);
+        if seconds.len() != trainer.epoch() {
+            seconds.resize(trainer.epoch(), None);
+            files::write_json(&note, &seconds)?;
+        }
         while trainer.epoch() < epochs {
             let done = trainer.epoch();
             let start = Instant::now();
@@ -61,7 +64,8 @@ impl Run {
 
 /// Seconds of all epochs of the training with this checkpoint, over all calls; `None` when not all are known.
 pub fn seconds(checkpoint: &Path) -> Option<f64> {
-    noted(&note_of(checkpoint)).into_iter().sum()
+    let epochs = noted(&note_of(checkpoint));
+    epochs.iter().copied().sum::<Option<f64>>().filter(|_| !epochs.is_empty())
 }
 
 /// Where the seconds of the epochs of a training are noted.
@@ -134,5 +138,11 @@ mod tests {
         files::remove(&note).unwrap();
         assert_eq!(run(true).1.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(super::seconds(&checkpoint), None);
+        // A whole training without a note.
+        files::remove(&note).unwrap();
+        assert_eq!(
+            (super::seconds(&checkpoint), run(true).1, super::seconds(&checkpoint)),
+            (None, vec![None; 3], None)
+        );
     }
 }

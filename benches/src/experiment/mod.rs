@@ -22,6 +22,9 @@ use std::time::Instant;
 /// The first run that cannot be done; those before it are in the file.
 pub fn run_all(plan: &[Planned], store: &mut Store, images: &Images, folder: &Folder) -> Result<(), Error> {
     let mut left: u64 = plan.iter().filter(|run| !run.is_done(&store.record)).map(Planned::passes).sum();
+    for planned in plan {
+        store.has_room_for(&planned.candidates())?;
+    }
     let (mut done, start) = (0, Instant::now());
     for planned in plan {
         // A plan may name a run twice, so this is asked anew each time.
@@ -29,7 +32,7 @@ pub fn run_all(plan: &[Planned], store: &mut Store, images: &Images, folder: &Fo
             continue;
         }
         let settings = planned.resolve(&store.record)?;
-        store.has_no_twin(&settings)?;
+        store.has_room_for(std::slice::from_ref(&settings))?;
         let time = if done == 0 {
             String::new()
         } else {

@@ -138,22 +138,27 @@ impl Record {
             }
         }
         match self.runs.iter().find_map(|run| Some((run, self.twin(&run.settings)?))) {
-            Some((run, twin)) => Err(format!("runs {} and {} stand for one seed of one method", run.id, twin.id)),
+            Some((run, twin)) => Err(format!("runs {} and {} are of one method and not made alike", run.id, twin.id)),
             None => Ok(()),
         }
     }
 
-    /// A run of the same seed that tables could not tell from this one, though it was made in another way (with another rate,
-    /// say): its figures would count as those of one seed more.
+    /// A run that tables would take for another seed of this one, or for this one, though it was made in another way (with
+    /// another rate, say): their figures would be averaged.
     pub fn twin(&self, settings: &Settings) -> Option<&Finished> {
+        let seedless = |settings: &Settings| Settings {
+            training: Training { seed: 0, ..settings.training.clone() },
+            ..settings.clone()
+        };
         let told = |settings: &Settings| {
-            let Training { network, width, block, allocation, seed, .. } = settings.training;
+            let Training { network, width, block, allocation, .. } = settings.training;
             let sparsities: Vec<f64> = (1..=settings.levels()).map(|level| settings.sparsity(level)).collect();
             let Settings { suite, method, budget, ref variant, .. } = *settings;
-            (suite, method, budget, variant.clone(), network, (width, block, allocation, seed), sparsities)
+            (suite, method, budget, variant.clone(), network, (width, block, allocation), sparsities)
         };
-        let mut others = self.runs.iter().filter(|run| run.settings != *settings);
-        others.find(|run| settings.suite != Suite::Tune && told(&run.settings) == told(settings))
+        let alike = |run: &&Finished| told(&run.settings) == told(settings);
+        let mut others = self.runs.iter().filter(|_| settings.suite != Suite::Tune).filter(alike);
+        others.find(|run| seedless(&run.settings) != seedless(settings))
     }
 
     /// The run with these settings, if it was done.
@@ -230,16 +235,22 @@ impl Store {
         }
     }
 
-    /// Checks that the file has no run that tables would take for this one; see [`Record::twin`].
+    /// Checks that a run with some of these settings, of which tuning chooses, can stand in the file; see [`Record::twin`].
     ///
     /// # Errors
-    /// A file that has one, as when settings were changed since.
-    pub fn has_no_twin(&self, settings: &Settings) -> Result<(), Error> {
-        self.record.twin(settings).map_or(Ok(()), |twin| {
-            let (name, id) = (settings.name(), &twin.id);
-            let problem = format!("its run {id} is {name}, but made in another way: take another --json");
-            Err(Error::Report { path: self.path.clone(), problem })
-        })
+    /// A file with a twin of each, as when options were changed since.
+    pub fn has_room_for(&self, candidates: &[Settings]) -> Result<(), Error> {
+        let twins: Option<Vec<_>> =
+            candidates.iter().map(|settings| Some((settings, self.record.twin(settings)?))).collect();
+        match twins.unwrap_or_default().first() {
+            Some((settings, twin)) => {
+                let (name, id) = (settings.name(), &twin.id);
+                let problem =
+                    format!("its run {id} would be taken for {name}, but is made in another way: take another --json");
+                Err(Error::Report { path: self.path.clone(), problem })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Adds a run with its rows and writes the file.
@@ -341,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_that_tables_would_take_for_two_seeds_are_refused() {
+    fn two_runs_that_tables_would_take_for_seeds_of_one_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.json");
         let first = Settings::example();
@@ -352,15 +363,20 @@ mod tests {
         let record = Record { runs: vec![run(&first)], data: Some(data()), ..Record::default() };
         files::write_json(&path, &record).unwrap();
         let store = Store::open(&path, data()).unwrap();
-        assert!(store.has_no_twin(&first).is_ok());
-        let other_seed = Settings { training: Training { seed: 2, ..of_rate(0.4) }, ..first.clone() };
-        assert!(store.has_no_twin(&other_seed).is_ok());
+        let with_seed = |training: Training| Settings { training: Training { seed: 2, ..training }, ..first.clone() };
         let tuning = Settings { suite: Suite::Tune, ..again.clone() };
-        assert!(store.has_no_twin(&tuning).is_ok());
-        assert!(store.has_no_twin(&again).unwrap_err().to_string().contains("take another --json"));
+        for fitting in [&first, &with_seed(first.training.clone()), &tuning] {
+            assert!(store.has_room_for(std::slice::from_ref(fitting)).is_ok());
+        }
+        for strange in [&again, &with_seed(of_rate(0.4))] {
+            let problem = store.has_room_for(std::slice::from_ref(strange)).unwrap_err().to_string();
+            assert!(problem.ends_with("take another --json"), "{problem}");
+            // It may still be tuned to what is there.
+            assert!(store.has_room_for(&[strange.clone(), with_seed(first.training.clone())]).is_ok());
+        }
         files::write_json(&path, &Record { runs: vec![run(&first), run(&again)], ..record }).unwrap();
         let problem = Record::read(&path).unwrap_err().to_string();
-        assert!(problem.ends_with(&format!("{} and {} stand for one seed of one method", id(&first), id(&again))));
+        assert!(problem.ends_with(&format!("{} and {} are of one method and not made alike", id(&first), id(&again))));
     }
 
     #[test]

@@ -136,9 +136,7 @@ impl Estimate {
         let error = (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
         (!values.is_empty()).then_some(Estimate { mean, error })
     }
-}
 
-impl Estimate {
     /// With the sign of its mean.
     pub fn signed(&self) -> String {
         format!("{}{self}", if self.mean >= 0.0 { "+" } else { "" })

@@ -83,8 +83,9 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
-budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best mean over its levels was taken; of the rivals whose authors pass through all levels at
-each step (joint training), that was tried as well, with as many image passes. What is not listed took the rate of the method it varies.";
+budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best
+mean over its levels was taken; of the rivals whose authors pass through all levels at each step (joint training), that was
+tried as well, with as many image passes. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {

@@ -1,7 +1,7 @@
 //! Makes a small nested model in memory and runs it at each of its levels.
 //!
 //! With a path, runs that `.ncsr` file instead: `cargo run --release -p nested-kernels --example run_model -- model.ncsr`
-use nested_csr::Model;
+use nested_csr::{Model, Operation};
 use nested_kernels::{Network, Softmax};
 use std::{error::Error, time::Instant};
 
@@ -23,9 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         network.run(level, &image, &mut arena, &mut output)?;
         println!("level {level}: {:?} in {:?}", &output[..output.len().min(10)], start.elapsed());
-        // Of a classifier: the output's scale is the last node's.
-        let last =
-            network.model().parameters(level, network.model().node_count() - 1).ok_or("a model without nodes")?;
+        let last = network.model().node_count() - 1;
+        if matches!(network.model().node(last).map(|node| node.operation), Some(Operation::Detection { .. })) {
+            continue; // boxes, not classes: `Detector` reads them
+        }
+        // The output's scale is the last node's.
+        let last = network.model().parameters(level, last).ok_or("a model without nodes")?;
         let mut probabilities = vec![0; output.len()];
         Softmax::new(last.output().scale).apply(&output, &mut probabilities)?;
         let class = (0..output.len()).max_by_key(|&class| output[class]).ok_or("a model without classes")?;

@@ -78,6 +78,12 @@ impl Planned {
         Ok(best.made(&self.settings))
     }
 
+    /// All settings that tuning may choose from.
+    pub fn candidates(&self) -> Vec<Settings> {
+        let made = self.trials.iter().map(|trial| trial.choice.made(&self.settings));
+        if self.trials.is_empty() { vec![self.settings.clone()] } else { made.collect() }
+    }
+
     /// The runs that its choice is made from.
     pub fn tuned_on(&self) -> impl Iterator<Item = &Settings> {
         self.trials.iter().flat_map(|trial| &trial.runs)

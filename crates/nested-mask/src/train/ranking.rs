@@ -44,8 +44,8 @@ impl Trainer {
 
     /// Masks of the sparsities that hold at this moment.
     pub(super) fn rank(&mut self, share: f64) -> Result<(), TrainError> {
-        let factor = self.config.ramp.factor(share);
-        rank(&mut self.trained, self.config.allocation, factor, &self.saliency)
+        let sparsities = self.config.ramp.sparsities(&self.trained.ladder, share);
+        rank(&mut self.trained, self.config.allocation, &sparsities, &self.saliency)
     }
 
     /// Whether this moment's gradients are kept for rankings to come.
@@ -125,7 +125,8 @@ fn regrow_layer(
 /// Masks of the greatest weights, at the ladder's sparsities.
 pub(super) fn by_magnitude(trained: &mut Trained, allocation: Allocation) -> Result<(), TrainError> {
     let none = vec![None; trained.parameters.layers.len()];
-    rank(trained, allocation, 1.0, &none)?;
+    let sparsities = trained.ladder.sparsities().to_vec();
+    rank(trained, allocation, &sparsities, &none)?;
     levels_differ(trained)
 }
 
@@ -141,12 +142,12 @@ fn levels_differ(trained: &Trained) -> Result<(), TrainError> {
     }
 }
 
-/// Masks of the weights of the greatest scores (of the greatest magnitude where none is given), at `factor` times the
-/// ladder's sparsities.
+/// Masks of the weights of the greatest scores (of the greatest magnitude where none is given), at these
+/// sparsities, one a level.
 fn rank(
     trained: &mut Trained,
     allocation: Allocation,
-    factor: f64,
+    sparsities: &[f64],
     scores: &[Option<Array2<f32>>],
 ) -> Result<(), TrainError> {
     if trained.ladder.is_dense() {
@@ -168,14 +169,13 @@ fn rank(
             return Err(named(node)(MaskError::NotANumber { index }));
         }
     }
-    let sparsities: Vec<f64> = trained.ladder.sparsities().iter().map(|sparsity| sparsity * factor).collect();
-    let of_layers = match spread(allocation, &shapes, &sparsities) {
+    let of_layers = match spread(allocation, &shapes, sparsities) {
         Some(of_layers) => of_layers,
         None => {
             let views: Vec<_> = scores.iter().map(|scores| scores.view()).collect();
             let cost = |shape: &LayerShape| if allocation == Allocation::Global { 1.0 } else { shape.instructions() };
             let costs: Vec<f64> = shapes.iter().map(cost).collect();
-            sparsities_across(&views, &costs, &sparsities, trained.block)
+            sparsities_across(&views, &costs, sparsities, trained.block)
                 .map_err(named(nodes.first().copied().unwrap_or(0)))?
         }
     };

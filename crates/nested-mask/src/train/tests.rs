@@ -256,3 +256,20 @@ fn settings_that_take_each_others_effect_are_refused() {
         other => panic!("{:?}", other.map(|_| ())),
     }
 }
+
+/// Newcomers join the densest support, so its gradient chooses them, also in a step that uses another level alone.
+#[test]
+fn regrowth_goes_by_the_densest_levels_gradient_whatever_the_step_used() {
+    let gradient = |weights: [f64; 2], regrowth: bool| {
+        let regrowth = regrowth.then_some(Regrowth { until: 1.0, share: 0.3 });
+        let routing = Routing::Sampled { weights: weights.to_vec() };
+        let ramp = Ramp { start: 0.0, end: 0.0 };
+        let one_step = Config { batch: dataset().len(), epochs: 1, ramp, routing, regrowth, ..config() };
+        let mut trainer = Trainer::new(network(), one_step).unwrap();
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+        trainer.gradient.clone()
+    };
+    let densest = gradient([0.0, 1.0], true);
+    assert_eq!(gradient([1.0, 0.0], true), densest);
+    assert_ne!(gradient([1.0, 0.0], false), densest);
+}
