@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         Block, Ladder, NestedMask, Routing,
-        nn::{Finish, NetworkBuilder},
+        nn::{Finish, Network, NetworkBuilder},
     };
     use ndarray::Array2;
     use nested_csr::{Level, TensorShape, Window};
@@ -257,11 +257,7 @@ mod tests {
     /// Every layer that has a bias learns it, whether its weights have a mask or not, and whatever the masking.
     #[test]
     fn a_bias_learns_with_ring_1_whether_its_layer_has_a_mask_or_not() {
-        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
-        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, Finish::BIAS.sparse()).unwrap();
-        let x = b.global_average_pool("pool", x).unwrap();
-        b.fully_connected("logits", x, 2).unwrap();
-        let network = b.finish().unwrap();
+        let network = of_one_sparse_layer(Finish::BIAS);
         let mut before = Parameters::<f32>::random(&network, Level::new(2).unwrap(), 1);
         let mut gradient = Gradient::zeros(&before);
         gradient.layers.iter_mut().flatten().for_each(|layer| layer.bias.fill(1.0));
@@ -294,11 +290,7 @@ mod tests {
     /// A ring that a step does not train keeps its value and its velocity, and does not decay.
     #[test]
     fn what_a_step_does_not_train_keeps_value_and_velocity() {
-        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
-        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, Finish::NORM.sparse()).unwrap();
-        let x = b.global_average_pool("pool", x).unwrap();
-        b.fully_connected("logits", x, 2).unwrap();
-        let network = b.finish().unwrap();
+        let network = of_one_sparse_layer(Finish::NORM);
         let ladder = Ladder::new([0.8, 0.2]).unwrap();
         let mut parameters = Parameters::<f32>::random(&network, ladder.levels(), 1);
         let layer = parameters.layers[0].as_mut().unwrap();
@@ -324,6 +316,15 @@ mod tests {
                 assert_eq!([old[at] != new[at], slow[index] != fast[index]], [moves; 2], "ring {ring}, level {level}");
             }
         }
+    }
+
+    /// A sparse convolution before a classifier.
+    fn of_one_sparse_layer(finish: Finish) -> Network {
+        let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
+        let x = b.convolution("nested", b.input(), Window::square(3, 1, 1), 4, finish.sparse()).unwrap();
+        let x = b.global_average_pool("pool", x).unwrap();
+        b.fully_connected("logits", x, 2).unwrap();
+        b.finish().unwrap()
     }
 
     /// The matrix of a step that draws one of two levels.
