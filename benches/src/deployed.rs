@@ -1,6 +1,6 @@
 //! A model as a device would have it: read from a file and run with integers.
 use crate::{error::Error, files, storage};
-use nested_csr::{Level, Model, Operation, Profile, Weights};
+use nested_csr::{FormatError, Level, Model, Operation, Profile, Weights};
 use nested_kernels::{BOX_ONE, Detector, Network, Thresholds};
 use nested_mask::{
     detect::{Detection, DetectionSettings, Frame},
@@ -17,6 +17,19 @@ use std::{
 pub struct Deployed {
     path: PathBuf,
     network: Network<Vec<u8>>,
+}
+
+/// Per cent of the sparse layers' weights that a model stores at a level; 100 when it has no sparse layer.
+///
+/// # Errors
+/// A level that it does not have.
+pub fn stored(model: &Model<Vec<u8>>, level: Level) -> Result<f64, FormatError> {
+    let (mut stored, mut all) = (0, 0);
+    for (_, layer) in model.sparse_layers() {
+        stored += layer.stored(level)?;
+        all += layer.shape().len();
+    }
+    Ok(if all == 0 { 100.0 } else { 100.0 * stored as f64 / all as f64 })
 }
 
 impl Deployed {
@@ -126,17 +139,9 @@ impl Deployed {
         })
     }
 
-    /// Per cent of the sparse layers' weights that the file stores at a level; 100 when it has no sparse layer.
+    /// See [`stored`].
     pub fn stored(&self, level: Level) -> Result<f64, Error> {
-        let of_sparse = |count: &dyn Fn(nested_csr::MatrixView<'_>) -> Result<usize, nested_csr::FormatError>| {
-            self.sum_over_nodes(|operation, _| match operation {
-                Operation::Convolution { weights: Weights::Sparse(matrix), .. } => Ok(count(matrix)? as u64),
-                _ => Ok(0),
-            })
-        };
-        let all = of_sparse(&|matrix| Ok(matrix.shape().rows * matrix.shape().columns))?;
-        let stored = of_sparse(&|matrix| matrix.stored(level))?;
-        Ok(if all == 0 { 100.0 } else { 100.0 * stored as f64 / all as f64 })
+        stored(self.network.model(), level).map_err(|source| self.format_error(source))
     }
 
     /// Bytes of the shortest prefix that serves a level.
@@ -150,10 +155,7 @@ impl Deployed {
     }
 
     /// Sums over the nodes, given each one's operation and the pixels of its output.
-    fn sum_over_nodes(
-        &self,
-        of_node: impl Fn(Operation<'_>, u64) -> Result<u64, nested_csr::FormatError>,
-    ) -> Result<u64, Error> {
+    fn sum_over_nodes(&self, of_node: impl Fn(Operation<'_>, u64) -> Result<u64, FormatError>) -> Result<u64, Error> {
         let model = self.network.model();
         (0..model.node_count())
             .filter_map(|index| model.node(index))
@@ -162,7 +164,7 @@ impl Deployed {
             .map_err(|source| self.format_error(source))
     }
 
-    fn format_error(&self, source: nested_csr::FormatError) -> Error {
+    fn format_error(&self, source: FormatError) -> Error {
         Error::Model { path: self.path.clone(), source }
     }
 

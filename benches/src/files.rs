@@ -23,6 +23,22 @@ pub fn prepare_folder(folder: &Path) -> Result<(), Error> {
         .map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
+/// Keeps other programs that ask for it out of a folder until the result is dropped.
+///
+/// # Errors
+/// A folder in which another program works.
+pub fn lock(folder: &Path) -> Result<fs::File, Error> {
+    let path = folder.join(".lock");
+    let file = fs::File::create(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(Error::Report { path: folder.to_owned(), problem: "another program works in this folder".to_owned() })
+        }
+        Err(fs::TryLockError::Error(source)) => Err(Error::Write { path, source }),
+    }
+}
+
 /// Checks that a file can be written where its folder is, before much work is done for it; leaves a file that is there.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
     let probe = temporary(path);
@@ -129,6 +145,19 @@ mod tests {
         for wrong in [folder.path().join("none/a.json"), path.join("a.json")] {
             assert!(matches!(check_writable(&wrong), Err(Error::Write { path, .. }) if path == wrong));
         }
+    }
+
+    #[test]
+    fn a_folder_is_locked_for_as_long_as_its_lock_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        let problem = lock(folder.path()).unwrap_err().to_string();
+        assert!(
+            problem.starts_with(folder.path().to_str().unwrap()) && problem.contains("another program"),
+            "{problem}"
+        );
+        drop(first);
+        assert!(lock(folder.path()).is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod host;
 mod interrupt;
 mod m7;
 mod options;
+mod origin;
 mod plot;
 mod progress;
 mod random;

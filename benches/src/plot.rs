@@ -187,11 +187,18 @@ mod tests {
     use crate::report;
 
     #[test]
-    fn the_picture_is_a_png_with_text_in_it() {
+    fn the_picture_is_a_png_that_shows_the_figures() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.png");
-        accuracy_latency(&path, &report::tests::sample()).unwrap();
-        let bytes = files::read(&path).unwrap();
+        let draw = |report: &Report| {
+            accuracy_latency(&path, report).unwrap();
+            files::read(&path).unwrap()
+        };
+        let mut report = report::tests::sample();
+        let bytes = draw(&report);
         assert!(bytes.starts_with(b"\x89PNG"));
+        assert_eq!(draw(&report), bytes);
+        report.levels[0].top1_int8 += 0.1;
+        assert_ne!(draw(&report), bytes);
     }
 }

@@ -44,8 +44,9 @@ fn without_times(mut record: Value) -> Value {
 /// The seconds of each training's epochs, by the names of the notes beside the checkpoints.
 fn noted_seconds(folder: &Path) -> BTreeMap<String, Vec<f64>> {
     let entries = fs::read_dir(folder.join("out/checkpoints")).unwrap().map(|entry| entry.unwrap().path());
-    let notes = entries.filter(|path| path.to_str().unwrap().ends_with(".seconds.json"));
-    let seconds = |note: Value| note.as_array().unwrap().iter().map(|seconds| seconds.as_f64().unwrap()).collect();
+    let notes = entries.filter(|path| path.to_str().unwrap().ends_with(".epochs.json"));
+    let seconds =
+        |note: Value| note.as_array().unwrap().iter().map(|epoch| epoch["seconds"].as_f64().unwrap()).collect();
     notes.map(|path| (path.display().to_string(), seconds(read(&path)))).collect()
 }
 
@@ -129,8 +130,14 @@ fn what_is_done_is_not_done_again_and_the_document_comes_from_the_figures_alone(
     }
 
     // The ablation finds the comparison's trainings in the work folder, and its table beside the other's.
+    let trained = noted_seconds(folder);
     let ablation = succeed(folder, "ablate", &[]);
     assert!(ablation.contains("routing: joint"), "{ablation}");
+    let shared = trained.iter().filter(|(note, seconds)| noted_seconds(folder).get(*note) == Some(*seconds));
+    assert_eq!(shared.count(), trained.len());
+    let ablated = read(&folder.join("ablate.json"));
+    let times = ablated["runs"].as_array().unwrap().iter().map(|run| run["train_seconds"].as_f64());
+    assert!(times.flatten().any(|seconds| trained.values().any(|epochs| epochs.iter().sum::<f64>() == seconds)));
     let whole = document();
     assert!(whole.contains("| routing: joint") && whole.contains("| default"));
     fs::remove_dir_all(folder.join("docs")).unwrap();
@@ -170,6 +177,20 @@ fn figures_of_other_images_are_not_gone_on_with() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("compare.json: its runs are of other (CRC-32 00000000)"), "{text}");
+}
+
+/// An empty document would stand in the place of one that is there.
+#[test]
+fn a_report_of_figures_that_are_not_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for experiment in ["compare", "ablate"] {
+        let output = command(folder, experiment, &["--report"]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(&format!("{experiment}.json: cannot be read")) && text.lines().count() == 1, "{text}");
+        assert!(!folder.join("docs").exists());
+    }
 }
 
 /// A checkpoint's name tells its settings alone.

@@ -93,10 +93,10 @@ fn it_writes_its_files_and_prints_one_table() {
     names.sort_unstable();
     let expected = [
         "accuracy_latency.png",
+        "checkpoint-dense.epochs.json",
         "checkpoint-dense.safetensors",
-        "checkpoint-dense.seconds.json",
+        "checkpoint.epochs.json",
         "checkpoint.safetensors",
-        "checkpoint.seconds.json",
         "dense.ncsr",
         "images.txt",
         "model.ncsr",

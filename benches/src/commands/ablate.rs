@@ -22,7 +22,6 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
     let common = &options.common;
-    let comparison = options.json.with_file_name("compare.json");
     if !common.report {
         let images = Images::new(common.data.source().load()?);
         let mut store = Store::open(&options.json, images.data())?;
@@ -31,5 +30,5 @@ pub fn run(options: &Options) -> Result<(), Error> {
         interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
         experiment::run_all(&plan::ablate(&common.scale(), &images), &mut store, &images, &folder)?;
     }
-    results::write(&common.docs, &comparison, &options.json)
+    results::of_ablation(&common.docs, &options.json)
 }

@@ -47,15 +47,18 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if !common.report {
             options.train(&images, &mut store, &folder)?;
         }
-        if !common.quick && measure::count(&mut store.record, &folder, options.recount)? {
-            store.record.training_ratio = options.training_ratio(&images, &store.record)?;
-            store.write()?;
+        if !common.quick {
+            measure::count(&mut store, &folder, options.recount)?;
+            if options.recount || store.record.training_ratio.is_none() {
+                store.record.training_ratio = options.training_ratio(&images, &store.record)?;
+                store.write()?;
+            }
         }
         if measure::host_times(&mut store.record, &folder, images.test(), options.recount)? {
             store.write()?;
         }
     }
-    results::write(&common.docs, &options.json, &options.json.with_file_name("ablate.json"))
+    results::of_comparison(&common.docs, &options.json)
 }
 
 impl Options {
@@ -104,8 +107,7 @@ impl Options {
         if !model.exists() {
             return Ok(());
         }
-        let (train, _) = images.of(&nested.training)?;
-        let network = nested.training.network(train.shape, train.classes)?;
+        let network = images.network(&nested.training)?;
         let firmware = if self.common.quick { None } else { measure::firmware()? };
         store.record.widths = measure::widths(&model, &scale.ladder, &network, firmware.as_ref())?;
         store.write()

@@ -16,7 +16,7 @@ use crate::{
     files, interrupt,
     m7::{self, Firmware},
     options::{self, RunOptions},
-    training::{self, Run},
+    training::{History, Run},
 };
 use clap::Args;
 use nested_csr::Level;
@@ -85,6 +85,21 @@ const SLIMMABLE: &str = "slimmable";
 /// What a network of its own for one level is called.
 fn alone(level: usize, budget: &str) -> String {
     format!("stand-alone {level} ({budget})")
+}
+
+/// The arguments, without those that name where the run writes to or say that it goes on: figures do not depend on them.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let mut told = Vec::new();
+    let mut is_place = false;
+    for argument in arguments {
+        let option = argument.split('=').next().unwrap_or_default();
+        let is_option_of_place = ["--out", "--page"].contains(&option);
+        if !is_place && !is_option_of_place && option != "--resume" {
+            told.push(argument.clone());
+        }
+        is_place = is_option_of_place && option == argument;
+    }
+    told.join(" ")
 }
 
 /// Runs the command.
@@ -181,7 +196,7 @@ impl Bench<'_> {
         let scenes = &self.scenes.train.scenes;
         let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint: checkpoint.clone() };
         let (mut trainer, _) = run.train(resume, scenes)?;
-        self.seconds.borrow_mut().push(training::seconds(&checkpoint));
+        self.seconds.borrow_mut().push(History::of(&checkpoint).seconds());
         trainer.recalibrate(scenes)?;
         Ok(trainer.trained().clone())
     }
@@ -280,6 +295,7 @@ impl Options {
     fn report(&self, outcome: Outcome, scenes: &SceneSplit, seconds: Vec<Option<f64>>) -> DetectReport {
         let entries = |measured: Vec<Measured>| measured.into_iter().map(|one| one.entry).collect();
         DetectReport {
+            command: command_line(std::env::args().skip(1)),
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
             validation: self.run.validation,
@@ -299,5 +315,16 @@ impl Options {
             stand_alone_b: entries(outcome.alone_b),
             slimmable: entries(outcome.slimmable),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_told_without_its_places() {
+        let told = |line: &str| command_line(line.split(' ').map(str::to_owned));
+        assert_eq!(told("detect --compare --out od --resume --seed 2 --page=p.md"), "detect --compare --seed 2");
     }
 }

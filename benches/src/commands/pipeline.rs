@@ -7,7 +7,7 @@ use crate::{
     plot,
     report::Report,
     subject::Subject,
-    training::{self, Run},
+    training::{self, History, Run},
 };
 use clap::Args;
 use nested_csr::{Level, Profile};
@@ -153,6 +153,6 @@ impl Options {
         let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());
         let (mut trainer, _) = run.train(resume, images)?;
         trainer.recalibrate(images)?;
-        Ok((trainer, training::seconds(&checkpoint)))
+        Ok((trainer, History::of(&checkpoint).seconds()))
     }
 }

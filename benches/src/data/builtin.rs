@@ -23,15 +23,16 @@ mod tests {
         dataset.labels.iter().filter(|&&label| label == class).count()
     }
 
+    fn images(dataset: &Dataset) -> HashSet<Vec<u8>> {
+        dataset.pixels.chunks(dataset.shape.len()).map(<[u8]>::to_vec).collect()
+    }
+
     #[test]
     fn the_split_is_stratified_and_shares_no_image() {
         let split = load().unwrap();
         for class in 0..10 {
             assert_eq!((count(&split.train, class), count(&split.test, class)), (800, 200));
         }
-        let images = |dataset: &Dataset| -> HashSet<Vec<u8>> {
-            dataset.pixels.chunks(dataset.shape.len()).map(<[u8]>::to_vec).collect()
-        };
         assert!(images(&split.train).is_disjoint(&images(&split.test)));
     }
 
@@ -49,7 +50,8 @@ mod tests {
         let split = load().unwrap();
         let validation = split.clone().validation();
         assert_eq!((validation.train.labels.len(), validation.test.labels.len()), (6_400, 1_600));
-        let first = &validation.test.pixels[..validation.test.shape.len()];
-        assert!(split.train.pixels.chunks(first.len()).any(|image| image == first));
+        let [train, measured, test] = [&validation.train, &validation.test, &split.test].map(images);
+        assert!(train.is_disjoint(&measured) && train.is_disjoint(&test) && measured.is_disjoint(&test));
+        assert_eq!(&train | &measured, images(&split.train));
     }
 }

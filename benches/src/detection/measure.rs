@@ -77,7 +77,7 @@ impl<'a> Candidate<'a> {
             file_bytes: self.file.file_bytes(level)?,
             m7_instructions: board.as_ref().and_then(|row| row.instructions).map(u64::from),
             m7_goal: board.as_ref().filter(|row| row.instructions.is_some()).map(m7::sum_of_goals),
-            sram_bytes: board.as_ref().map(|row| row.sram_bytes + self.file.detection_bytes(SETTINGS.most)),
+            sram_bytes: board.as_ref().map(|row| row.sram_bytes + self.file.detection_bytes(m7::ROOM)),
         };
         Ok(Measured { entry, precision: of_found, found, in_scenes, board })
     }

@@ -9,9 +9,9 @@ use std::fmt::Write;
 /// The page of a report; `board`: what a Cortex-M7 takes for each layer of the nested network, one row a level.
 pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> String {
     let mut text = format!(
-        "# Object detection, measured\n\nWritten by `nested-bench detect{} --page docs/detection.md`.\n\n\
+        "# Object detection, measured\n\nWritten by `nested-bench {}` with `--page`.\n\n\
          {}, {} blocks; {} images to train on, {} to measure on ({}{}), {} classes. {} epochs, seed {}. {}\n\n",
-        if report.stand_alone_b.is_empty() { "" } else { " --compare" },
+        report.command,
         report.network,
         report.block,
         grouped(report.train_images as u64),
@@ -33,8 +33,8 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
     text.push_str(
         "mAP in per cent: @.5 over all points as PASCAL VOC counts it, @[.5:.95] at 101 points as COCO does, with integers from pixels \
          to boxes but for the column *float*. *M7 instructions*: exact, from QEMU, boxes included. *SRAM*: arena, image, values of \
-         the heads, list of boxes and the detector's stack. All networks have the learning rate, the ramp, the draws and the allocation that were \
-         chosen for the nested one on validation images: with settings of their own, others may come out better.\n\n",
+         the heads, list of boxes and the detector's stack. All networks have one learning rate, ramp, draws and allocation; their defaults were \
+         chosen for the nested one on validation images, so that with settings of their own others may come out better.\n\n",
     );
     let _ = writeln!(text, "{}", goals(report, anchors));
     if board.iter().any(|row| !row.nodes.is_empty()) {
@@ -42,7 +42,8 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
         let _ = writeln!(
             text,
             "\n## Layers of the nested network\n\nInstructions at each level, and what the goals of single layers (speed-ups over \
-             CMSIS-NN's dense kernels at the layer's own sparsity, [Cortex-M](m7.md)) come to. Boxes are read at a score of 20 % with room for 64.\n\n{}",
+             CMSIS-NN's dense kernels at the layer's own sparsity, [Cortex-M](m7.md)) come to. Boxes are read at a score of 20 % with room for {}.\n\n{}",
+            m7::ROOM,
             m7::layers_and_goals(anchors, &rows)
         );
     }

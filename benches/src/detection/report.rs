@@ -10,6 +10,9 @@ use std::path::Path;
 /// `report.json`. Sparsities, precisions and shares are in per cent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectReport {
+    /// The command line, without where it wrote to and whether it went on.
+    #[serde(default)]
+    pub command: String,
     pub dataset: String,
     pub classes: Vec<String>,
     /// Whether the images that were measured on are a part of the training data, to choose settings.

@@ -62,8 +62,7 @@ impl Voc {
 
     /// Measures on a fifth of the images to train on instead of those to measure on: the split on which to choose settings.
     pub fn validation(mut self) -> Voc {
-        let [train, test] = &mut self.split;
-        *test = train.split_off(train.len() * 4 / 5);
+        self.split = four_fifths(std::mem::take(&mut self.split[0]));
         self
     }
 
@@ -172,12 +171,17 @@ fn split(folder: &Path, names: &[String]) -> Result<[Vec<String>; 2], VocError> 
             };
         }
     }
-    let mut order = names.to_vec();
-    order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(SEED));
-    let mut test = order.split_off(names.len() * 4 / 5);
-    order.sort_unstable();
-    test.sort_unstable();
-    Ok([order, test])
+    Ok(four_fifths(names.to_vec()))
+}
+
+/// Four fifths at random and the rest, each in order.
+fn four_fifths(mut names: Vec<String>) -> [Vec<String>; 2] {
+    names.sort_unstable();
+    names.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(SEED));
+    let mut rest = names.split_off(names.len() * 4 / 5);
+    names.sort_unstable();
+    rest.sort_unstable();
+    [names, rest]
 }
 
 #[cfg(test)]

@@ -2,50 +2,58 @@
 use super::{
     images::Images,
     record::{self, Data, Finished, Record, Row},
-    settings::{MaskingName, Method, Pruning, Settings, file_stem, ladder},
+    settings::{MaskingName, Method, Pruning, Settings, Training, file_stem, ladder},
 };
 use crate::{
     error::Error,
+    files, origin,
     subject::{Subject, Worth},
-    training,
+    training::{self, History},
 };
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
     train::{Dataset, TrainError, Trained},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
 const PROFILE: Profile = Profile::Speed;
 
-/// Where the work of all runs lies.
-pub struct Folder(PathBuf);
+/// Where the work of all runs lies, of this program alone as long as it has the folder.
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl Folder {
     /// Makes the folder, and checks that files can be written there. It serves one set of images: a checkpoint's name tells
     /// its settings, not what it was trained on.
     ///
     /// # Errors
-    /// A folder that cannot be written, or one of other images.
+    /// A folder that cannot be written, one of other images, or one in which another program works.
     pub fn prepare(path: &Path, data: &Data) -> Result<Folder, Error> {
         for name in ["checkpoints", "models"] {
-            crate::files::prepare_folder(&path.join(name))?;
+            files::prepare_folder(&path.join(name))?;
         }
+        let lock = files::lock(path)?;
         let note = path.join("images.txt");
         let now = format!("{} and {} images, CRC-32 {}\n", data.train_images, data.test_images, data.crc32);
         training::same_images(&note, &now, note.exists())?;
-        Ok(Folder(path.to_owned()))
+        Ok(Folder { path: path.to_owned(), _lock: lock })
     }
 
     /// The checkpoint of a training: runs that share the training share it.
-    pub fn checkpoint(&self, settings: &Settings) -> PathBuf {
-        self.0.join("checkpoints").join(file_stem("training", &settings.training) + ".safetensors")
+    pub fn checkpoint(&self, training: &Training) -> PathBuf {
+        self.path.join("checkpoints").join(file_stem("training", training) + ".safetensors")
     }
 
     /// The model file of a run.
     pub fn model(&self, id: &str) -> PathBuf {
-        self.0.join("models").join(id.to_owned() + ".ncsr")
+        self.path.join("models").join(id.to_owned() + ".ncsr")
     }
 
     /// The model file of one level of a run that has one for each.
@@ -62,28 +70,37 @@ impl Folder {
     }
 }
 
+/// A run that was done: what stands in the record, and how many epochs were left to train.
+pub struct Executed {
+    pub run: Finished,
+    pub rows: Vec<Row>,
+    pub epochs: usize,
+}
+
 /// Does a run that the record does not have yet. A training whose loss is not finite is a result: the run fails and has no
 /// rows.
 ///
 /// # Errors
 /// All others.
-pub fn execute(
-    settings: &Settings,
-    record: &Record,
-    images: &Images,
-    folder: &Folder,
-) -> Result<(Finished, Vec<Row>), Error> {
+pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &Folder) -> Result<Executed, Error> {
     let id = record::id(settings);
-    let finished = |train_seconds, failed| Finished {
-        id: id.clone(),
-        settings: settings.clone(),
-        train_seconds,
-        failed,
-        commit: super::origin::commit(),
-        machine: super::origin::machine(),
+    let checkpoint = folder.checkpoint(&settings.training);
+    let finished = |train_seconds, failed| {
+        let commit = origin::commit();
+        let mut trained_by = History::of(&checkpoint).commits();
+        if trained_by == [commit.as_str()] {
+            trained_by.clear();
+        }
+        let (id, settings, machine) = (id.clone(), settings.clone(), origin::machine());
+        Finished { id, settings, train_seconds, failed, commit, trained_by, machine }
     };
+    let failed =
+        |train_seconds, why| Ok(Executed { run: finished(train_seconds, Some(why)), rows: Vec::new(), epochs: 0 });
+    // What fails once fails again.
+    if let Some(why) = record.failure_of(&settings.training) {
+        return failed(None, why.to_owned());
+    }
     let (train, test) = images.of(&settings.training)?;
-    let checkpoint = folder.checkpoint(settings);
     let resume = checkpoint.exists();
     let run = training::Run {
         name: settings.name(),
@@ -91,15 +108,15 @@ pub fn execute(
         config: settings.training.config()?,
         checkpoint: checkpoint.clone(),
     };
-    let noted = || training::seconds(&checkpoint);
-    let (mut trainer, took) = match run.train(resume, &train) {
+    let (mut trainer, epochs) = match run.train(resume, &train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
-            return Ok((finished(noted(), Some(error.to_string())), Vec::new()));
+            return failed(History::of(&checkpoint).seconds(), error.to_string());
         }
         other => other?,
     };
     // Whoever trained is who the time is counted for, once.
-    let train_seconds = if took.is_zero() && record.has_time_of(&settings.training) { None } else { noted() };
+    let is_timed = epochs == 0 && record.has_time_of(&settings.training);
+    let train_seconds = if is_timed { None } else { History::of(&checkpoint).seconds() };
     if settings.recalibrated {
         trainer.recalibrate(&train)?;
     }
@@ -109,7 +126,7 @@ pub fn execute(
         (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
         (None, _) => outcome.levels(trainer.trained().clone())?,
     };
-    Ok((finished(train_seconds, None), rows))
+    Ok(Executed { run: finished(train_seconds, None), rows, epochs })
 }
 
 /// A trained network about to be measured.

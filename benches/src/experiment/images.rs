@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{data::Split, error::Error};
 use nested_csr::TensorShape;
-use nested_mask::train::Dataset;
+use nested_mask::{nn::Network, train::Dataset};
 use std::path::Path;
 
 /// All images.
@@ -57,6 +57,15 @@ impl Images {
         folder.map_or_else(|| self.all.name.clone(), |folder| folder.to_string_lossy().into_owned())
     }
 
+    /// The network of a training on these images.
+    ///
+    /// # Errors
+    /// A network that cannot be made, as of a strange width.
+    pub fn network(&self, training: &Training) -> Result<Network, Error> {
+        let images = self.test();
+        Ok(training.network(padded(images.shape, training.network.side().unwrap_or(0)), images.classes)?)
+    }
+
     /// Training images and the images to measure on.
     ///
     /// # Errors
@@ -81,13 +90,18 @@ impl Images {
     }
 }
 
+/// The shape of images that are padded to `side` × `side`.
+fn padded(TensorShape { channels, height, width }: TensorShape, side: usize) -> TensorShape {
+    TensorShape { channels, height: height.max(side), width: width.max(side) }
+}
+
 /// Images in the middle of black ones of `side` × `side`; larger images stay as they are.
 fn pad(images: &Dataset, side: usize) -> Dataset {
-    let TensorShape { channels, height, width } = images.shape;
-    if height >= side && width >= side {
+    let TensorShape { height, width, .. } = images.shape;
+    let shape = padded(images.shape, side);
+    if shape == images.shape {
         return images.clone();
     }
-    let shape = TensorShape { channels, height: height.max(side), width: width.max(side) };
     let (top, left) = ((shape.height - height) / 2, (shape.width - width) / 2);
     let mut pixels = vec![0; images.len() * shape.len()];
     for (padded, image) in pixels.chunks_exact_mut(shape.len()).zip(images.pixels.chunks_exact(images.shape.len())) {

@@ -2,7 +2,7 @@
 use super::{
     execute::Folder,
     images::Images,
-    record::{Record, Unit, Width},
+    record::{Counter, Record, Store, Unit, Width},
     settings::{Training, ladder},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     files,
     m7::{self, Case, Firmware, Kernels, M7Error},
-    random,
+    origin, random,
 };
 use nested_csr::{Block, Level, Model, Profile};
 use nested_mask::{
@@ -49,15 +49,7 @@ pub fn m7_rows(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -
 
 /// What the sparse layers leave out at each level, per cent.
 pub fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
-    let sparsity = |level| {
-        let (mut stored, mut all) = (0, 0);
-        for (_, layer) in model.sparse_layers() {
-            stored += layer.stored(level)?;
-            all += layer.shape().len();
-        }
-        Ok(100.0 * (1.0 - stored as f64 / all.max(1) as f64))
-    };
-    model.levels().up_to().map(sparsity).collect()
+    model.levels().up_to().map(|level| Ok(100.0 - deployed::stored(model, level)?)).collect()
 }
 
 /// Instructions of one image of random pixels at each level; see [`m7_rows`].
@@ -73,7 +65,10 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
 
 /// For each level of a nested model the width, in steps of a thirty-second of the network's channels, at which the same
 /// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
-/// without a firmware.
+/// without a firmware and of a model that the board has no room for.
+///
+/// # Errors
+/// Fewer widths than levels.
 pub fn widths(
     nested: &Path,
     sparsities: &[f64],
@@ -82,14 +77,18 @@ pub fn widths(
 ) -> Result<Vec<Width>, Error> {
     const STEPS: u32 = 32;
     const SEED: u64 = 1;
-    let costs = |model: Model<Vec<u8>>| -> Result<Vec<Option<u64>>, Error> {
-        match firmware {
-            Some(firmware) => instructions(firmware, model),
-            None => {
-                let deployed = Deployed::new(model, nested)?;
-                deployed.levels().up_to().map(|level| deployed.nonzero_macs(level).map(Some)).collect()
-            }
-        }
+    let macs = |model: Model<Vec<u8>>| -> Result<Vec<u64>, Error> {
+        let deployed = Deployed::new(model, nested)?;
+        deployed.levels().up_to().map(|level| deployed.nonzero_macs(level)).collect()
+    };
+    let counted = match firmware {
+        Some(firmware) => instructions(firmware, model(nested)?)?.into_iter().collect(),
+        None => None,
+    };
+    let firmware = firmware.filter(|_| counted.is_some());
+    let nested_costs: Vec<u64> = match counted {
+        Some(counted) => counted,
+        None => macs(model(nested)?)?,
     };
     let mut candidates = Vec::new();
     for step in 1..=STEPS {
@@ -98,47 +97,67 @@ pub fn widths(
         let width = 1.0 - ladder(&[left_out])?.sparsities()[0];
         let narrow = network.narrowed(width);
         let model = random::model(&narrow, Block::OneByOne, &Ladder::dense(), Profile::Balanced, SEED)?;
-        candidates.extend(costs(model)?.first().copied().flatten().map(|cost| (left_out, cost)));
+        let cost = match firmware {
+            // A width that the board has no room for costs more than the nested levels, which it has.
+            Some(firmware) => instructions(firmware, model)?.first().copied().flatten(),
+            None => macs(model)?.first().copied(),
+        };
+        candidates.extend(cost.map(|cost| (left_out, cost)));
     }
     let unit = if firmware.is_some() { Unit::M7Instructions } else { Unit::NonzeroMacs };
     let mut chosen: Vec<Width> = Vec::new();
-    for (&sparsity, nested_cost) in sparsities.iter().zip(costs(model(nested)?)?) {
-        let nested_cost = nested_cost.unwrap_or(0);
+    for (&sparsity, nested_cost) in sparsities.iter().zip(nested_costs) {
         let narrower = chosen.last().map_or(100.0, |width: &Width| width.left_out);
         let wider = candidates.iter().filter(|candidate| candidate.0 < narrower);
         let distance = |cost: u64| (cost as f64 / nested_cost.max(1) as f64).ln().abs();
         let nearest = wider.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
         chosen.extend(nearest.map(|&(left_out, cost)| Width { sparsity, nested_cost, cost, unit, left_out }));
     }
+    if chosen.len() < sparsities.len() {
+        let problem = format!("of {STEPS} widths there is none left for level {}", chosen.len() + 1);
+        return Err(Error::Report { path: nested.to_owned(), problem });
+    }
     Ok(chosen)
 }
 
-/// Counts the instructions of the rows that have none, or of all, whose model files are in the folder; says whether there
-/// was anything to count.
-pub fn count(record: &mut Record, folder: &Folder, again: bool) -> Result<bool, Error> {
+/// Model files in the folder of rows whose instructions are to be counted: of those that have none, or of all.
+fn uncounted(record: &Record, folder: &Folder, all: bool) -> Vec<PathBuf> {
     let mut open: Vec<PathBuf> = Vec::new();
-    for row in record.rows.iter().filter(|row| row.counts() && (again || row.m7_instructions.is_none())) {
+    for row in record.rows.iter().filter(|row| row.counts() && (all || row.m7_instructions.is_none())) {
         let (path, _) = folder.file_of(row);
         if !open.contains(&path) && path.exists() {
             open.push(path);
         }
     }
-    if open.is_empty() {
-        return Ok(false);
+    open
+}
+
+/// Counts the instructions of the rows that have none, or of all, whose model files are in the folder, and writes the file
+/// after each model. Counts of other kernels or of another compiler do not compare: when there is something to count, those
+/// are counted anew too, or left out where there is no model.
+pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Error> {
+    if uncounted(&store.record, folder, again).is_empty() {
+        return Ok(());
     }
-    let Some(firmware) = firmware()? else { return Ok(false) };
+    let Some(firmware) = firmware()? else { return Ok(()) };
+    let counter = Counter { commit: origin::commit(), compiler: firmware.compiler.clone() };
+    if again || store.record.counter.as_ref() != Some(&counter) {
+        store.record.rows.iter_mut().for_each(|row| row.m7_instructions = None);
+        store.record.counter = Some(counter);
+    }
+    let open = uncounted(&store.record, folder, false);
     for (index, path) in open.iter().enumerate() {
         eprintln!("counting instructions, {} of {}: {}", index + 1, open.len(), path.display());
         let counts = instructions(&firmware, model(path)?)?;
-        for row in &mut record.rows {
+        for row in &mut store.record.rows {
             let (of_row, level) = folder.file_of(row);
             if of_row == *path {
                 row.m7_instructions = counts.get(level - 1).copied().flatten();
             }
         }
+        store.write()?;
     }
-    record.compiler = Some(firmware.compiler);
-    Ok(true)
+    Ok(())
 }
 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
@@ -163,7 +182,8 @@ pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset, again:
             candidates.push((deployed, Level::new(level)?));
         }
     }
-    if !again && places.iter().all(|&place| record.rows[place].host_ms.is_some()) {
+    let all_timed = places.iter().all(|&place| record.rows[place].host_ms.is_some());
+    if places.is_empty() || (all_timed && !again) {
         return Ok(false);
     }
     let times = deployed::milliseconds(&candidates, images)?;
@@ -191,4 +211,40 @@ pub fn training_ratio(trainings: [&Training; 2], images: &Images) -> Result<f64,
         }
     }
     Ok(least[0] / least[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::Split,
+        experiment::{
+            record::{Finished, Row},
+            settings::Settings,
+        },
+    };
+    use nested_csr::TensorShape;
+
+    #[test]
+    fn without_models_to_measure_no_figure_is_lost() {
+        let place = tempfile::tempdir().unwrap();
+        let shape = TensorShape { channels: 1, height: 1, width: 1 };
+        let set = || Dataset::new(shape, 2, vec![0; 4], vec![0, 1, 0, 1]).unwrap();
+        let images = Images::new(Split { name: "dots".to_owned(), train: set(), test: set() });
+        let folder = Folder::prepare(&place.path().join("out"), &images.data()).unwrap();
+        let mut store = Store::open(&place.path().join("record.json"), images.data()).unwrap();
+        let (settings, run) = (Settings::example(), Finished::example(&Settings::example(), None));
+        let row = |level| {
+            let (m7_instructions, host_ms) = (Some(7), Some(0.5));
+            Row { level, m7_instructions, host_ms, ..Row::example(&settings, &run.id) }
+        };
+        let rows = [1, 2, 3].map(row).to_vec();
+        store.add(run, rows).unwrap();
+        let before = store.record.clone();
+        for again in [false, true] {
+            count(&mut store, &folder, again).unwrap();
+            assert!(!host_times(&mut store.record, &folder, images.test(), again).unwrap());
+            assert_eq!(store.record, before);
+        }
+    }
 }

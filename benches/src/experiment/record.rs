@@ -24,6 +24,9 @@ pub struct Finished {
     /// Why the run has no rows.
     pub failed: Option<String>,
     pub commit: String,
+    /// Commits of the programs that trained its epochs, when they are not all `commit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_by: Vec<String>,
     pub machine: String,
 }
 
@@ -90,6 +93,13 @@ pub enum Unit {
     NonzeroMacs,
 }
 
+/// What instructions were counted of: kernels and compiler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    pub commit: String,
+    pub compiler: String,
+}
+
 /// How long trainings took.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingTime {
@@ -104,9 +114,9 @@ pub struct TrainingTime {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub data: Option<Data>,
-    /// The compiler of the firmware whose instructions were counted.
+    /// The firmware whose instructions were counted.
     #[serde(default)]
-    pub compiler: Option<String>,
+    pub counter: Option<Counter>,
     /// The widths of slimmable networks, and the counts that they were chosen by.
     #[serde(default)]
     pub widths: Vec<Width>,
@@ -129,13 +139,22 @@ impl Record {
         Ok(record)
     }
 
-    /// Whether each run that did not fail has a row a level, and no two stand for one.
+    /// Whether each run that did not fail has a row a level, each row has a run, and no two runs stand for one.
     fn check(&self) -> Result<(), String> {
-        for run in self.runs.iter().filter(|run| run.failed.is_none()) {
-            let (found, levels) = (self.rows_of(run).count(), run.settings.levels());
-            if found != levels {
-                return Err(format!("damaged: run {} has {found} rows for its {levels} levels", run.id));
+        let mut rows = 0;
+        for run in &self.runs {
+            let levels = if run.failed.is_none() { run.settings.levels() } else { 0 };
+            let mut found: Vec<usize> = self.rows_of(run).map(|row| row.level).collect();
+            rows += found.len();
+            found.sort_unstable();
+            if !found.iter().copied().eq(1..=levels) {
+                return Err(format!("damaged: run {} has rows of levels {found:?}, not of 1 to {levels}", run.id));
             }
+        }
+        if rows != self.rows.len() {
+            let lost = self.rows.iter().find(|row| self.runs.iter().all(|run| run.id != row.run));
+            let of = lost.map_or("two runs of one name", |row| &row.run);
+            return Err(format!("damaged: it has rows of {of}, which is no run of it"));
         }
         match self.runs.iter().find_map(|run| Some((run, self.twin(&run.settings)?))) {
             Some((run, twin)) => Err(format!("runs {} and {} are of one method and not made alike", run.id, twin.id)),
@@ -164,6 +183,11 @@ impl Record {
     /// The run with these settings, if it was done.
     pub fn find(&self, settings: &Settings) -> Option<&Finished> {
         self.runs.iter().find(|run| run.settings == *settings)
+    }
+
+    /// Why this training failed, if a run found that it does.
+    pub fn failure_of(&self, training: &Training) -> Option<&str> {
+        self.runs.iter().filter(|run| run.settings.training == *training).find_map(|run| run.failed.as_deref())
     }
 
     /// Whether a run has the time of this training.
@@ -196,6 +220,8 @@ impl Record {
 pub struct Store {
     path: PathBuf,
     pub record: Record,
+    /// What the file held when this program last read or wrote it; nothing before there was one.
+    content: Option<Vec<u8>>,
 }
 
 impl Store {
@@ -213,7 +239,8 @@ impl Store {
             }
             _ => record.data = Some(data),
         }
-        Ok(Store { path: path.to_owned(), record })
+        let content = if path.exists() { Some(files::read(path)?) } else { None };
+        Ok(Store { path: path.to_owned(), record, content })
     }
 
     /// Checks that what the file compares is this network at this width: of several, rows would be averaged like seeds, and
@@ -266,9 +293,16 @@ impl Store {
     /// Writes the file.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn write(&self) -> Result<(), Error> {
-        files::write_json(&self.path, &self.record)
+    /// A file that cannot be written, or one that another program has written since: its runs would be lost.
+    pub fn write(&mut self) -> Result<(), Error> {
+        let found = if self.path.exists() { Some(files::read(&self.path)?) } else { None };
+        if found != self.content {
+            let problem = "another program has changed it since it was read: begin again, what is trained is kept";
+            return Err(Error::Report { path: self.path.clone(), problem: problem.to_owned() });
+        }
+        files::write_json(&self.path, &self.record)?;
+        self.content = Some(files::read(&self.path)?);
+        Ok(())
     }
 }
 
@@ -285,7 +319,8 @@ mod tests {
         /// A run that took so many seconds.
         pub fn example(settings: &Settings, train_seconds: Option<f64>) -> Finished {
             let (settings, machine) = (settings.clone(), String::new());
-            Finished { id: id(&settings), settings, train_seconds, failed: None, commit: String::new(), machine }
+            let (id, commit, trained_by) = (id(&settings), String::new(), Vec::new());
+            Finished { id, settings, train_seconds, failed: None, commit, trained_by, machine }
         }
     }
 
@@ -330,22 +365,25 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_lacks_rows_of_a_run_is_refused_and_the_run_named() {
+    fn a_record_whose_rows_and_runs_do_not_belong_together_is_refused_and_the_run_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.json");
         let (settings, run) = (Settings::example(), Finished::example(&Settings::example(), None));
-        let rows = vec![Row::example(&settings, &run.id); 3];
+        let rows = [2, 1, 3].map(|level| Row { level, ..Row::example(&settings, &run.id) }).to_vec();
         let whole = Record { runs: vec![run], rows, ..Record::default() };
         let read = |record: &Record| {
             files::write_json(&path, record).unwrap();
             Record::read(&path).map_err(|error| error.to_string())
         };
         assert_eq!(read(&whole).as_ref(), Ok(&whole));
-        for rows in [0, 2] {
-            let damaged = Record { rows: whole.rows[..rows].to_vec(), ..whole.clone() };
-            let problem = format!("damaged: run {} has {rows} rows for its 3 levels", whole.runs[0].id);
-            assert_eq!(read(&damaged), Err(format!("{}: {problem}", path.display())));
+        let row = |place: usize| whole.rows[place].clone();
+        for (rows, found) in [(vec![], "[]"), (vec![row(0), row(1)], "[1, 2]"), (vec![row(2); 3], "[3, 3, 3]")] {
+            let problem = format!("damaged: run {} has rows of levels {found}, not of 1 to 3", whole.runs[0].id);
+            assert_eq!(read(&Record { rows, ..whole.clone() }), Err(format!("{}: {problem}", path.display())));
         }
+        let orphans = Record { runs: Vec::new(), ..whole.clone() };
+        let problem = format!("damaged: it has rows of {}, which is no run of it", whole.runs[0].id);
+        assert_eq!(read(&orphans), Err(format!("{}: {problem}", path.display())));
         let mut failed = Record { rows: Vec::new(), ..whole.clone() };
         failed.runs[0].failed = Some("loss".to_owned());
         assert!(read(&failed).is_ok());
@@ -377,6 +415,24 @@ mod tests {
         files::write_json(&path, &Record { runs: vec![run(&first), run(&again)], ..record }).unwrap();
         let problem = Record::read(&path).unwrap_err().to_string();
         assert!(problem.ends_with(&format!("{} and {} are of one method and not made alike", id(&first), id(&again))));
+    }
+
+    #[test]
+    fn runs_that_another_program_has_added_are_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let data = || Data { name: String::new(), train_images: 1, test_images: 1, crc32: String::new() };
+        let [mut one, mut other] = [(); 2].map(|()| Store::open(&path, data()).unwrap());
+        let seed = |seed| {
+            let settings = Settings::example();
+            let settings = Settings { training: Training { seed, ..settings.training }, ..settings };
+            Finished { failed: Some(String::new()), ..Finished::example(&settings, None) }
+        };
+        one.add(seed(1), Vec::new()).unwrap();
+        one.add(seed(2), Vec::new()).unwrap();
+        assert!(other.add(seed(3), Vec::new()).unwrap_err().to_string().contains("another program"));
+        assert_eq!(Record::read(&path).unwrap(), one.record);
+        one.add(seed(4), Vec::new()).unwrap();
     }
 
     #[test]

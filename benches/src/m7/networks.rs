@@ -215,8 +215,10 @@ struct Reading {
     thresholds: Thresholds,
 }
 
+/// Boxes that a row's instructions are counted with room for.
+pub const ROOM: usize = 64;
 /// As a device would: a fifth, so that random weights find something, too. Its instructions are among a row's.
-const READING: Reading = Reading { room: 64, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
+const READING: Reading = Reading { room: ROOM, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
 /// As for average precision, which wants the unlikely ones, too: 2 %. Its instructions stand beside.
 const SEARCH: Reading = Reading { room: 200, thresholds: Thresholds { score: 1_311, iou: 29_491 } };
 

@@ -45,3 +45,24 @@ fn over(group: &Group<'_>, default: &Group<'_>) -> Option<Estimate> {
 fn top1(cell: &Cell<'_>) -> String {
     cell.spread(|row| row.top1_int8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{record::Row, settings::Settings};
+
+    #[test]
+    fn changes_are_compared_with_the_default_of_the_same_seed() {
+        let row = |variant: &str, seed, top1_int8| {
+            let row = Row::example(&Settings::example(), "run");
+            Row { suite: Suite::Ablation, variant: Some(variant.to_owned()), seed, top1_int8, ..row }
+        };
+        let defaults = [(2, 80.0), (3, 90.0)].map(|(seed, top1)| row("default", seed, top1));
+        let changes = [(3, 91.0), (4, 50.0), (2, 83.0)].map(|(seed, top1)| row("change", seed, top1));
+        let rows = defaults.into_iter().chain(changes).collect();
+        let table = table(&Record { rows, ..Record::default() }).unwrap().to_string();
+        // 3 and 1 points; the seed that the default lacks tells nothing.
+        let line = table.lines().last().unwrap();
+        assert!(line.trim_end_matches('|').trim_end().ends_with("+2.00 ± 1.00"), "{table}");
+    }
+}

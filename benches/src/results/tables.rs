@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     experiment::{
-        record::{Finished, Record, TrainingTime, Unit},
+        record::{Counter, Finished, Record, TrainingTime, Unit},
         settings::{MaskingName, Method, NetworkName, Suite, Training},
     },
     table::{Table, grouped},
@@ -39,7 +39,11 @@ pub fn document(
     sections.push(section("## Other networks\n", &others, comparison));
     sections.extend(wider(wide));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
-    sections.push(format!("## Learning rates\n\n{RATES}{}\n\n{}", at_ends(comparison, full), rates(comparison)));
+    sections.push(format!(
+        "## Learning rates\n\n{RATES}{}\n\n{}",
+        at_ends(comparison, full.iter().chain(&others)),
+        rates(comparison)
+    ));
     if let Some(table) = widths(comparison) {
         sections.push(format!("## Widths of the slimmable network\n\n{WIDTHS}\n\n{table}"));
     }
@@ -100,23 +104,17 @@ fn origin(record: &Record) -> String {
             data.crc32
         );
     }
-    let listed = |of: fn(&Finished) -> &str| {
-        let mut found: Vec<&str> = Vec::new();
-        for run in &record.runs {
-            if !found.contains(&of(run)) {
-                found.push(of(run));
-            }
-        }
-        found.join(", ")
-    };
     let _ = write!(
         text,
-        "Machine: {}. Commits (`+`: with changes): {}. ",
-        listed(|run| &run.machine),
-        listed(|run| &run.commit)
+        "Machine: {}. Commits (`+`: with changes): {}",
+        listed(record.runs.iter().map(|run| &run.machine)),
+        listed(record.runs.iter().map(|run| &run.commit))
     );
-    if let Some(compiler) = &record.compiler {
-        let _ = write!(text, "Instructions: Cortex-M7 in QEMU, {compiler}. ");
+    let trained_by = listed(record.runs.iter().flat_map(|run| &run.trained_by));
+    let _ =
+        if trained_by.is_empty() { write!(text, ". ") } else { write!(text, "; networks trained by {trained_by}. ") };
+    if let Some(Counter { commit, compiler }) = &record.counter {
+        let _ = write!(text, "Instructions: Cortex-M7 in QEMU, kernels of {commit}, {compiler}. ");
     }
     let TrainingTime { seconds, trainings, untimed } = record.training_time();
     let of = if untimed == 0 {
@@ -128,6 +126,17 @@ fn origin(record: &Record) -> String {
     text
 }
 
+/// Different ones, in order.
+fn listed<'r>(names: impl Iterator<Item = &'r String>) -> String {
+    let mut found: Vec<&str> = Vec::new();
+    for name in names {
+        if !found.contains(&name.as_str()) {
+            found.push(name);
+        }
+    }
+    found.join(", ")
+}
+
 /// The same comparison at another width, where there is one.
 fn wider(wide: &Record) -> Option<String> {
     let full = groups(wide, Suite::Full);
@@ -136,7 +145,8 @@ fn wider(wide: &Record) -> Option<String> {
     let widths = widths(wide)?;
     let (origin, leads) = (origin(wide), goals::table(&leads));
     Some(
-        section("## A wider network\n", &full, wide) + &format!("\n{WIDER}\n\n{origin}\n{leads}\n{WIDTHS}\n\n{widths}"),
+        section("## A wider network\n", &full, wide)
+            + &format!("\n{WIDER}{}\n\n{origin}\n{leads}\n{WIDTHS}\n\n{widths}", at_ends(wide, full.iter())),
     )
 }
 
@@ -257,13 +267,14 @@ fn grid(record: &Record, of: impl Fn(NetworkName) -> bool) -> Vec<f64> {
 }
 
 /// Names the methods that a wider grid might serve better.
-fn at_ends(record: &Record, groups: &[Group<'_>]) -> String {
+fn at_ends<'g>(record: &Record, groups: impl Iterator<Item = &'g Group<'g>>) -> String {
     let ends = |group: &&Group<'_>| {
         let grid = grid(record, |network| network == group.key.network);
         let rate = group.cells.first().map(|cell| cell.rate());
         rate.is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)))
     };
-    let names: Vec<String> = groups.iter().filter(ends).map(|group| group.key.name()).collect();
+    let name = |group: &Group<'_>| format!("{} {}", group.key.network, group.key.name());
+    let names: Vec<String> = groups.filter(ends).map(name).collect();
     if names.is_empty() {
         return String::new();
     }

@@ -141,3 +141,17 @@ fn missing_and_broken_files_are_named() {
     assert!(matches!(Voc::open(empty.path()).map(|_| ()), Err(VocError::NoAnnotations { .. })));
     assert!(matches!(Voc::open(&empty.path().join("nowhere")).map(|_| ()), Err(VocError::Read { .. })));
 }
+
+/// In a folder whose files are named by class, the last fifth would be of one class.
+#[test]
+fn validation_images_are_drawn_from_all_that_are_trained_on_and_from_no_others() {
+    let folder = folder(&(0..50).map(|index| xml(&format!("{index}.png"), &[])).collect::<Vec<_>>());
+    let all = Voc::open(folder.path()).unwrap();
+    let [train, test] = all.split.clone();
+    let [fewer, validation] = all.validation().split;
+    assert_eq!((train.len(), test.len(), fewer.len(), validation.len()), (40, 10, 32, 8));
+    let mut together = [fewer, validation.clone()].concat();
+    together.sort_unstable();
+    assert_eq!(together, train);
+    assert!(validation.iter().any(|name| train.iter().position(|other| other == name) < Some(20)));
+}

@@ -89,11 +89,6 @@ impl Planned {
         self.trials.iter().flat_map(|trial| &trial.runs)
     }
 
-    /// Image passes of its training; pruning at run time has none of its own.
-    pub fn passes(&self) -> u64 {
-        if self.settings.pruning.is_some() { 0 } else { self.settings.training.passes() }
-    }
-
     /// Whether the record has it.
     pub fn is_done(&self, record: &Record) -> bool {
         self.resolve(record).is_ok_and(|settings| record.find(&settings).is_some())
@@ -196,6 +191,7 @@ mod tests {
                 train_seconds: None,
                 failed: accuracy.is_none().then(|| "loss".to_owned()),
                 commit: String::new(),
+                trained_by: Vec::new(),
                 machine: String::new(),
             });
             record
@@ -236,7 +232,10 @@ mod tests {
         let chosen = full.resolve(&record(&runs, joint_is_best)).unwrap().training;
         assert_eq!((chosen.routing.clone(), chosen.batch, chosen.epochs), (RoutingName::Joint, 4, 2));
         // 16 batches of 12 of the 200 images, and 50 of 4.
-        assert_eq!((chosen.learning_rate, chosen.passes(), full.passes()), (0.1, 2 * 50 * 4 * 3, 6 * 16 * 12));
+        assert_eq!(
+            (chosen.learning_rate, chosen.passes(), full.settings.training.passes()),
+            (0.1, 2 * 50 * 4 * 3, 6 * 16 * 12)
+        );
         let one_level =
             |settings: &Settings| Some(f64::from(u8::from(settings.training.routing != RoutingName::Joint)));
         let chosen = full.resolve(&record(&runs, one_level)).unwrap();
@@ -281,7 +280,7 @@ mod tests {
         assert_eq!([nested, dense].map(|p| p.settings.suite), [Suite::Networks; 2]);
         assert_eq!((tune.settings.training.learning_rate, nested.settings.training.allocation), (0.3, allocation));
         assert_eq!([nested, dense].map(|p| p.settings.training.growth), [growth, Growth::default()]);
-        assert_eq!(nested.passes(), dense.passes());
+        assert_eq!(nested.settings.training.passes(), dense.settings.training.passes());
         assert!(plan.iter().all(|p| p.settings.training.network == network || p.settings.training.growth != growth));
     }
 
