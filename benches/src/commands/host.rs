@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     match &options.json {
         Some(path) => {
             if path.exists() {
-                file.merge(HostFile::read(path)?);
+                file.merge(path)?;
             }
             files::write_json(path, &file)
         }

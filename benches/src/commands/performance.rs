@@ -24,10 +24,10 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Error> {
     let (mut host, mut train) = (HostFile::default(), TrainFile::default());
     for path in &options.host {
-        host.merge(HostFile::read(path)?);
+        host.merge(path)?;
     }
     for path in &options.train {
-        train.merge(TrainFile::read(path)?);
+        train.merge(path)?;
     }
     write_page(&options.out, &host, &train)
 }

@@ -27,22 +27,25 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
     let machine = Machine::here();
-    let (rows, ratios) = host::measure_training(options.epochs, options.steps, Threads(options.threads))?;
-    let mut file = TrainFile { rows, machine, nested_over_dense: ratios };
+    let (rows, whole) = host::measure_training(options.epochs, options.steps, Threads(options.threads))?;
+    let mut file = TrainFile { rows, machine, whole };
     let mut table = Table::new(["engine", "width", "batch", "threads", "images a second", "GFLOP/s"]);
     for row in &file.rows {
         let numbers = [row.width.to_string(), row.batch.to_string(), row.threads.to_string()];
-        let speeds = [format!("{:.0}", row.images_per_second), format!("{:.1}", row.gflops)];
+        let speeds = [
+            format!("{:.0}", row.images_per_second),
+            row.gflops.map_or_else(String::new, |gflops| format!("{gflops:.1}")),
+        ];
         table.row([row.engine.clone()].into_iter().chain(numbers).chain(speeds));
     }
     println!("{table}");
-    for [width, ratio] in &file.nested_over_dense {
-        println!("Width {width}: nested over dense {ratio:.3}");
+    for whole in &file.whole {
+        println!("Width {}: nested over dense {:.3}", whole.width, whole.ratio());
     }
     match &options.json {
         Some(path) => {
             if path.exists() {
-                file.merge(TrainFile::read(path)?);
+                file.merge(path)?;
             }
             files::write_json(path, &file)
         }

@@ -36,19 +36,17 @@ fn page(host: &HostFile, train: &TrainFile) -> String {
     text += &goals(host);
     text += "\n## All reference layers\n\nOne thread. *dense* stores all weights without an index. Other engines gain nothing \
              from zeros. *even*: the sparsity from which on sparse weights\nare as fast as dense ones, on lines between the \
-             measured times.\n\n";
+             measured times: an index is decoded once for all pixels, so that the fewer there are the more zeros it takes.\n\n";
     text += &layer_table(&host.layers, 1);
-    text += "\nAn index is decoded once for all pixels, so that the fewer there are the more zeros it takes. K1 and K2 have one \
-             pixel: a weight is decoded for a single product,\nand dense weights, which need no decoding, are faster at any of \
-             these sparsities.\n\n";
-    text += "Two threads, called from one of theirs; layers of less than some twenty microseconds, and K and I, run on one of them.\n\n";
+    text += "\nTwo threads, called from one of theirs; layers with too little work to share run on one of them.\n\n";
     text += &layer_table(&host.layers, 2);
     text += "\n## Whole networks\n\nMilliseconds an image of 32×32×3, at full width; sparsity is that of the sparse layers. \
              One thread: image by image; two: batches of 16.\n\n";
     text += &network_table(&host.networks);
     text += &outliers(host);
     text += "\n## Training\n\nResNet-8 on 28×28×1 at 16/32/64 channels (width 1) and 8/16/32, batch 64, float32: forward, \
-             backward and SGD. *ours-nested* trains three\nlevels, one a step.\n\n![Training](performance/training.svg)\n\n";
+             backward and SGD, in the fastest epoch. *ours-nested* trains three\nlevels, one a step; its speed is that of a whole \
+             training, whose masks grow.\n\n![Training](performance/training.svg)\n\n";
     text += &train_table(train);
     text
 }
@@ -232,16 +230,18 @@ fn train_table(train: &TrainFile) -> String {
             row.batch.to_string(),
             row.threads.to_string(),
             format!("{:.0}", row.images_per_second),
-            format!("{:.1}", row.gflops),
+            row.gflops.map_or_else(|| "–".to_owned(), |gflops| format!("{gflops:.1}")),
             ours.map_or_else(String::new, |ours| format!("{ours:.2}")),
         ]);
     }
     let mut text = table.to_string();
-    for [width, ratio] in &train.nested_over_dense {
+    for whole in &train.whole {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "\nWidth {width}: a nested training takes {ratio:.3} times as long as a dense one (at most 1.1)."
+            "\nWidth {}: a whole nested training takes {:.3} times as long as a dense one (at most 1.1).",
+            whole.width,
+            whole.ratio()
         );
     }
     text

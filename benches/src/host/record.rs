@@ -1,5 +1,5 @@
 //! What the measurements are written as. Files of several runs and engines merge: the fastest of each row counts.
-use crate::{error::Error, files};
+use crate::{error::Error, files, origin};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, process::Command};
 
@@ -54,9 +54,22 @@ pub struct TrainFile {
     pub rows: Vec<Speed>,
     #[serde(default)]
     pub machine: Machine,
-    /// By width: the time of a nested training over that of a dense one.
     #[serde(default)]
-    pub nested_over_dense: Vec<[f64; 2]>,
+    pub whole: Vec<Whole>,
+}
+
+/// Seconds of whole trainings at one width, a dense one and a nested one with as many image passes: the least of each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Whole {
+    pub width: f64,
+    pub seconds: [f64; 2],
+}
+
+impl Whole {
+    /// The nested training's time over the dense one's.
+    pub fn ratio(&self) -> f64 {
+        self.seconds[1] / self.seconds[0]
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,20 +80,28 @@ pub struct Speed {
     pub threads: usize,
     /// `ours` (without masks), `ours-nested` (three levels, one a step), or another project.
     pub engine: String,
-    /// Forward, backward and SGD; of the fastest epoch.
+    /// Forward, backward and SGD; of the fastest epoch, but of the whole training where it has masks, for its first epochs are
+    /// slower.
     pub images_per_second: f64,
-    /// Of the dense network, three passes of 2 operations a MAC.
-    pub gflops: f64,
+    /// Three passes of 2 operations a MAC; none where masks leave MACs out.
+    pub gflops: Option<f64>,
 }
 
 impl HostFile {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<HostFile, Error> {
+    fn read(path: &Path) -> Result<HostFile, Error> {
         parse(path)
     }
 
-    /// Takes in another run's rows.
-    pub fn merge(&mut self, other: HostFile) {
+    /// Takes in the rows of another run's file.
+    ///
+    /// # Errors
+    /// A file that is not one, or one of another commit or machine.
+    pub fn merge(&mut self, path: &Path) -> Result<(), Error> {
+        self.take(HostFile::read(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
+    }
+
+    fn take(&mut self, other: HostFile) -> Result<(), String> {
+        self.machine.merge(other.machine)?;
         let faster = |one: &Row, other: &Row| one.ms < other.ms;
         let same = |a: &Row, b: &Row| {
             (&a.layer, a.sparsity, a.threads, &a.engine, &a.backend)
@@ -88,8 +109,8 @@ impl HostFile {
         };
         merge(&mut self.layers, other.layers, same, faster);
         merge(&mut self.networks, other.networks, same, faster);
-        self.machine.merge(other.machine);
         self.independent_gain = [self.independent_gain, other.independent_gain].into_iter().flatten().reduce(f64::max);
+        Ok(())
     }
 
     /// Calls one engine something else, and leaves the others out.
@@ -102,20 +123,27 @@ impl HostFile {
 }
 
 impl TrainFile {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<TrainFile, Error> {
-        parse(path)
+    /// Takes in the rows of another run's file.
+    ///
+    /// # Errors
+    /// A file that is not one, or one of another commit or machine.
+    pub fn merge(&mut self, path: &Path) -> Result<(), Error> {
+        self.take(parse(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
     }
 
-    /// Takes in another run's rows.
-    pub fn merge(&mut self, other: TrainFile) {
+    fn take(&mut self, other: TrainFile) -> Result<(), String> {
+        self.machine.merge(other.machine)?;
         let same = |a: &Speed, b: &Speed| {
             (&a.network, a.width, a.batch, a.threads, &a.engine) == (&b.network, b.width, b.batch, b.threads, &b.engine)
         };
         merge(&mut self.rows, other.rows, same, |one, other| one.images_per_second > other.images_per_second);
-        self.machine.merge(other.machine);
-        let ratio = |a: &[f64; 2], b: &[f64; 2]| a[1] < b[1];
-        merge(&mut self.nested_over_dense, other.nested_over_dense, |a, b| a[0] == b[0], ratio);
+        for other in other.whole {
+            match self.whole.iter_mut().find(|whole| whole.width == other.width) {
+                Some(whole) => whole.seconds = [0, 1].map(|of| whole.seconds[of].min(other.seconds[of])),
+                None => self.whole.push(other),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,24 +170,29 @@ impl Machine {
             let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
             output.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        let information = read("/proc/cpuinfo");
-        let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-        let family = information.lines().find_map(|line| line.strip_prefix("cpu family")?.split(": ").nth(1));
-        let name = [model.unwrap_or("unknown"), "family", family.unwrap_or("unknown")].join(" ");
+        let [model, family] =
+            ["model name", "cpu family"].map(|field| origin::processor(field).unwrap_or_else(|| "unknown".to_owned()));
         Machine {
-            processor: format!("{name}, {}", nested_kernels::backend()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            processor: format!("{model} family {family}, {}", nested_kernels::backend()),
+            cores: origin::threads(),
             load: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
             rustc: says("rustc", &["--version"]),
-            commit: says("git", &["rev-parse", "--short", "HEAD"]),
+            commit: origin::commit(),
             engines: Vec::new(),
         }
     }
 
-    fn merge(&mut self, other: Machine) {
+    /// Other engines' files say neither processor nor commit. The portable path's processor has another backend behind its
+    /// name.
+    fn merge(&mut self, other: Machine) -> Result<(), String> {
+        let name = |machine: &Machine| machine.processor.rsplit_once(", ").map(|(name, _)| name.to_owned());
         if self.processor.is_empty() {
             let engines = std::mem::take(&mut self.engines);
             *self = Machine { engines, ..other.clone() };
+        } else if !other.processor.is_empty() && (name(self), &self.commit) != (name(&other), &other.commit) {
+            let [one, two] =
+                [&*self, &other].map(|machine| format!("commit {} on {}", machine.commit, machine.processor));
+            return Err(format!("times of {one} and of {two} do not compare"));
         }
         self.load = self.load.max(other.load);
         for engine in other.engines {
@@ -167,6 +200,7 @@ impl Machine {
                 self.engines.push(engine);
             }
         }
+        Ok(())
     }
 }
 
@@ -183,8 +217,30 @@ pub mod tests {
     fn merging_keeps_the_fastest_of_each_row() {
         let file = |rows: &[Row]| HostFile { layers: rows.to_vec(), ..HostFile::default() };
         let mut merged = file(&[row("A", 0, 1, "ours", 2.0), row("A", 90, 1, "ours", 1.0)]);
-        merged.merge(file(&[row("A", 0, 1, "ours", 1.5), row("A", 90, 1, "ours", 1.1), row("A", 0, 2, "ours", 3.0)]));
+        let faster = [row("A", 0, 1, "ours", 1.5), row("A", 90, 1, "ours", 1.1), row("A", 0, 2, "ours", 3.0)];
+        merged.take(file(&faster)).unwrap();
         let expected = [row("A", 0, 1, "ours", 1.5), row("A", 90, 1, "ours", 1.0), row("A", 0, 2, "ours", 3.0)];
         assert_eq!(merged.layers, expected);
+    }
+    #[test]
+    fn times_of_another_commit_or_processor_are_refused_and_those_of_other_engines_taken() {
+        let file = |processor: &str, commit: &str| {
+            let machine = Machine { processor: processor.to_owned(), commit: commit.to_owned(), ..Machine::default() };
+            HostFile { machine, ..HostFile::default() }
+        };
+        let merged = |other| file("a, avx512", "1").take(other);
+        assert_eq!(merged(file("", "")), Ok(()));
+        assert_eq!(merged(file("a, portable", "1")), Ok(()));
+        for other in [file("a, avx512", "2"), file("b, avx512", "1")] {
+            assert!(merged(other).unwrap_err().ends_with("do not compare"));
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_of_the_least_time_of_each_training() {
+        let file = |seconds| TrainFile { whole: vec![Whole { width: 0.5, seconds }], ..TrainFile::default() };
+        let mut merged = file([2.0, 3.0]);
+        merged.take(file([3.0, 2.5])).unwrap();
+        assert_eq!(merged.whole[0].ratio(), 1.25);
     }
 }

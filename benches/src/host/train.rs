@@ -1,5 +1,8 @@
 //! Training throughput: whole epochs of ResNet-8 on random images, without masks and with three levels, one a step.
-use super::{CLASSES, record::Speed};
+use super::{
+    CLASSES,
+    record::{Speed, Whole},
+};
 use crate::error::Error;
 use nested_csr::{Level, TensorShape};
 use nested_mask::{
@@ -29,18 +32,18 @@ struct Run {
     seconds: f64,
 }
 
-/// Trains `epochs` epochs of `steps` steps of each network, in turns. Also gives, for each width, the time of the nested
-/// training over that of the dense one.
-pub fn measure_training(epochs: usize, steps: usize, threads: Threads) -> Result<(Vec<Speed>, Vec<[f64; 2]>), Error> {
+/// Trains `epochs` epochs of `steps` steps of each network, in turns. Also gives, for each width, the times of both whole
+/// trainings.
+pub fn measure_training(epochs: usize, steps: usize, threads: Threads) -> Result<(Vec<Speed>, Vec<Whole>), Error> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.0).build()?;
     let images = images(steps * BATCH)?;
-    let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    let (mut rows, mut whole) = (Vec::new(), Vec::new());
     for width in WIDTHS {
         let [dense, nested] = pool.install(|| trained(width, epochs, threads, &images))?;
-        ratios.push([width, nested.seconds / dense.seconds]);
+        whole.push(Whole { width, seconds: [dense.seconds, nested.seconds] });
         rows.extend([dense.row, nested.row]);
     }
-    Ok((rows, ratios))
+    Ok((rows, whole))
 }
 
 /// The dense training and the nested one, an epoch each in turns.
@@ -54,11 +57,12 @@ fn trained(width: f64, epochs: usize, threads: Threads, images: &Dataset) -> Res
             run.trainer.train_epoch(images, &mut |_| {})?;
             let seconds = start.elapsed().as_secs_f64();
             run.seconds += seconds;
-            let speed = images.len() as f64 / seconds;
-            run.row.images_per_second = run.row.images_per_second.max(speed);
-            run.row.gflops = run.row.images_per_second * macs * OPERATIONS / 1e9;
+            run.row.images_per_second = run.row.images_per_second.max(images.len() as f64 / seconds);
         }
     }
+    let [dense, nested] = &mut runs;
+    dense.row.gflops = Some(dense.row.images_per_second * macs * OPERATIONS / 1e9);
+    nested.row.images_per_second = (epochs * images.len()) as f64 / nested.seconds;
     Ok(runs)
 }
 
@@ -73,7 +77,7 @@ impl Run {
             threads: threads.0,
             engine: engine.to_owned(),
             images_per_second: 0.0,
-            gflops: 0.0,
+            gflops: None,
         };
         Ok(Run { trainer, row, seconds: 0.0 })
     }
