@@ -17,7 +17,8 @@ pub enum Saliency {
     /// `w²`.
     #[default]
     Magnitude,
-    /// The mean of `(w · g)²` over the last steps: how much the loss changes, to first order, when the weight becomes 0.
+    /// The mean of `(w · g)²` over the last steps that used the weight: how much the loss changes, to first order, when it
+    /// becomes 0.
     /// Source: Molchanov et al., Importance Estimation for Neural Network Pruning (2019), equation 8.
     FirstOrder,
 }

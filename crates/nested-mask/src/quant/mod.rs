@@ -224,7 +224,9 @@ fn measure(
     let computed: Vec<usize> =
         (0..network.nodes().len()).filter(|&node| moved(&network.nodes()[node].operation).is_empty()).collect();
     passes.prepare(parameters, level);
-    let order: Vec<usize> = (0..images.count().min(CALIBRATION_IMAGES)).collect();
+    // From all over the dataset, which may be sorted.
+    let looked_at = images.count().min(CALIBRATION_IMAGES);
+    let order: Vec<usize> = (0..looked_at).map(|index| index * images.count() / looked_at).collect();
     // Two looks: the first finds the extremes, the second counts between them.
     for look in [range::Look::Extremes, range::Look::Counts] {
         for batch in order.chunks(BATCH) {

@@ -6,10 +6,14 @@ use crate::{
     nn::{Passes, Statistics},
 };
 use nested_csr::{Block, Level};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 /// Images of one pass.
 const BATCH: usize = 64;
+/// The images of each pass of a recalibration are drawn by it, so that figures do not depend on chance.
+const SEED: u64 = 64;
 
 impl Trained {
     /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
@@ -78,34 +82,32 @@ impl Trained {
 
     /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes: mean and
     /// variance over all images of what a layer sums up, where the layers before it normalise each pass's images by their own.
+    /// A pass has up to 64 images, drawn from the whole dataset, which may be in any order.
     ///
     /// # Errors
     /// A dataset that does not fit.
     pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
-        self.recalibrate_with(&mut Passes::new(&self.network, BATCH), dataset)
-    }
-
-    pub(super) fn recalibrate_with(
-        &mut self,
-        passes: &mut Passes<f32>,
-        dataset: &impl Examples,
-    ) -> Result<(), TrainError> {
         dataset.fits(&self.network)?;
         self.has(Level::FIRST)?;
         if dataset.count() == 0 {
             return Err(TrainError::TooFew { images: 0, batch: 1 });
         }
-        on_a_worker(|| self.measure_statistics(passes, dataset));
+        on_a_worker(|| self.measure_statistics(dataset));
         Ok(())
     }
 
-    fn measure_statistics(&mut self, passes: &mut Passes<f32>, dataset: &impl Images) {
-        let order: Vec<usize> = (0..dataset.count()).collect();
+    fn measure_statistics(&mut self, dataset: &impl Images) {
+        let mut passes = Passes::new(&self.network, BATCH);
+        let mut order: Vec<usize> = (0..dataset.count()).collect();
+        // Of images sorted by class a pass would have one class, and deeper layers would see its mean where they see 0 later.
+        order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(SEED));
+        // Passes of like numbers: a few images alone would be far from their mean.
+        let passed = order.len().div_ceil(order.len().div_ceil(BATCH));
         for level in self.ladder.levels().up_to() {
             let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
             passes.prepare(&self.parameters, level);
-            for images in order.chunks(passes.batch()) {
-                load(passes, self.normalization, dataset, images);
+            for images in order.chunks(passed) {
+                load(&mut passes, self.normalization, dataset, images);
                 passes.forward(&self.parameters, level, Statistics::Batch);
                 let share = images.len() as f64 / dataset.count() as f64;
                 for (node, sums) in sums.iter_mut().enumerate() {

@@ -54,12 +54,18 @@ impl Trainer {
             && (share < self.config.ramp.end || self.config.masking == Masking::Dsnn)
     }
 
-    /// Adds the last pass's gradient to the saliency.
-    pub(super) fn remember_saliency(&mut self) {
+    /// Adds the last pass's gradient to the saliency of the weights that the level uses. Of others it says what a return of
+    /// their value would change, in either direction: a weight that was pruned keeps the saliency that it had.
+    pub(super) fn remember_saliency(&mut self, level: Level) {
         let layers = self.trained.parameters.layers.iter().zip(&self.gradient.layers);
         for ((layer, gradient), saliency) in layers.zip(&mut self.saliency) {
             let Some((scores, saliency)) = of_last_pass(layer, gradient).zip(saliency.as_mut()) else { continue };
-            saliency.zip_mut_with(&scores, |mean, &score| *mean = KEEP * *mean + (1.0 - KEEP) * score);
+            let counts = layer.as_ref().map(|layer| layer.counts(level));
+            let means = saliency.iter_mut().zip(&scores).enumerate();
+            for (_, (mean, score)) in means.filter(|(place, _)| counts.as_ref().is_some_and(|counts| counts(*place))) {
+                // A mean begins with its first score: outer rings have fewer.
+                *mean = if *mean == 0.0 { *score } else { KEEP * *mean + (1.0 - KEEP) * score };
+            }
         }
     }
 

@@ -60,7 +60,7 @@ impl Trainer {
             }
             remember_statistics(&self.passes, &mut self.trained.parameters, level);
             if self.watches_saliency(share) {
-                self.remember_saliency();
+                self.remember_saliency(level);
             }
             self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), rates);
             sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
@@ -95,9 +95,7 @@ impl Trainer {
         teacher: Option<(Distillation, &[f32])>,
         moment: Moment,
     ) -> Result<Loss, TrainError> {
-        let all = self.config.masking.is_straight_through()
-            || moment.regrows.is_some()
-            || self.watches_saliency(moment.share);
+        let all = self.config.masking.is_straight_through() || moment.regrows.is_some();
         let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);

@@ -273,3 +273,34 @@ fn regrowth_goes_by_the_densest_levels_gradient_whatever_the_step_used() {
     assert_eq!(gradient([1.0, 0.0], true), densest);
     assert_ne!(gradient([1.0, 0.0], false), densest);
 }
+
+#[test]
+fn a_level_scores_the_weights_that_it_uses_and_others_keep_what_they_had() {
+    let config = Config { saliency: crate::Saliency::FirstOrder, ..config() };
+    let mut trainer = Trainer::new(network(), config).unwrap();
+    trainer.rank(1.0).unwrap();
+    for gradient in trainer.gradient.layers.iter_mut().flatten() {
+        gradient.weights.fill(1.0);
+    }
+    let mut before = trainer.saliency.clone();
+    for (level, unseen) in [(Level::FIRST, 2), (Level::new(2).unwrap(), 0)] {
+        trainer.remember_saliency(level);
+        let layers = trainer.trained.parameters.layers.iter().flatten().filter(|layer| layer.mask.is_some());
+        let scores = trainer.saliency.iter().flatten().zip(before.iter().flatten());
+        let mut kept = 0;
+        for (layer, (scores, before)) in layers.zip(scores) {
+            let rings = layer.mask.as_ref().unwrap().rings().iter();
+            for (((ring, weight), score), before) in rings.zip(&layer.weights).zip(scores).zip(before) {
+                if *ring == 0 || *ring == unseen {
+                    assert_eq!(score, before);
+                    kept += 1;
+                } else {
+                    // A first score is taken whole, and means of equal ones stay, but for rounding.
+                    assert!((score - weight * weight).abs() <= 1e-6 * score, "{score} of {weight}");
+                }
+            }
+        }
+        assert!(kept > 0);
+        before = trainer.saliency.clone();
+    }
+}

@@ -316,7 +316,7 @@ impl Trainer {
     /// # Errors
     /// A dataset that does not fit.
     pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
-        self.trained.recalibrate_with(&mut self.passes, dataset)
+        self.trained.recalibrate(dataset)
     }
 
     /// See [`Trained::evaluate`].
