@@ -1,7 +1,7 @@
 //! The comparison's pictures: accuracy against instructions, and against bytes.
 use super::{
     look::Look,
-    summary::{Cell, Group},
+    summary::{Cell, Group, ways},
 };
 use crate::{
     error::Error,
@@ -80,16 +80,19 @@ fn series(groups: &[Group<'_>], cost: impl Fn(&Group<'_>, &Cell<'_>) -> Option<f
         };
         Series { name: name(group), look: Look::of(&group.key), points: group.cells.iter().filter_map(point).collect() }
     };
-    groups.iter().filter(|group| is_shown(group)).map(one).filter(|series| !series.points.is_empty()).collect()
+    groups.iter().filter(|group| is_shown(group, groups)).map(one).filter(|series| !series.points.is_empty()).collect()
 }
 
-/// One curve a row of the comparison: its variants are in the tables.
-fn is_shown(group: &Group<'_>) -> bool {
+/// One curve a row of the comparison, of a rival that was trained in several ways the best on average: others are in the
+/// tables.
+fn is_shown(group: &Group<'_>, all: &[Group<'_>]) -> bool {
+    let top1 = |group: &Group<'_>| group.cells.iter().map(Cell::top1).sum::<f64>() / group.cells.len().max(1) as f64;
     match group.key.method {
         Method::Nested => group.key.variant.is_none(),
         Method::StandAlone => group.key.budget == Some(Budget::A) || group.key.budget == Some(Budget::B),
         Method::DynamicPruning => RECALIBRATED.iter().any(|name| group.key.variant.as_deref() == Some(name)),
-        Method::Dsnn | Method::Slimmable | Method::Dense => true,
+        Method::Dsnn | Method::Slimmable => ways(all, group.key.method).all(|other| top1(other) <= top1(group)),
+        Method::Dense => true,
     }
 }
 

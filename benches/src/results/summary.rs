@@ -205,6 +205,14 @@ pub fn plain<'g, 'a>(groups: &'g [Group<'a>], method: Method, budget: Option<Bud
     })
 }
 
+/// The groups of a rival that differ in how it was trained: 1×1 blocks, uniform allocation, any variant.
+pub fn ways<'g, 'a>(groups: &'g [Group<'a>], method: Method) -> impl Iterator<Item = &'g Group<'a>> {
+    groups.iter().filter(move |group| {
+        let key = &group.key;
+        key.method == method && key.block == BlockOption::OneByOne && key.allocation == AllocationName::Uniform
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

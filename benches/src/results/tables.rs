@@ -64,7 +64,8 @@ earlier comparisons had been seen. The verdicts are computed.
 ";
 
 const ERRORS: &str = "\
-After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. *At equal instructions*: at those
+After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. DSNN and slimmable networks were
+trained in two ways, and at each level the better one counts. *At equal instructions*: at those
 of the level or, where the rival's curve begins beyond them, at the rival's.";
 
 const WIDER: &str = "\
@@ -88,8 +89,8 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
 budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best
-mean over its levels was taken; of the rivals whose authors pass through all levels at each step (joint training), that was
-tried as well, with as many image passes. What is not listed took the rate of the method it varies.";
+mean over its levels was taken; rivals whose authors pass through all levels at each step (joint training) were tuned
+and trained both ways, with as many image passes. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -179,7 +180,7 @@ fn trainings(record: &Record, suite: Suite) -> String {
                 100.0 * growth.end
             ),
             (_, steps) if steps.is_empty() => continue,
-            (_, steps) => format!("{} was tuned to: {}.", method.name(), steps.trim_start_matches(", ")),
+            (_, steps) => format!("{}{steps}: what tuning chose for passing through all levels.", method.name()),
         };
         if run.settings.suite == suite && !told.contains(&text) {
             told.push(text);

@@ -23,7 +23,8 @@ impl Builder<'_> {
             suite,
             method: kind.method(),
             budget: kind.budget(),
-            variant: kind.variant().map(str::to_owned),
+            // Trials are told apart by what they try.
+            variant: kind.variant().filter(|_| suite != Suite::Tune).map(str::to_owned),
             training: self.training(suite, kind, seed, ladder),
             recalibrated: true,
             pruning: match kind {
@@ -31,7 +32,7 @@ impl Builder<'_> {
                 _ => None,
             },
             matched: match kind {
-                Kind::Slimmable => self.widths.iter().map(|width| width.sparsity).collect(),
+                Kind::Slimmable { .. } => self.widths.iter().map(|width| width.sparsity).collect(),
                 _ => Vec::new(),
             },
         };
@@ -42,11 +43,11 @@ impl Builder<'_> {
     fn ladders(&self, kind: Kind) -> Vec<Vec<f64>> {
         let ladder = &self.scale.ladder;
         match kind {
-            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) | Kind::Dsnn => vec![ladder.clone()],
+            Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) | Kind::Dsnn { .. } => vec![ladder.clone()],
             Kind::StandAlone(_) => ladder.iter().map(|&sparsity| vec![sparsity]).collect(),
             Kind::Pruned { dense: false, .. } => vec![ladder[ladder.len() - 1..].to_vec()],
             Kind::Dense | Kind::Pruned { dense: true, .. } => vec![vec![0.0]],
-            Kind::Slimmable => vec![self.widths.iter().map(|width| width.left_out).collect()],
+            Kind::Slimmable { .. } => vec![self.widths.iter().map(|width| width.left_out).collect()],
         }
     }
 

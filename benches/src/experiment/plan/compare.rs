@@ -28,8 +28,11 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     let builder = Builder { scale, images, widths };
     let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
     let mut rivals: Vec<Kind> = PRUNED.into_iter().collect();
-    rivals.extend((!widths.is_empty()).then_some(Kind::Slimmable));
-    rivals.extend([Kind::Dsnn, Kind::NestedInPairs]);
+    if !widths.is_empty() {
+        rivals.extend([false, true].map(|joint| Kind::Slimmable { joint }));
+    }
+    rivals.extend([false, true].map(|joint| Kind::Dsnn { joint }));
+    rivals.push(Kind::NestedInPairs);
     let tuned = |kinds: &[Kind], suite, seed| -> Vec<Planned> {
         kinds.iter().flat_map(|&kind| builder.tuned(suite, kind, seed)).collect()
     };

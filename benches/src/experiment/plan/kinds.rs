@@ -5,6 +5,8 @@ use crate::experiment::settings::{AllocationName, Budget, MaskingName, Method};
 /// The variants of dynamic pruning whose batch-norm statistics are measured anew.
 pub const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
 const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
+/// The variant of the rivals that pass through all levels at each step.
+const JOINT: &str = "all levels a step";
 
 /// A row of the comparison, as runs.
 #[derive(Clone, Copy, PartialEq)]
@@ -13,9 +15,17 @@ pub enum Kind {
     NestedInPairs,
     NestedSpread(AllocationName),
     StandAlone(Budget),
-    Pruned { dense: bool, recalibrated: bool },
-    Dsnn,
-    Slimmable,
+    Pruned {
+        dense: bool,
+        recalibrated: bool,
+    },
+    /// `joint`: through all levels at each step, as their authors do; otherwise through a random one, as the nested network.
+    Dsnn {
+        joint: bool,
+    },
+    Slimmable {
+        joint: bool,
+    },
     Dense,
 }
 
@@ -42,8 +52,8 @@ impl Kind {
             Kind::Nested | Kind::NestedInPairs | Kind::NestedSpread(_) => Method::Nested,
             Kind::StandAlone(_) => Method::StandAlone,
             Kind::Pruned { .. } => Method::DynamicPruning,
-            Kind::Dsnn => Method::Dsnn,
-            Kind::Slimmable => Method::Slimmable,
+            Kind::Dsnn { .. } => Method::Dsnn,
+            Kind::Slimmable { .. } => Method::Slimmable,
             Kind::Dense => Method::Dense,
         }
     }
@@ -59,6 +69,7 @@ impl Kind {
         match self {
             Kind::Pruned { dense, recalibrated: true } => Some(RECALIBRATED[usize::from(dense)]),
             Kind::Pruned { dense, recalibrated: false } => Some(UNCALIBRATED[usize::from(dense)]),
+            Kind::Dsnn { joint: true } | Kind::Slimmable { joint: true } => Some(JOINT),
             _ => None,
         }
     }
@@ -74,22 +85,23 @@ impl Kind {
 
     /// Whether weights are left out by their rank, more of them as the training goes on.
     pub fn is_ranked(self) -> bool {
-        !matches!(self, Kind::Dense | Kind::Slimmable | Kind::Pruned { dense: true, .. })
+        !matches!(self, Kind::Dense | Kind::Slimmable { .. } | Kind::Pruned { dense: true, .. })
     }
 
-    /// How steps may pass through the levels: rivals whose authors pass through all of them at each step are tried that way
-    /// too, the nested network with what the ablation chose for it.
+    /// How steps may pass through the levels.
     pub fn steps(self) -> &'static [Steps] {
         match self {
-            Kind::Dsnn | Kind::Slimmable => &[Steps::OneLevel, Steps::AllLevels, Steps::AllLevelsOfFewerImages],
+            Kind::Dsnn { joint: true } | Kind::Slimmable { joint: true } => {
+                &[Steps::AllLevels, Steps::AllLevelsOfFewerImages]
+            }
             _ => &[Steps::OneLevel],
         }
     }
 
     pub fn masking(self) -> MaskingName {
         match self {
-            Kind::Dsnn => MaskingName::Dsnn,
-            Kind::Slimmable => MaskingName::Slimmable,
+            Kind::Dsnn { .. } => MaskingName::Dsnn,
+            Kind::Slimmable { .. } => MaskingName::Slimmable,
             _ => MaskingName::Nested,
         }
     }

@@ -221,25 +221,30 @@ mod tests {
     }
 
     #[test]
-    fn rivals_may_pass_through_all_levels_a_step_with_the_same_image_passes() {
+    fn rivals_pass_through_one_level_a_step_and_through_all_with_the_same_image_passes() {
         let scale = Scale { ladder: vec![90.0, 80.0, 70.0], batch: 12, epochs: 6, small_epochs: 3, ..scale() };
         let images = images();
         let builder = Builder { scale: &scale, images: &images, widths: &[] };
-        let trials = builder.trials(Kind::Dsnn);
-        let runs: Vec<Settings> = trials.iter().flat_map(|trial| trial.runs.clone()).collect();
-        let joint_is_best = |settings: &Settings| Some(f64::from(u8::from(settings.training.batch == 4)));
-        let full = builder.tuned(Suite::Full, Kind::Dsnn, 2).remove(0);
-        let chosen = full.resolve(&record(&runs, joint_is_best)).unwrap().training;
-        assert_eq!((chosen.routing.clone(), chosen.batch, chosen.epochs), (RoutingName::Joint, 4, 2));
+        let chosen = |joint, top1: fn(&Settings) -> f64| {
+            let kind = Kind::Dsnn { joint };
+            let runs: Vec<Settings> = builder.trials(kind).iter().flat_map(|trial| trial.runs.clone()).collect();
+            let full = builder.tuned(Suite::Full, kind, 2).remove(0);
+            (full.resolve(&record(&runs, |settings| Some(top1(settings)))).unwrap(), full.settings)
+        };
+        let fewer_images_are_best = |settings: &Settings| f64::from(u8::from(settings.training.batch == 4));
+        let (Settings { training, variant, .. }, asked) = chosen(true, fewer_images_are_best);
+        assert_eq!((training.routing.clone(), training.batch, training.epochs), (RoutingName::Joint, 4, 2));
         // 16 batches of 12 of the 200 images, and 50 of 4.
+        let passes = (training.passes(), asked.training.passes());
+        assert_eq!((training.learning_rate, passes), (0.1, (2 * 50 * 4 * 3, 6 * 16 * 12)));
+        assert_eq!(variant.as_deref(), Some("all levels a step"));
+
+        let (one_level, asked) = chosen(false, |settings| settings.training.learning_rate);
         assert_eq!(
-            (chosen.learning_rate, chosen.passes(), full.settings.training.passes()),
-            (0.1, 2 * 50 * 4 * 3, 6 * 16 * 12)
+            one_level,
+            Settings { training: Training { learning_rate: 0.4, ..asked.training.clone() }, ..asked }
         );
-        let one_level =
-            |settings: &Settings| Some(f64::from(u8::from(settings.training.routing != RoutingName::Joint)));
-        let chosen = full.resolve(&record(&runs, one_level)).unwrap();
-        assert_eq!(chosen.training, Training { learning_rate: 0.1, ..full.settings.training.clone() });
+        assert_eq!((one_level.training.routing, one_level.variant), (RoutingName::default(), None));
     }
 
     #[test]
