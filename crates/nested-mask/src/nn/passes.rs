@@ -291,9 +291,18 @@ impl<T: Scalar> Passes<T> {
         }
     }
 
-    /// The first node whose output, in the last forward pass, holds a value that is not finite.
+    /// The first node at which the last forward pass met a value that is not finite: in its output or, where statistics came
+    /// from the batch, in its sums, which its activation may hide.
     pub fn first_not_finite(&self) -> Option<usize> {
-        self.tensors[1..].iter().position(|tensor| tensor.as_slice().iter().any(|value| !value.is_finite()))
+        let broken = |tensor: &Buffer<T>| tensor.as_slice().iter().any(|value| !value.is_finite());
+        let mut nodes = self.weighted.iter().zip(&self.tensors[1..]);
+        nodes.position(|(weighted, tensor)| !is_finite(weighted) || broken(tensor))
+    }
+
+    /// Whether all sums that the last forward pass measured, and all that it normalised with, are finite numbers: what
+    /// [`Self::first_not_finite`] looks for, without a look at the outputs.
+    pub(crate) fn sums_are_finite(&self) -> bool {
+        self.weighted.iter().all(is_finite)
     }
 
     /// Mean and variance (biased) of each row that the last forward pass measured; `None` for nodes without normalisation.
@@ -326,6 +335,10 @@ impl<T: Scalar> Passes<T> {
         let weighted = self.weighted.get(node)?.as_ref().filter(|weighted| weighted.affine == Affine::Norm)?;
         Some((&weighted.mean, &weighted.variance))
     }
+}
+
+fn is_finite<T>(node: &Option<Weighted<T>>) -> bool {
+    node.as_ref().is_none_or(|weighted| weighted.finite)
 }
 
 /// Puts one image's pixels into its lane.

@@ -115,7 +115,7 @@ impl Trainer {
         trainer.keeps_normalization = file.entries.get(KEEPS_NORMALIZATION).is_some_and(|entry| entry == "true");
         trainer.restore(&file)?;
         match trainer.broken_layer() {
-            Some(layer) => Err(file.bad(format!("a parameter of `{layer}` is not finite"))),
+            Some(layer) => Err(file.bad(format!("a parameter or velocity of `{layer}` is not finite"))),
             None => Ok(trainer),
         }
     }

@@ -83,7 +83,8 @@ pub enum TrainError {
         /// Batch.
         batch: usize,
     },
-    /// The loss, a weight that is to be ranked, or at an epoch's end a parameter is not a number or infinite.
+    /// The loss, a layer's sum over a batch, a weight that is to be ranked, or at an epoch's end a parameter or its velocity is
+    /// not a number or infinite.
     #[error(
         "{what} in step {step} of epoch {epoch}; layer `{layer}` is the first that is not finite: try a smaller learning rate"
     )]

@@ -26,6 +26,14 @@ pub(super) struct Velocity {
     pub(super) norms: Vec<[Vec<f32>; 2]>,
 }
 
+impl Velocity {
+    /// Whether all are finite numbers.
+    pub(super) fn is_finite(&self) -> bool {
+        let of_norms = self.norms.iter().flatten().flatten();
+        self.weights.iter().chain(&self.bias).chain(of_norms).all(|value| value.is_finite())
+    }
+}
+
 /// The rates of one step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rates {
@@ -76,8 +84,8 @@ impl Optimizer {
             {
                 let undecayed = Rates { weight_decay: 0.0, ..rates };
                 descend(&mut norm.scale, &gradient.scale, scale, undecayed);
-                // Int8 multipliers are positive, and levels share the weights' sign.
-                norm.scale.iter_mut().for_each(|scale| *scale = scale.max(LEAST_SCALE));
+                // Int8 multipliers are positive, and levels share the weights' sign. What is not a number stays, to be seen.
+                norm.scale.iter_mut().filter(|scale| **scale < LEAST_SCALE).for_each(|scale| *scale = LEAST_SCALE);
                 descend(&mut norm.shift, &gradient.shift, shift, undecayed);
                 if self.masking == Masking::Slimmable {
                     silence(layer, level);

@@ -48,6 +48,7 @@ impl Trainer {
                 let parameters = rounded.as_ref().unwrap_or(&self.trained.parameters);
                 self.passes.prepare(parameters, densest);
                 self.passes.forward(parameters, densest, Statistics::Batch);
+                self.sums_are_finite(moment.step)?;
                 teacher = Some(self.passes.all_logits());
             }
         }
@@ -100,18 +101,28 @@ impl Trainer {
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
         self.passes.forward(parameters, level, Statistics::Batch);
+        self.sums_are_finite(moment.step)?;
         let loss = objective(&mut self.passes, teacher);
         if !loss.mean.is_finite() {
-            return Err(self.not_finite(loss.mean, moment.step));
+            return Err(self.not_finite(format!("the loss is {}", loss.mean), moment.step));
         }
         self.passes.backward(parameters, level, &mut self.gradient);
         Ok(loss)
     }
 
-    fn not_finite(&self, loss: f64, step: usize) -> TrainError {
+    /// Whether the last forward pass may be learned from: a loss that is finite does not tell, for activations hide what is
+    /// not a number.
+    fn sums_are_finite(&self, step: usize) -> Result<(), TrainError> {
+        if self.passes.sums_are_finite() {
+            return Ok(());
+        }
+        Err(self.not_finite("what a layer sums up or normalises with is not finite".to_owned(), step))
+    }
+
+    fn not_finite(&self, what: String, step: usize) -> TrainError {
         let node = self.passes.first_not_finite();
         let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
-        TrainError::NotFinite { what: format!("the loss is {loss}"), layer, epoch: self.epoch + 1, step: step + 1 }
+        TrainError::NotFinite { what, layer, epoch: self.epoch + 1, step: step + 1 }
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a training holds inside: velocities, and where it starts from.
 use super::{
-    optimizer::{Optimizer, Rates},
+    optimizer::{Optimizer, Rates, Velocity},
     *,
 };
 use crate::{
     Block, Descent, Ladder, NestedMask, Routing, RoutingMatrix,
-    nn::{Finish, Gradient, Network, NetworkBuilder, Parameters, ParametersError, resnet8},
+    nn::{Activation, Finish, Gradient, Layer, Network, NetworkBuilder, Parameters, ParametersError, resnet8},
     schedule::Ramp,
 };
 use ndarray::{Array2, ArrayView2};
@@ -125,7 +125,7 @@ fn what_regrowth_brings_in_begins_at_rest_and_the_rest_goes_on() {
         let (Some(old_velocity), Some(new_velocity)) = (&old_velocities[node], &new_velocities[node]) else { continue };
         let before = old.weights.iter().zip(&old_velocity.weights);
         let after = new.weights.iter().zip(&new_velocity.weights);
-        let rings = |layer: &crate::nn::Layer<f32>| layer.mask.as_ref().map(|mask| mask.rings().clone());
+        let rings = |layer: &Layer<f32>| layer.mask.as_ref().map(|mask| mask.rings().clone());
         let (Some(old_rings), Some(new_rings)) = (rings(old), rings(new)) else {
             assert!(before.eq(after));
             continue;
@@ -210,7 +210,7 @@ fn parameters_of_another_network_are_refused_by_name() {
     let short = refused(&|p| p.layers.truncate(3));
     assert_eq!(short, format!("parameters of 3 nodes for a network of {nodes}"));
     assert_eq!(refused(&|p| p.layers[0] = None), "conv1: layers");
-    let with = |change: &'static dyn Fn(&mut crate::nn::Layer<f32>)| {
+    let with = |change: &'static dyn Fn(&mut Layer<f32>)| {
         refused(&move |p: &mut Parameters<f32>| change(p.layers[0].as_mut().unwrap()))
     };
     assert_eq!(with(&|layer| layer.weights = Array2::zeros((3, 9))), "conv1: rows of weights");
@@ -302,5 +302,64 @@ fn a_level_scores_the_weights_that_it_uses_and_others_keep_what_they_had() {
         }
         assert!(kept > 0);
         before = trainer.saliency.clone();
+    }
+}
+
+/// A layer's place in the network.
+fn place(network: &Network, layer: &str) -> usize {
+    network.nodes().iter().position(|node| node.name == layer).unwrap()
+}
+
+/// Activations and the bound on γ make numbers of what is none, so that the loss stays finite.
+#[test]
+fn what_is_not_finite_names_its_own_layer_and_step() {
+    // Without a warm-up, which would begin with a rate of 0: 0 · ∞ is not a number, −∞ is below the least γ.
+    let dense = Config { ladder: Ladder::dense(), epochs: 1, warm_up: 0.0, ..config() };
+    let broken = |layer: &str, config: &Config, plant: &dyn Fn(&mut Layer<f32>, &mut Velocity)| {
+        let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+        let node = place(&network(), layer);
+        let parameters = trainer.trained.parameters.layers[node].as_mut().unwrap();
+        plant(parameters, trainer.optimizer.layers[node].as_mut().unwrap());
+        match trainer.train_epoch(&dataset(), &mut |_| {}) {
+            Err(TrainError::NotFinite { layer, epoch: 1, step, .. }) => (layer, step),
+            other => panic!("{other:?}"),
+        }
+    };
+    // The second convolution of a stack has no activation, the first has one.
+    for layer in ["conv1", "stack1.conv1", "stack2.conv2"] {
+        let of_layer = |plant: &dyn Fn(&mut Layer<f32>, &mut Velocity)| broken(layer, &dense, plant);
+        assert_eq!(of_layer(&|layer, _| layer.weights[(0, 0)] = f32::NAN), (layer.to_owned(), 1));
+        assert_eq!(of_layer(&|layer, _| layer.weights[(0, 0)] = 1e30), (layer.to_owned(), 1));
+        assert_eq!(of_layer(&|layer, _| layer.norms[0].scale[0] = f32::NAN), (layer.to_owned(), 1));
+        // The descent of step 1 breaks the weight or γ, so step 2 is the first that meets it.
+        assert_eq!(of_layer(&|_, velocity| velocity.weights[0] = f32::NAN), (layer.to_owned(), 2));
+        assert_eq!(of_layer(&|_, velocity| velocity.norms[0][0][0] = f32::NAN), (layer.to_owned(), 2));
+        // An infinite one makes the least γ of each γ, step after step: the end of the epoch, of four steps, tells.
+        assert_eq!(of_layer(&|_, velocity| velocity.norms[0][0][0] = f32::INFINITY), (layer.to_owned(), 4));
+    }
+    // Weights that are ranked before each step are met there.
+    let ranked = Config { rank_every: 1, ..config() };
+    let of_layer = broken("stack1.conv1", &ranked, &|_, velocity| velocity.weights[0] = f32::NAN);
+    assert_eq!(of_layer, ("stack1.conv1".to_owned(), 2));
+}
+
+/// A bias has no normalisation that would show what its activation hides.
+#[test]
+fn a_bias_that_is_no_number_names_its_layer() {
+    let mut b = NetworkBuilder::new(SHAPE);
+    let finish = Finish::BIAS.then(Activation::Relu);
+    let x = b.convolution("first", b.input(), Window::square(3, 1, 1), 3, finish).unwrap();
+    let x = b.convolution("second", x, Window::square(3, 1, 1), 3, finish).unwrap();
+    let x = b.max_pool("greatest", x, Window::square(6, 1, 0)).unwrap();
+    b.fully_connected("logits", x, 4).unwrap();
+    let network = b.finish().unwrap();
+    let plants: [fn(&mut Layer<f32>); 2] = [|layer| layer.bias[0] = f32::NAN, |layer| layer.weights[(0, 0)] = f32::NAN];
+    for plant in plants {
+        let mut trainer = Trainer::new(network.clone(), Config { ladder: Ladder::dense(), ..config() }).unwrap();
+        plant(trainer.trained.parameters.layers[1].as_mut().unwrap());
+        match trainer.train_epoch(&dataset(), &mut |_| {}) {
+            Err(TrainError::NotFinite { layer, step: 1, .. }) => assert_eq!(layer, "second"),
+            other => panic!("{other:?}"),
+        }
     }
 }

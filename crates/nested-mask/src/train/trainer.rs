@@ -3,7 +3,7 @@ use super::{
     Config, Dataset, Examples, Masking, Normalization, TrainError, Trained,
     augment::{Stream, stream},
     measure::on_a_worker,
-    optimizer::Optimizer,
+    optimizer::{Optimizer, Velocity},
     ranking,
     step::Moment,
 };
@@ -285,17 +285,20 @@ impl Trainer {
         Ok(report)
     }
 
-    /// The first layer with a parameter that is not a finite number.
+    /// The first layer with a parameter or a velocity that is not a finite number.
     pub(super) fn broken_layer(&self) -> Option<&str> {
         let broken = |layer: &Option<Layer<f32>>| layer.as_ref().is_some_and(|layer| !layer.is_finite());
-        let node = self.trained.parameters.layers.iter().position(broken)?;
+        // The bound on γ hides what an infinite velocity does to it.
+        let runaway = |velocity: &Option<Velocity>| velocity.as_ref().is_some_and(|velocity| !velocity.is_finite());
+        let mut layers = self.trained.parameters.layers.iter().zip(&self.optimizer.layers);
+        let node = layers.position(|(layer, velocity)| broken(layer) || runaway(velocity))?;
         self.trained.network.nodes().get(node).map(|node| node.name.as_str())
     }
 
     /// Whether the epoch may be kept: no loss of it follows its last descent, which may have broken the weights.
     fn ends_finite(&self, steps: usize) -> Result<(), TrainError> {
         self.broken_layer().map_or(Ok(()), |layer| {
-            let what = "a parameter is not finite".to_owned();
+            let what = "a parameter or its velocity is not finite".to_owned();
             Err(TrainError::NotFinite { what, layer: layer.to_owned(), epoch: self.epoch + 1, step: steps })
         })
     }

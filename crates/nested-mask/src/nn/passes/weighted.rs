@@ -4,7 +4,7 @@ use crate::nn::{
     Activation, Affine, Network, Operation,
     kernels::{NOWHERE, Sweep, Table, sweep, weight_gradient},
     map::{Map, Phase, backward_phases, forward_sweep, output_margin},
-    parameters::{Layer, LayerGradient},
+    parameters::{Layer, LayerGradient, Norm},
     pointwise::{Finish, Gate, Moments, Unfinish},
     vector::{Buffer, Scalar},
 };
@@ -38,6 +38,8 @@ pub(super) struct Weighted<T> {
     row_sums: Vec<f64>,
     pub mean: Vec<T>,
     pub variance: Vec<T>,
+    /// Whether all that the last forward pass normalised with, and the sums that it measured, are finite numbers.
+    pub finite: bool,
     scale: Vec<T>,
     shift: Vec<T>,
     factors: Vec<[T; 3]>,
@@ -80,6 +82,7 @@ impl<T: Scalar> Weighted<T> {
             row_sums: vec![0.0; plan.chunks() * shape.rows * 2],
             mean: rows.clone(),
             variance: rows.clone(),
+            finite: true,
             scale: rows.clone(),
             shift: rows,
             factors: vec![[T::zero(); 3]; shape.rows],
@@ -157,11 +160,12 @@ impl<T: Scalar> Weighted<T> {
         }
     }
 
-    /// The sums of all pixels and, for batch statistics, their moments.
+    /// The sums of all pixels and, where statistics come from the batch, their moments.
     pub(super) fn multiply(&mut self, plan: &Plan, (from, source): (&Map, &[T]), statistics: Statistics) {
         let rows = self.mean.len();
         let (forward, table, map) = (self.forward, &self.table, &self.map);
-        let measure = statistics == Statistics::Batch && self.affine == Affine::Norm;
+        // Of a layer with a bias too, which does not need them: its activation may hide what is not a number.
+        let measure = statistics == Statistics::Batch;
         let chunks = self.pre.as_mut_slice().par_chunks_mut(plan.chunk(map.len()));
         let chunks = chunks.zip(source.par_chunks(plan.chunk(from.len()))).zip(self.row_sums.par_chunks_mut(2 * rows));
         chunks.for_each(|((pre, source), sums)| {
@@ -176,7 +180,8 @@ impl<T: Scalar> Weighted<T> {
         });
     }
 
-    /// Scale and shift of each row; from the batch's moments when they were measured.
+    /// Scale and shift of each row, from the batch's moments when they were measured; and whether all are finite, which is
+    /// seen here or not at all: `max(NaN, 0)` is 0 on some machines, and of infinite moments the variance may come out as 0.
     pub(super) fn normalise(
         &mut self,
         plan: &Plan,
@@ -185,12 +190,20 @@ impl<T: Scalar> Weighted<T> {
         statistics: Statistics,
         images: usize,
     ) {
-        let Some(norm) = layer.norms.get(level.number() - 1) else {
-            self.scale.fill(T::one());
-            self.shift.copy_from_slice(&layer.bias);
-            self.mean.fill(T::zero());
-            return;
-        };
+        let measured = |row: usize| self.row_total(plan, row).iter().all(|sum| sum.is_finite());
+        let moments = statistics == Statistics::Running || (0..self.mean.len()).all(measured);
+        match layer.norms.get(level.number() - 1) {
+            Some(norm) => self.normalise_by(plan, norm, statistics, images),
+            None => {
+                self.scale.fill(T::one());
+                self.shift.copy_from_slice(&layer.bias);
+                self.mean.fill(T::zero());
+            }
+        }
+        self.finite = moments && self.scale.iter().chain(&self.shift).all(|value| value.is_finite());
+    }
+
+    fn normalise_by(&mut self, plan: &Plan, norm: &Norm<T>, statistics: Statistics, images: usize) {
         let elements = (images * self.map.shape.height * self.map.shape.width) as f64;
         for row in 0..self.mean.len() {
             if statistics == Statistics::Batch {
