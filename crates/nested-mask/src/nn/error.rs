@@ -114,4 +114,13 @@ pub enum ParametersError {
         /// The node.
         node: String,
     },
+    /// A row to start a training from whose γ is negative at one level and positive at another: levels share its weights, whose
+    /// sign can make γ positive at all levels or at none.
+    #[error("node `{node}`: γ of row {row} is negative at one level and positive at another, which share its weights")]
+    Signs {
+        /// The node.
+        node: String,
+        /// The row.
+        row: usize,
+    },
 }

@@ -72,6 +72,24 @@ impl Layer<f32> {
         let of_norms = self.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]);
         self.weights.iter().chain(&self.bias).chain(of_norms.flatten()).all(|value| value.is_finite())
     }
+
+    /// Turns the sign of each row whose γ is negative, to the same output: `γ (w x − μ) / σ + β` is that of −γ, −w and −μ.
+    /// Of a row whose γ is negative at one level and positive at another it yields the number.
+    fn make_scales_positive(&mut self) -> Result<(), usize> {
+        for (row, mut weights) in self.weights.rows_mut().into_iter().enumerate() {
+            if !self.norms.iter().any(|norm| norm.scale[row] < 0.0) {
+                continue;
+            }
+            if self.norms.iter().any(|norm| norm.scale[row] > 0.0) {
+                return Err(row);
+            }
+            weights.mapv_inplace(|weight| -weight);
+            for norm in &mut self.norms {
+                (norm.scale[row], norm.mean[row]) = (-norm.scale[row], -norm.mean[row]);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The parameters of a network: one layer for each node with weights. [The module](super) has an example.
@@ -169,8 +187,8 @@ impl<T: Scalar> Parameters<T> {
 }
 
 impl Parameters<f32> {
-    /// The same to start a training from: checked, finite, row-major, one normalisation a level where there is one for all, and
-    /// without masks; what they pruned is 0.
+    /// The same to start a training from: checked, finite, row-major, one normalisation a level where there is one for all, no γ
+    /// negative, and without masks; what they pruned is 0.
     pub(crate) fn into_start(mut self, network: &Network, levels: Level) -> Result<Parameters<f32>, ParametersError> {
         for layer in self.layers.iter_mut().flatten() {
             if let Some(mask) = &layer.mask
@@ -187,10 +205,12 @@ impl Parameters<f32> {
         }
         // A mask that is left is not of its weights' shape.
         self.check(network, levels)?;
-        for (node, layer) in network.nodes().iter().zip(&self.layers) {
-            if layer.as_ref().is_some_and(|layer| !layer.is_finite()) {
+        for (node, layer) in network.nodes().iter().zip(&mut self.layers) {
+            let Some(layer) = layer else { continue };
+            if !layer.is_finite() {
                 return Err(ParametersError::NotFinite { node: node.name.clone() });
             }
+            layer.make_scales_positive().map_err(|row| ParametersError::Signs { node: node.name.clone(), row })?;
         }
         Ok(self)
     }

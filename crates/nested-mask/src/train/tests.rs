@@ -5,7 +5,10 @@ use super::{
 };
 use crate::{
     Block, Descent, Ladder, NestedMask, Routing, RoutingMatrix,
-    nn::{Activation, Finish, Gradient, Layer, Network, NetworkBuilder, Parameters, ParametersError, resnet8},
+    nn::{
+        Activation, Finish, Gradient, Layer, Network, NetworkBuilder, Parameters, ParametersError, Passes, Statistics,
+        resnet8,
+    },
     schedule::Ramp,
 };
 use ndarray::{Array2, ArrayView2};
@@ -362,4 +365,46 @@ fn a_bias_that_is_no_number_names_its_layer() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// What the network makes of the first images at a level, with its running statistics.
+fn logits(trained: &Trained, level: Level) -> Vec<f32> {
+    let mut passes = Passes::new(&trained.network, 16);
+    load(&mut passes, trained.normalization, &dataset(), &(0..16).collect::<Vec<_>>());
+    passes.prepare(&trained.parameters, level);
+    passes.forward(&trained.parameters, level, Statistics::Running);
+    passes.all_logits()
+}
+
+/// Checkpoints of other tools have them; the bound that training keeps would destroy them.
+#[test]
+fn negative_scales_change_their_sign_with_their_rows_and_the_output_stays() {
+    // Masks of the weights as they are, which are those that a start from them makes anew.
+    let still = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let ranked = Trainer::from_trained(run(Trainer::new(network(), config()).unwrap()), still.clone()).unwrap();
+    let mut given = ranked.trained().clone();
+    for layer in given.parameters.layers.iter_mut().flatten() {
+        for norm in &mut layer.norms {
+            norm.scale.iter_mut().step_by(2).for_each(|scale| *scale *= -1.0);
+        }
+    }
+    let mut trainer = Trainer::from_trained(given.clone(), still.clone()).unwrap();
+    for level in given.levels().up_to() {
+        let before = logits(&given, level);
+        assert_eq!(logits(trainer.trained(), level), before);
+        assert!(before.iter().any(|&logit| logit != before[0]));
+    }
+    let norms = |trained: &Trained| trained.parameters.layers.iter().flatten().flat_map(|l| l.norms.clone()).collect();
+    let (olds, news): (Vec<_>, Vec<_>) = (norms(&given), norms(trainer.trained()));
+    for (norm, new) in olds.iter().zip(&news) {
+        assert!(norm.scale.iter().zip(&new.scale).all(|(old, new)| old.abs() == *new && *new > 0.0));
+        assert_eq!((&norm.shift, &norm.variance), (&new.shift, &new.variance));
+    }
+    trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+
+    let node = place(&network(), "stack2.conv1");
+    given.parameters.layers[node].as_mut().unwrap().norms[0].scale[1] *= -1.0;
+    let error = Trainer::from_trained(given, still).map(|_| ());
+    let mixed = ParametersError::Signs { node: "stack2.conv1".to_owned(), row: 1 };
+    assert_eq!(error, Err(TrainError::Parameters(mixed)));
 }

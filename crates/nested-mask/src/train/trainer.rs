@@ -97,11 +97,12 @@ impl Trainer {
     /// A network that goes on from these weights, with velocities of 0. Normalisations are one a level of the configuration's
     /// ladder, or one, with which every level starts. Given masks are not taken over, for the configuration says which there
     /// are: weights that they prune start at 0, and masks are made anew ([`Config::ramp`] says when they reach the ladder;
-    /// `Ramp { start: 0.0, end: 0.0 }`: before the first step).
+    /// `Ramp { start: 0.0, end: 0.0 }`: before the first step). Training keeps γ at 0.01 or more: a row whose γ is negative
+    /// changes its sign with its weights and running means, and yields what it did.
     ///
     /// # Errors
-    /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network or that are not finite;
-    /// [`TrainError::Mask`].
+    /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network or that are not finite, and for a
+    /// row whose γ has not one sign at all levels; [`TrainError::Mask`].
     ///
     /// ```
     /// use nested_csr::{Level, TensorShape};
