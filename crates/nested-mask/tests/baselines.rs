@@ -1,7 +1,8 @@
 //! The methods that nested training is compared with.
 use nested_csr::{Level, TensorShape};
-use nested_mask::nn::{Network, ds_cnn, mobilenet_v1, resnet8};
+use nested_mask::nn::{Layer, Network, ds_cnn, mobilenet_v1, resnet8};
 use nested_mask::quant::quantize;
+use nested_mask::schedule::Ramp;
 use nested_mask::train::{Config, Dataset, Masking, TrainError, Trainer};
 use nested_mask::{Allocation, Block, Ladder, Routing};
 use rand::{RngExt, SeedableRng};
@@ -33,17 +34,30 @@ fn config(masking: Masking, sparsities: &[f64]) -> Config {
     Config { masking, ladder, epochs: 4, batch: 20, learning_rate: 0.1, rank_every: 1, ..Config::default() }
 }
 
+/// Level 1 alone is drawn, and nothing decays or goes on by itself: what is not of ring 1 moves by gradients straight through the
+/// mask or not at all.
+fn by_level_1_alone(masking: Masking) -> Config {
+    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
+    Config { routing, weight_decay: 0.0, momentum: 0.0, ..config(masking, &[0.9, 0.6]) }
+}
+
+/// Share of the weights that moved; where all of a channel's outputs are cut off by its activation, a gradient is 0.
+fn moved(old: &Layer<f32>, new: &Layer<f32>) -> f64 {
+    let moved = old.weights.iter().zip(&new.weights).filter(|(old, new)| old != new).count();
+    moved as f64 / old.weights.len() as f64
+}
+
 #[test]
 fn dsnn_trains_every_weight_and_ranks_to_the_end() {
     let network = || resnet8(SHAPE, 0.5, 4).unwrap();
-    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
-    let config = Config { routing, ..config(Masking::Dsnn, &[0.9, 0.6]) };
+    // Sparse from the start, so that level 1 never uses most weights.
+    let config = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..by_level_1_alone(Masking::Dsnn) };
     let before = Trainer::new(network(), config.clone()).unwrap();
     let after = train(network(), config.clone());
     let layers = |trainer: &Trainer| trainer.trained().parameters.layers.clone();
     for (old, new) in layers(&before).iter().zip(&layers(&after)) {
         let (Some(old), Some(new)) = (old, new) else { continue };
-        assert!(old.weights.iter().zip(&new.weights).all(|(old, new)| old != new));
+        assert!(moved(old, new) > 0.95, "{}", moved(old, new));
         // At the end the masks are those of the weights as they are.
         let Some(mask) = &new.mask else { continue };
         let again = nested_mask::NestedMask::by_magnitude(new.weights.view(), &config.ladder, Block::OneByOne);
@@ -53,8 +67,7 @@ fn dsnn_trains_every_weight_and_ranks_to_the_end() {
 
 #[test]
 fn straight_through_trains_every_weight_and_its_supports_settle() {
-    let routing = Routing::Sampled { weights: vec![1.0, 0.0] };
-    let config = Config { routing, epochs: 6, ..config(Masking::StraightThrough, &[0.9, 0.6]) };
+    let config = Config { epochs: 6, ..by_level_1_alone(Masking::StraightThrough) };
     let mut trainer = Trainer::new(resnet8(SHAPE, 0.5, 4).unwrap(), config).unwrap();
     let layers = |trainer: &Trainer| trainer.trained().parameters.layers.clone();
     let mut after = vec![layers(&trainer)];
@@ -65,9 +78,9 @@ fn straight_through_trains_every_weight_and_its_supports_settle() {
     let masks = |epoch: usize| after[epoch].iter().flatten().map(|layer| layer.mask.clone()).collect::<Vec<_>>();
     assert_ne!(masks(1), masks(2));
     assert_eq!(masks(4), masks(6));
-    // Level 1 alone is drawn, and teaches the other rings and what is in none of them.
+    // Level 1 teaches the other rings and what is in none of them.
     for (old, new) in after[4].iter().flatten().zip(after[6].iter().flatten()) {
-        assert!(old.weights.iter().zip(&new.weights).all(|(old, new)| old != new));
+        assert!(moved(old, new) > 0.95, "{}", moved(old, new));
     }
 }
 

@@ -197,7 +197,7 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     /// The training loop and the library route alike: a step without momentum and decay moves nested weights by
-    /// [`RoutingMatrix::route`], and dense ones like ring 1.
+    /// [`RoutingMatrix::route`], and dense ones like ring 1. Straight through the mask, all weights learn like ring 1.
     #[test]
     fn a_step_moves_the_weights_by_what_the_routing_gives_them() {
         let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 4, width: 4 });
@@ -244,21 +244,31 @@ mod tests {
             Routing::Weighted(matrix),
         ] {
             let step = routing.draw(3, 0.5, &mut random).unwrap();
-            let mut after = before.clone();
-            let mut optimizer = Optimizer::new(&after, Masking::Nested);
-            optimizer.start();
-            for level in (1..=3).filter(|&level| step.uses(level)) {
-                optimizer.add(&mut after, &gradients[level - 1], &step, level, rates);
-            }
-            optimizer.step(&mut after, &step, rates);
-
             let weights =
                 |parameters: &Parameters<f32>, node: usize| parameters.layers[node].as_ref().unwrap().weights.clone();
-            let routed = step.route(&views, &mask).unwrap();
-            assert_eq!(weights(&after, 1), weights(&before, 1) - routed, "{routing:?}");
-            let first = |level: usize| dense[level - 1].mapv(|g| g * step.coefficient(1, level) as f32);
-            let moved = weights(&before, 0) - (first(1) + first(2) + first(3));
-            assert!((weights(&after, 0) - moved).iter().all(|gap| gap.abs() < 1e-6), "{routing:?}");
+            for masking in [Masking::Nested, Masking::StraightThrough, Masking::Dsnn] {
+                let mut after = before.clone();
+                let mut optimizer = Optimizer::new(&after, masking);
+                optimizer.start();
+                for level in (1..=3).filter(|&level| step.uses(level)) {
+                    optimizer.add(&mut after, &gradients[level - 1], &step, level, rates);
+                }
+                optimizer.step(&mut after, &step, rates);
+
+                let like_ring_1 = |node: usize, of_levels: &[Array2<f32>]| {
+                    let first = |level: usize| of_levels[level - 1].mapv(|g| g * step.coefficient(1, level) as f32);
+                    let moved = weights(&before, node) - (first(1) + first(2) + first(3));
+                    let near = (weights(&after, node) - moved).iter().all(|gap| gap.abs() < 1e-6);
+                    assert!(near, "{routing:?} {masking:?}, node {node}");
+                };
+                like_ring_1(0, &dense);
+                if masking == Masking::Nested {
+                    let routed = step.route(&views, &mask).unwrap();
+                    assert_eq!(weights(&after, 1), weights(&before, 1) - routed, "{routing:?}");
+                } else {
+                    like_ring_1(1, &nested);
+                }
+            }
         }
     }
 
