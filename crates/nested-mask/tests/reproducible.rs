@@ -62,6 +62,7 @@ fn variants() -> Vec<Config> {
         Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
         Config { masking: Masking::StraightThrough, ..config() },
         Config { masking: Masking::Slimmable, distillation, ..config() },
+        Config { masking: Masking::Slimmable, block: Block::OneByTwo, ..config() },
     ]
 }
 

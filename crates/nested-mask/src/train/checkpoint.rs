@@ -176,7 +176,7 @@ impl Trainer {
                 file.floats(&format!("{}.saliency", node.name), values)?;
             }
         }
-        let (levels, block) = (self.config.ladder.levels(), self.config.block);
+        let (levels, block) = (self.trained.levels(), self.trained.block);
         let layers = self.trained.parameters.layers.iter_mut().zip(&mut self.optimizer.layers);
         for (node, layers) in self.trained.network.nodes().iter().zip(layers) {
             let (Some(layer), Some(velocity)) = layers else { continue };

@@ -59,6 +59,11 @@ impl Masking {
     pub(super) fn is_straight_through(self) -> bool {
         matches!(self, Masking::StraightThrough | Masking::Dsnn)
     }
+
+    /// The block of its masks, where the configuration says this one: widths are of channels, not of pairs.
+    pub(super) fn block(self, configured: Block) -> Block {
+        if self == Masking::Slimmable { Block::OneByOne } else { configured }
+    }
 }
 
 /// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest

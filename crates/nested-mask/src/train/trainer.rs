@@ -133,7 +133,7 @@ impl Trainer {
             parameters: parameters.into_start(&network, config.ladder.levels())?,
             network,
             ladder: config.ladder.clone(),
-            block: config.block,
+            block: config.masking.block(config.block),
             normalization: Normalization { mean: 0, deviation: 1.0 },
         };
         let mut trainer = Trainer {
