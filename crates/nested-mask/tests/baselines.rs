@@ -1,6 +1,6 @@
 //! The methods that nested training is compared with.
-use nested_csr::{Level, TensorShape};
-use nested_mask::nn::{Layer, Network, ds_cnn, mobilenet_v1, resnet8};
+use nested_csr::{Level, TensorShape, Window};
+use nested_mask::nn::{Activation, Finish, Layer, Network, NetworkBuilder, ds_cnn, mobilenet_v1, resnet8};
 use nested_mask::quant::quantize;
 use nested_mask::schedule::Ramp;
 use nested_mask::train::{Config, Dataset, Masking, TrainError, Trainer};
@@ -95,10 +95,14 @@ fn dsnn_learns_at_each_level() {
 
 #[test]
 fn a_width_of_a_slimmable_network_is_an_ordinary_network() {
-    let networks =
-        [resnet8(SHAPE, 0.5, 4).unwrap(), mobilenet_v1(SHAPE, 0.125, 4).unwrap(), ds_cnn(SHAPE, 0.125, 4).unwrap()];
+    let networks = [
+        resnet8(SHAPE, 0.5, 4).unwrap(),
+        mobilenet_v1(SHAPE, 0.125, 4).unwrap(),
+        ds_cnn(SHAPE, 0.125, 4).unwrap(),
+        with_a_concatenation_inside(),
+    ];
     // MobileNet's 27 normalisations of one or two channels blow up at the others' rate, with any ε.
-    for (network, learning_rate) in networks.into_iter().zip([0.1, 0.02, 0.1]) {
+    for (network, learning_rate) in networks.into_iter().zip([0.1, 0.02, 0.1, 0.1]) {
         let config = Config { learning_rate, ..config(Masking::Slimmable, &[0.6, 0.3, 0.0]) };
         let mut trainer = train(network.clone(), config);
         for (level, width) in trainer.config().ladder.levels().up_to().zip([0.4, 0.7, 1.0]) {
@@ -111,6 +115,22 @@ fn a_width_of_a_slimmable_network_is_an_ordinary_network() {
             assert_eq!(model.levels(), Level::FIRST);
         }
     }
+}
+
+/// Two branches put together inside; one passes a depthwise convolution, a sum and a pool, which keep channels.
+fn with_a_concatenation_inside() -> Network {
+    let finish = Finish::NORM.then(Activation::Relu);
+    let mut b = NetworkBuilder::new(SHAPE);
+    let x = b.convolution("first", b.input(), Window::square(3, 1, 1), 8, finish).unwrap();
+    let left = b.convolution("left", x, Window::square(3, 2, 1), 6, finish.sparse()).unwrap();
+    let right = b.convolution("right", x, Window::square(3, 2, 1), 4, finish.sparse()).unwrap();
+    let right = b.depthwise("depthwise", right, Window::square(3, 1, 1), finish).unwrap();
+    let right = b.add("twice", right, right, Activation::Identity).unwrap();
+    let right = b.max_pool("pool", right, Window::square(2, 2, 0)).unwrap();
+    let both = b.concatenate("both", left, right).unwrap();
+    let x = b.convolution("after", both, Window::square(1, 1, 0), 12, finish.sparse()).unwrap();
+    b.fully_connected("logits", x, 4).unwrap();
+    b.finish().unwrap()
 }
 
 #[test]

@@ -6,8 +6,8 @@ use ndarray::{Array2, Ix2};
 use nested_csr::{Level, TensorId, TensorShape};
 
 impl Network {
-    /// The same network with the leading `width` of each layer's channels, rounded and at least one; the image's and the
-    /// output's channels stay.
+    /// The same network with the leading `width` of each layer's channels, rounded and at least one; the channels of the image,
+    /// of the output and of what a concatenation puts together stay.
     ///
     /// ```
     /// use nested_csr::TensorShape;
@@ -38,10 +38,11 @@ impl Network {
         shapes.zip(self.fixed()).map(keep).collect()
     }
 
-    /// Tensors whose channels are those of the image or of the output.
+    /// Tensors whose channels are those of the image, of the output or of a concatenation's operands.
     fn fixed(&self) -> Vec<bool> {
-        let mut fixed = vec![false; self.nodes().len() + 1];
-        fixed[0] = true;
+        // The leading elements of what is put together are not the leading ones of both operands.
+        let joined = self.nodes().iter().map(|node| matches!(node.operation, Operation::Concatenation { .. }));
+        let mut fixed: Vec<bool> = std::iter::once(true).chain(joined).collect();
         fixed[self.nodes().len()] = true;
         // A convolution cuts the tie between its tensors' channels; all other nodes keep it.
         loop {

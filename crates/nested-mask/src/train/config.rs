@@ -49,8 +49,9 @@ pub enum Masking {
     /// As [`Masking::StraightThrough`], of one weight tensor whose greatest weights are taken anew for each level to the end of
     /// the training, at every `rank_every`-th step.
     Dsnn,
-    /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels, with batch normalisations of its
-    /// own (switchable); ramp, block and allocation have no effect. Source: Yu et al., Slimmable Neural Networks (2019).
+    /// Levels are widths: level k uses the leading `1 − sparsity` of each layer's channels (all of those that a concatenation
+    /// puts together), with batch normalisations of its own (switchable); ramp, block and allocation have no effect. Source: Yu
+    /// et al., Slimmable Neural Networks (2019).
     Slimmable,
 }
 
