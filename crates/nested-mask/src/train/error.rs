@@ -42,6 +42,9 @@ pub enum TrainError {
         /// Why.
         error: MaskError,
     },
+    /// A ladder for a network none of whose layers is sparse.
+    #[error("no layer of the network is sparse: make some so with `Finish::sparse`, or take `Ladder::dense`")]
+    NothingSparse,
     /// A level that uses the same weights as the one below it, in every layer.
     #[error("level {level} has the weights of level {}: the layers are too small for sparsities so near: spread the ladder", level - 1)]
     EqualLevels {

@@ -136,7 +136,8 @@ impl Trained {
     /// levels starts with this level's normalisations. [`Self::recalibrate`] fits them to the weights that are left.
     ///
     /// # Errors
-    /// [`TrainError::NoSuchLevel`]; [`TrainError::Mask`] when a weight is not a number.
+    /// [`TrainError::NoSuchLevel`]; [`TrainError::Mask`] when a weight is not a number; [`TrainError::NothingSparse`],
+    /// [`TrainError::EqualLevels`].
     ///
     /// ```
     /// use nested_csr::TensorShape;

@@ -160,6 +160,9 @@ fn rank(
         return Ok(());
     }
     let (nodes, shapes): (Vec<usize>, Vec<LayerShape>) = sparse_layers(&trained.network).unzip();
+    if nodes.is_empty() {
+        return Err(TrainError::NothingSparse);
+    }
     let layers = &mut trained.parameters.layers;
     let score = |&node: &usize| match (&scores[node], &layers[node]) {
         (Some(scores), _) => scores.clone(),

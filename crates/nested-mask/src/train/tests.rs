@@ -408,3 +408,18 @@ fn negative_scales_change_their_sign_with_their_rows_and_the_output_stays() {
     let mixed = ParametersError::Signs { node: "stack2.conv1".to_owned(), row: 1 };
     assert_eq!(error, Err(TrainError::Parameters(mixed)));
 }
+
+#[test]
+fn a_ladder_for_a_network_without_sparse_layers_is_refused() {
+    let mut b = NetworkBuilder::new(SHAPE);
+    b.fully_connected("logits", b.input(), 4).unwrap();
+    let network = b.finish().unwrap();
+    let with = |ladder: Ladder| Trainer::new(network.clone(), Config { ladder, ..config() });
+    for sparsities in [&[0.5][..], &[0.5, 0.0]] {
+        let ladder = Ladder::new(sparsities).unwrap();
+        assert_eq!(with(ladder.clone()).map(|_| ()), Err(TrainError::NothingSparse));
+        let dense = with(Ladder::dense()).unwrap();
+        let pruned = dense.trained().pruned(Level::FIRST, &ladder, crate::Allocation::Uniform, Block::OneByOne);
+        assert_eq!(pruned, Err(TrainError::NothingSparse));
+    }
+}

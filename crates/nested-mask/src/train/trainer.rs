@@ -87,7 +87,8 @@ impl Trainer {
     /// A network with random weights, a function of the seed.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Combination`], [`TrainError::Routing`]; [`TrainError::EqualLevels`].
+    /// [`TrainError::Config`], [`TrainError::Combination`], [`TrainError::Routing`]; [`TrainError::NothingSparse`],
+    /// [`TrainError::EqualLevels`].
     pub fn new(network: Network, config: Config) -> Result<Trainer, TrainError> {
         let seed = rand::Rng::next_u64(&mut stream(config.seed, 0, Stream::Weights));
         let parameters = Parameters::random(&network, config.ladder.levels(), seed);
