@@ -224,14 +224,13 @@ fn regrowth_changes_supports_until_it_ends_and_keeps_their_sizes() {
         trainer.trained().parameters.layers.iter().flatten().filter_map(|layer| layer.mask.clone()).collect()
     };
     let ramp = Ramp { start: 0.0, end: 0.0 };
-    for until in [0.0, 0.6] {
-        let regrowth = Some(Regrowth { until, share: 0.5 });
+    for regrowth in [None, Some(Regrowth { until: 0.6, share: 0.5 })] {
         let trainer = Trainer::new(network(), Config { regrowth, ramp, ..config() }).unwrap();
         let before = supports(&trainer);
         let trainer = run(trainer, 2);
         let after = supports(&trainer);
         let levels = trainer.config().ladder.levels();
-        assert_eq!(before != after, until > 0.0);
+        assert_eq!(before != after, regrowth.is_some());
         for (before, after) in before.iter().zip(&after) {
             assert!(levels.up_to().all(|level| before.count(level) == after.count(level)));
         }
@@ -250,6 +249,9 @@ fn every_allocation_reaches_the_ladder_over_all_layers() {
     ];
     for saliency in [Saliency::Magnitude, Saliency::FirstOrder] {
         for allocation in allocations {
+            if (saliency, allocation) == (Saliency::Magnitude, Allocation::GlobalPerInstruction) {
+                continue; // refused: magnitudes of different layers do not compare
+            }
             let config = Config { allocation, saliency, ..config() };
             let trainer = run(Trainer::new(network(), config).unwrap(), 3);
             for level in trainer.config().ladder.levels().up_to() {
@@ -306,7 +308,7 @@ fn bad_configurations_are_named() {
         ("momentum", Config { momentum: 1.0, ..config() }),
         ("int8_from", Config { int8_from: 1.5, ..config() }),
         ("ramp.end", Config { saliency: Saliency::FirstOrder, ramp: Ramp { start: 0.0, end: 0.0 }, ..config() }),
-        ("regrowth.share", Config { regrowth: Some(Regrowth { until: 0.5, share: 2.0 }), ..config() }),
+        ("regrowth.share", Config { regrowth: Some(Regrowth { until: 0.6, share: 2.0 }), ..config() }),
         ("allocation.exponent", Config { allocation: Allocation::PerInstruction { exponent: -1.0 }, ..config() }),
         ("distillation.mix", Config { distillation: distillation(0.5, -0.1, 1.0), ..config() }),
         ("distillation.start", Config { distillation: distillation(f64::NAN, 0.1, 1.0), ..config() }),

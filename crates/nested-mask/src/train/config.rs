@@ -80,7 +80,7 @@ impl Masking {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regrowth {
-    /// Share of the training after which supports are frozen.
+    /// Share of the training after which supports are frozen; beyond the ramp's end.
     pub until: f64,
     /// The share exchanged at first, in `[0, 1]`.
     pub share: f64,
@@ -117,7 +117,7 @@ pub struct Config {
     pub allocation: Allocation,
     /// What a weight is worth when the weights of a layer are ranked.
     pub saliency: Saliency,
-    /// Whether supports change after the ramp.
+    /// Whether supports change after the ramp; under [`Masking::Nested`].
     pub regrowth: Option<Regrowth>,
     /// The block that is pruned as one.
     pub block: Block,
@@ -139,7 +139,7 @@ pub struct Config {
     pub weight_decay: f64,
     /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
-    /// Whether sparser levels learn from the densest.
+    /// Whether sparser levels learn from the densest, where there are several.
     pub distillation: Option<Distillation>,
     /// Share of the training after which passes use weights rounded to int8, on the one scale a row that all levels share, as
     /// [`crate::quant`] exports them; gradients go straight through the rounding. At the end the weights are what they were
@@ -185,8 +185,8 @@ impl Config {
     /// Whether all values are possible.
     ///
     /// # Errors
-    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`]; [`TrainError::Combination`] for a routing
-    /// that has no effect under the masking.
+    /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`]; [`TrainError::Combination`] for settings
+    /// that take each other's effect.
     pub fn check(&self) -> Result<(), TrainError> {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
@@ -233,7 +233,50 @@ impl Config {
             return Err(TrainError::Config { what, value, must });
         }
         self.routing.check(self.ladder.levels().number())?;
-        self.check_masking()
+        self.check_masking()?;
+        self.check_combinations()
+    }
+
+    /// Whether all that is asked for has an effect. What the default says is not asked for, nor is an allocation of a dense
+    /// network: the same settings may train it beside a sparse one.
+    fn check_combinations(&self) -> Result<(), TrainError> {
+        const REGROWTH: &str = "Config::regrowth";
+        let (regrows, slimmable) = (self.regrowth.is_some(), self.masking == Masking::Slimmable);
+        let too_soon = self.regrowth.is_some_and(|regrowth| regrowth.until <= self.ramp.end);
+        let ranked = !slimmable && !self.ladder.is_dense();
+        let by_magnitude = ranked && self.saliency == Saliency::Magnitude;
+        let rules = [
+            (regrows && self.ladder.is_dense(), REGROWTH, "Ladder::dense", "has no supports to change"),
+            (
+                regrows && self.masking != Masking::Nested,
+                REGROWTH,
+                "a masking that is not Masking::Nested",
+                "exchanges nothing",
+            ),
+            (too_soon, REGROWTH, "a ramp that ends no sooner", "exchanges nothing: it begins when the ramp ends"),
+            (
+                by_magnitude && self.allocation == Allocation::GlobalPerInstruction,
+                "Allocation::GlobalPerInstruction",
+                "Saliency::Magnitude",
+                "compares what does not compare: magnitudes of different layers; take Saliency::FirstOrder",
+            ),
+            (
+                slimmable && self.saliency == Saliency::FirstOrder,
+                "Saliency::FirstOrder",
+                "Masking::Slimmable",
+                "ranks nothing: levels are widths",
+            ),
+            (
+                self.distillation.is_some() && self.ladder.levels().number() == 1,
+                "Config::distillation",
+                "a ladder of one level",
+                "has no sparser level to teach",
+            ),
+        ];
+        match rules.into_iter().find(|rule| rule.0) {
+            Some((_, what, with, why)) => Err(TrainError::Combination { what, with, why }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the routing has an effect under the masking. Without gradient masking all weights learn as ring 1 does.

@@ -18,7 +18,7 @@ pub enum TrainError {
         /// What it must be.
         must: &'static str,
     },
-    /// Settings of a configuration that take each other's effect.
+    /// Settings of a configuration that take each other's effect or meaning.
     #[error("{what} with {with} {why}")]
     Combination {
         /// One.

@@ -4,7 +4,7 @@ use super::{
     *,
 };
 use crate::{
-    Block, Descent, Ladder, NestedMask, Routing, RoutingMatrix,
+    Allocation, Block, Descent, Ladder, NestedMask, Routing, RoutingMatrix, Saliency,
     nn::{
         Activation, Finish, Gradient, Layer, Network, NetworkBuilder, Parameters, ParametersError, Passes, Statistics,
         resnet8,
@@ -253,6 +253,33 @@ fn settings_that_take_each_others_effect_are_refused() {
             assert_eq!(Config { masking, routing, ..config() }.check(), Ok(()));
         }
     }
+    let regrowth = Some(Regrowth { until: 0.5, share: 0.2 });
+    let distillation = Some(Distillation { start: 0.5, mix: 0.5, temperature: 2.0 });
+    let quarter = Config { ramp: Ramp { start: 0.0, end: 0.25 }, ..config() };
+    let (allocation, saliency) = (Allocation::GlobalPerInstruction, Saliency::FirstOrder);
+    let (dense, single) = (Ladder::dense(), Ladder::new([0.5]).unwrap());
+    // What is refused, and the nearest that is not.
+    let pairs = [
+        (Config { regrowth, ..config() }, Config { regrowth, ..quarter.clone() }),
+        (Config { regrowth, masking: Masking::StraightThrough, ..quarter.clone() }, quarter.clone()),
+        (Config { regrowth, masking: Masking::Dsnn, ..quarter.clone() }, quarter.clone()),
+        (Config { regrowth, masking: Masking::Slimmable, ..quarter.clone() }, quarter.clone()),
+        (
+            Config { regrowth, ladder: dense.clone(), ..quarter.clone() },
+            Config { regrowth, ladder: single.clone(), ..quarter.clone() },
+        ),
+        (Config { allocation, ..config() }, Config { allocation, saliency, ..config() }),
+        (
+            Config { saliency, masking: Masking::Slimmable, ..config() },
+            Config { allocation, masking: Masking::Slimmable, ..config() },
+        ),
+        (Config { distillation, ladder: single, ..config() }, Config { distillation, ..config() }),
+        (Config { distillation, ladder: dense.clone(), ..config() }, Config { allocation, ladder: dense, ..config() }),
+    ];
+    for (refused, near) in pairs {
+        assert!(matches!(refused.check(), Err(TrainError::Combination { .. })), "{refused:?}");
+        assert_eq!(near.check(), Ok(()), "{near:?}");
+    }
     let detector = crate::nn::ssd_mobilenet_v2(TensorShape { channels: 1, height: 32, width: 32 }, 0.125, 1).unwrap();
     match Trainer::new(detector, Config { label_smoothing: 0.1, ..config() }) {
         Err(TrainError::Config { what, value, .. }) => assert_eq!((what, value), ("label_smoothing", 0.1)),
@@ -419,7 +446,7 @@ fn a_ladder_for_a_network_without_sparse_layers_is_refused() {
         let ladder = Ladder::new(sparsities).unwrap();
         assert_eq!(with(ladder.clone()).map(|_| ()), Err(TrainError::NothingSparse));
         let dense = with(Ladder::dense()).unwrap();
-        let pruned = dense.trained().pruned(Level::FIRST, &ladder, crate::Allocation::Uniform, Block::OneByOne);
+        let pruned = dense.trained().pruned(Level::FIRST, &ladder, Allocation::Uniform, Block::OneByOne);
         assert_eq!(pruned, Err(TrainError::NothingSparse));
     }
 }
