@@ -28,10 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let t0 = Instant::now();
                 passes.prepare(&parameters, Level::FIRST);
                 let t1 = Instant::now();
-                passes.forward(&parameters, Level::FIRST, Statistics::Batch);
+                passes.forward(&parameters, Statistics::Batch);
                 let t2 = Instant::now();
                 passes.cross_entropy(&labels, |image, class| f32::from(u8::from(usize::from(labels[image]) == class)));
-                passes.backward(&parameters, Level::FIRST, &mut gradient);
+                passes.backward(&parameters, &mut gradient);
                 let t3 = Instant::now();
                 for (best, span) in times.iter_mut().zip([t1 - t0, t2 - t1, t3 - t2, t3 - t0]) {
                     *best = best.min(span.as_secs_f64());

@@ -242,7 +242,7 @@ fn keeps_its_values(network: Network) {
             let normalization = trainer.trained().normalization;
             pixels.iter_mut().zip(train.image(image)).for_each(|(to, &pixel)| *to = normalization.apply(pixel));
         });
-        passes.forward(&trainer.trained().parameters, level, nested_mask::nn::Statistics::Running);
+        passes.forward(&trainer.trained().parameters, nested_mask::nn::Statistics::Running);
         let integers = run(&model, level, train.image(image));
         for (node, [power, noise]) in sums.iter_mut().enumerate() {
             let Quantization { scale, zero_point } = model.parameters(level, node).unwrap().output();
@@ -308,7 +308,7 @@ fn a_detectors_values_are_kept_and_its_file_says_what_they_mean() {
         let [mut power, mut noise] = [0.0f64; 2];
         for image in 0..8 {
             passes.load(1, |_, pixels| scenes.normalized(image, trained.normalization, pixels));
-            passes.forward(&trained.parameters, level, nested_mask::nn::Statistics::Running);
+            passes.forward(&trained.parameters, nested_mask::nn::Statistics::Running);
             let integers = run(&model, level, scenes.image(image));
             for (value, integer) in passes.logits(0).zip(integers.last().unwrap()) {
                 let back = scale * f32::from(i16::from(*integer) - i16::from(zero_point));

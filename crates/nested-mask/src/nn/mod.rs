@@ -26,10 +26,10 @@
 //! let mut gradient = Gradient::zeros(&parameters);
 //! for level in ladder.levels().up_to() {
 //!     passes.prepare(&parameters, level);
-//!     passes.forward(&parameters, level, Statistics::Batch);
+//!     passes.forward(&parameters, Statistics::Batch);
 //!     let wanted = |image: usize, class: usize| f32::from(u8::from(class == usize::from(labels[image])));
 //!     let loss = passes.cross_entropy(&labels, wanted);
-//!     passes.backward(&parameters, level, &mut gradient); // `Routing` combines those of several levels
+//!     passes.backward(&parameters, &mut gradient); // `Routing` combines those of several levels
 //!     assert!(loss.mean.is_finite() && passes.first_not_finite().is_none());
 //! }
 //! # Ok(()) }

@@ -62,7 +62,7 @@ pub enum Learning {
 /// let mut passes = Passes::new(&network, images.len());
 /// passes.load(images.len(), |image, pixels| pixels.copy_from_slice(&images[image]));
 /// passes.prepare(&parameters, Level::FIRST);
-/// passes.forward(&parameters, Level::FIRST, Statistics::Running);
+/// passes.forward(&parameters, Statistics::Running);
 /// assert_eq!(passes.all_logits(), [3.5, 7.0, -1.5, -4.0]);
 /// assert_eq!(passes.logits(1).collect::<Vec<_>>(), [-1.5, -4.0]);
 /// # Ok(()) }
@@ -82,6 +82,10 @@ pub struct Passes<T> {
     /// One a lane of each group: 1, or 0 where there is no image.
     lanes: Buffer<T>,
     images: usize,
+    /// The level that the tables are of.
+    level: Level,
+    /// Of the last forward pass.
+    statistics: Statistics,
 }
 
 impl<T: Scalar> Passes<T> {
@@ -99,7 +103,8 @@ impl<T: Scalar> Passes<T> {
         let weighted =
             (0..network.nodes().len()).map(|node| Weighted::new(network, node, &maps, &plan, later[node][0])).collect();
         let lanes = zeros(1);
-        Passes { network: network.clone(), plan, maps, tensors, later, gradients, weighted, lanes, images: 0 }
+        let (network, level, statistics) = (network.clone(), Level::FIRST, Statistics::Batch);
+        Passes { network, plan, maps, tensors, later, gradients, weighted, lanes, images: 0, level, statistics }
     }
 
     /// The most images of a batch.
@@ -133,7 +138,8 @@ impl<T: Scalar> Passes<T> {
         );
     }
 
-    /// Makes the tables of the weights that count at a level; needed after weights, masks or level changed.
+    /// Makes the tables of the weights that count at a level, which the passes to come are of; needed before the first, and
+    /// after weights, masks or level changed.
     pub fn prepare(&mut self, parameters: &Parameters<T>, level: Level) {
         self.prepare_for(parameters, level, Learning::Support);
     }
@@ -160,17 +166,18 @@ impl<T: Scalar> Passes<T> {
     /// let mut gradient = Gradient::zeros(&parameters);
     /// for (learning, expected) in [(Learning::Support, [3.0, 0.0]), (Learning::All, [3.0, 5.0])] {
     ///     passes.prepare_for(&parameters, Level::FIRST, learning);
-    ///     passes.forward(&parameters, Level::FIRST, Statistics::Batch);
+    ///     passes.forward(&parameters, Statistics::Batch);
     ///     passes.seed(|_image, values, gradient| {
     ///         gradient[0] = 1.0; // of a loss that is the output itself
     ///         values[0]
     ///     });
-    ///     passes.backward(&parameters, Level::FIRST, &mut gradient);
+    ///     passes.backward(&parameters, &mut gradient);
     ///     assert_eq!(gradient.layers[0].as_ref().map(|layer| &layer.weights[..]), Some(&expected[..]));
     /// }
     /// # Ok(()) }
     /// ```
     pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
+        self.level = level;
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
             if let (Some(node), Some(layer)) = (node, layer) {
@@ -179,8 +186,9 @@ impl<T: Scalar> Passes<T> {
         });
     }
 
-    /// The forward pass of a prepared level.
-    pub fn forward(&mut self, parameters: &Parameters<T>, level: Level, statistics: Statistics) {
+    /// The forward pass of the prepared level, with the parameters that it was prepared with.
+    pub fn forward(&mut self, parameters: &Parameters<T>, statistics: Statistics) {
+        self.statistics = statistics;
         for (index, node) in self.network.nodes().iter().enumerate() {
             let (made, rest) = self.tensors.split_at_mut(index + 1);
             let target = &mut rest[0];
@@ -190,7 +198,7 @@ impl<T: Scalar> Passes<T> {
                 Operation::Convolution { input, .. } | Operation::Depthwise { input, .. } => {
                     if let (Some(weighted), Some(layer)) = (&mut self.weighted[index], &parameters.layers[index]) {
                         weighted.multiply(&self.plan, of(input), statistics);
-                        weighted.normalise(&self.plan, layer, level, statistics, self.images);
+                        weighted.normalise(&self.plan, layer, self.level, statistics, self.images);
                         weighted.finish(&self.plan, to, self.lanes.as_slice(), target.as_mut_slice());
                     }
                 }
@@ -227,9 +235,9 @@ impl<T: Scalar> Passes<T> {
         }
     }
 
-    /// The backward pass of the last forward pass (which took its statistics from the batch): from the gradient of the
-    /// logits to that of the parameters.
-    pub fn backward(&mut self, parameters: &Parameters<T>, level: Level, gradient: &mut Gradient<T>) {
+    /// The backward pass of the last forward pass, with its parameters: from the gradient of the logits to that of the
+    /// parameters. Statistics of the batch depend on them, running ones are constants.
+    pub fn backward(&mut self, parameters: &Parameters<T>, gradient: &mut Gradient<T>) {
         let later = &self.later;
         for (index, node) in self.network.nodes().iter().enumerate().rev() {
             let (inputs, rest) = self.gradients.split_at_mut(index + 1);
@@ -240,9 +248,9 @@ impl<T: Scalar> Passes<T> {
                 Operation::Convolution { input, .. } | Operation::Depthwise { input, .. } => {
                     let layers = (&mut self.weighted[index], &parameters.layers[index], &mut gradient.layers[index]);
                     if let (Some(weighted), Some(layer), Some(gradient)) = layers {
-                        let norm = layer.norms.get(level.number() - 1).map(|norm| &norm.scale[..]);
+                        let norm = layer.norms.get(self.level.number() - 1).map(|norm| &norm.scale[..]);
                         weighted.gate(&self.plan, to, values, own);
-                        weighted.parameter_gradients(&self.plan, norm, self.images, gradient);
+                        weighted.parameter_gradients(&self.plan, norm, self.statistics, self.images, gradient);
                         let source = usize::from(input.0);
                         let from = (&self.maps[source], self.tensors[source].as_slice());
                         weighted.back(&self.plan, self.lanes.as_slice(), own, from, inputs[source].as_mut_slice());
@@ -323,7 +331,7 @@ impl<T: Scalar> Passes<T> {
     /// let mut passes = Passes::new(&network, 2);
     /// passes.load(2, |image, pixels| pixels[0] = [1.0, 3.0][image]);
     /// passes.prepare(&parameters, Level::FIRST);
-    /// passes.forward(&parameters, Level::FIRST, Statistics::Batch);
+    /// passes.forward(&parameters, Statistics::Batch);
     /// assert_eq!(passes.batch_statistics(0), Some((&[4.0][..], &[4.0][..]))); // of 2 and 6
     ///
     /// let mut normalised = Vec::new();

@@ -231,7 +231,7 @@ fn measure(
     for look in [range::Look::Extremes, range::Look::Counts] {
         for batch in order.chunks(BATCH) {
             load(passes, trained.normalization, images, batch);
-            passes.forward(parameters, level, Statistics::Running);
+            passes.forward(parameters, Statistics::Running);
             for &node in &computed {
                 let (range, finite) = (&mut ranges[ties.group(node + 1)], &mut finite[node]);
                 passes.for_each_value(TensorId(node as u16 + 1), |value| {

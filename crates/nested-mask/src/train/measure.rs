@@ -41,7 +41,7 @@ impl Trained {
         let mut right = 0;
         for images in order.chunks(passes.batch()) {
             load(passes, self.normalization, dataset, images);
-            passes.forward(&self.parameters, level, Statistics::Running);
+            passes.forward(&self.parameters, Statistics::Running);
             let best = |image| {
                 let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
                 passes.logits(image).enumerate().fold((0, f32::NEG_INFINITY), greatest).0
@@ -72,7 +72,7 @@ impl Trained {
             let mut found = Vec::with_capacity(order.len());
             for batch in order.chunks(BATCH) {
                 load(&mut passes, self.normalization, images, batch);
-                passes.forward(&self.parameters, level, Statistics::Running);
+                passes.forward(&self.parameters, Statistics::Running);
                 let of_image = |image: usize| detections(anchors, &passes.logits(image).collect::<Vec<_>>(), settings);
                 found.par_extend((0..batch.len()).into_par_iter().map(of_image));
             }
@@ -108,7 +108,7 @@ impl Trained {
             passes.prepare(&self.parameters, level);
             for images in order.chunks(passed) {
                 load(&mut passes, self.normalization, dataset, images);
-                passes.forward(&self.parameters, level, Statistics::Batch);
+                passes.forward(&self.parameters, Statistics::Batch);
                 let share = images.len() as f64 / dataset.count() as f64;
                 for (node, sums) in sums.iter_mut().enumerate() {
                     let Some((means, variances)) = passes.batch_statistics(node) else { continue };

@@ -47,7 +47,7 @@ impl Trainer {
             if levels.first() != Some(&densest) {
                 let parameters = rounded.as_ref().unwrap_or(&self.trained.parameters);
                 self.passes.prepare(parameters, densest);
-                self.passes.forward(parameters, densest, Statistics::Batch);
+                self.passes.forward(parameters, Statistics::Batch);
                 self.sums_are_finite(moment.step)?;
                 teacher = Some(self.passes.all_logits());
             }
@@ -100,13 +100,13 @@ impl Trainer {
         let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
-        self.passes.forward(parameters, level, Statistics::Batch);
+        self.passes.forward(parameters, Statistics::Batch);
         self.sums_are_finite(moment.step)?;
         let loss = objective(&mut self.passes, teacher);
         if !loss.mean.is_finite() {
             return Err(self.not_finite(format!("the loss is {}", loss.mean), moment.step));
         }
-        self.passes.backward(parameters, level, &mut self.gradient);
+        self.passes.backward(parameters, &mut self.gradient);
         Ok(loss)
     }
 

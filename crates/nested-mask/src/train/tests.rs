@@ -399,7 +399,7 @@ fn logits(trained: &Trained, level: Level) -> Vec<f32> {
     let mut passes = Passes::new(&trained.network, 16);
     load(&mut passes, trained.normalization, &dataset(), &(0..16).collect::<Vec<_>>());
     passes.prepare(&trained.parameters, level);
-    passes.forward(&trained.parameters, level, Statistics::Running);
+    passes.forward(&trained.parameters, Statistics::Running);
     passes.all_logits()
 }
 

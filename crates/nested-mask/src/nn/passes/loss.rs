@@ -78,7 +78,7 @@ impl<T: Scalar> Passes<T> {
     /// # let mut passes = Passes::new(&network, 2);
     /// # passes.load(2, |image, pixels| pixels.copy_from_slice(&[[1.0, 1.0], [0.0, -1.0]][image]));
     /// # passes.prepare(&parameters, Level::FIRST);
-    /// # passes.forward(&parameters, Level::FIRST, Statistics::Running);
+    /// # passes.forward(&parameters, Statistics::Running);
     /// // After a forward pass that gave the logits 3.5 and 7 for an image of class 1, and −1.5 and −4 for one of class 0:
     /// let labels = [1, 0];
     /// let loss = passes.cross_entropy(&labels, |image, class| f64::from(u8::from(class == usize::from(labels[image]))));

@@ -26,7 +26,7 @@ fn network(input: TensorShape, build: impl Fn(&mut NetworkBuilder, TensorId) -> 
     b.finish().unwrap()
 }
 
-/// Random parameters with random γ and β, and nested masks of two levels on the sparse layers.
+/// Random parameters with random normalisations, and nested masks of two levels on the sparse layers.
 fn parameters(network: &Network, ladder: &Ladder, block: Block) -> Parameters<f64> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
     let mut parameters = Parameters::random(network, ladder.levels(), 11);
@@ -39,6 +39,11 @@ fn parameters(network: &Network, ladder: &Ladder, block: Block) -> Parameters<f6
             *value += random.random_range(-0.3..0.3);
         }
         layer.bias.iter_mut().for_each(|value| *value = random.random_range(-0.3..0.3));
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(node as u64);
+        for norm in &mut layer.norms {
+            norm.mean.iter_mut().for_each(|value| *value = random.random_range(-0.3..0.3));
+            norm.variance.iter_mut().for_each(|value| *value = random.random_range(0.5..1.5));
+        }
     }
     parameters
 }
@@ -47,6 +52,7 @@ struct Check {
     passes: Passes<f64>,
     labels: Vec<u8>,
     level: Level,
+    statistics: Statistics,
 }
 
 impl Check {
@@ -56,12 +62,13 @@ impl Check {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(image as u64);
             pixels.iter_mut().for_each(|pixel| *pixel = random.random_range(-1.0..1.0));
         });
-        Check { passes, labels: (0..IMAGES as u8).map(|i| i % CLASSES as u8).collect(), level }
+        let labels = (0..IMAGES as u8).map(|i| i % CLASSES as u8).collect();
+        Check { passes, labels, level, statistics: Statistics::Batch }
     }
 
     fn loss(&mut self, parameters: &Parameters<f64>) -> f64 {
         self.passes.prepare(parameters, self.level);
-        self.passes.forward(parameters, self.level, Statistics::Batch);
+        self.passes.forward(parameters, self.statistics);
         let target = |image: usize, class| f64::from(usize::from(self.labels[image]) == class) * 0.9 + 0.1 / 3.0;
         self.passes.cross_entropy(&self.labels, target).mean
     }
@@ -81,13 +88,17 @@ impl Check {
 
 /// Every gradient of every layer against finite differences, at each of two levels.
 fn check(network: &Network, block: Block) {
+    check_with(network, block, Statistics::Batch);
+}
+
+fn check_with(network: &Network, block: Block, statistics: Statistics) {
     let ladder = Ladder::new([0.7, 0.3]).unwrap();
     let mut p = parameters(network, &ladder, block);
     for level in ladder.levels().up_to() {
-        let mut check = Check::new(network, level);
+        let mut check = Check { statistics, ..Check::new(network, level) };
         let mut gradient = Gradient::zeros(&p);
         check.loss(&p);
-        check.passes.backward(&p, level, &mut gradient);
+        check.passes.backward(&p, &mut gradient);
         for node in 0..network.nodes().len() {
             let Some(of_layer) = &gradient.layers[node] else { continue };
             let name = &network.nodes()[node].name;
@@ -148,7 +159,7 @@ fn a_seeded_losss_gradients_are_its_slopes() {
     let mut check = Check::new(&network, Level::FIRST);
     let mut gradient = Gradient::zeros(&p);
     loss(&mut check, &p);
-    check.passes.backward(&p, Level::FIRST, &mut gradient);
+    check.passes.backward(&p, &mut gradient);
     let mut checked = 0;
     for node in 0..network.nodes().len() {
         let Some(of_layer) = gradient.layers[node].clone() else { continue };
@@ -182,7 +193,7 @@ fn distillations_gradients_are_the_losses_slopes() {
         let mut check = Check::new(&network, Level::FIRST);
         let mut gradient = Gradient::zeros(&p);
         loss(&mut check, &p);
-        check.passes.backward(&p, Level::FIRST, &mut gradient);
+        check.passes.backward(&p, &mut gradient);
         for node in [0, 1, 3] {
             let found = gradient.layers[node].clone().unwrap().weights;
             for (index, found) in found.into_iter().enumerate().step_by(3) {
@@ -213,7 +224,7 @@ fn routed_gradients_are_the_slopes_of_the_weighted_losses() {
         let mut check = Check::new(&network, level);
         let mut gradient = Gradient::zeros(&p);
         check.loss(&p);
-        check.passes.backward(&p, level, &mut gradient);
+        check.passes.backward(&p, &mut gradient);
         let found = gradient.layers[1].clone().unwrap().weights;
         let mut slope = |index: usize| {
             check.slope(&mut p, |p| &mut p.layers[1].as_mut().unwrap().weights.as_slice_mut().unwrap()[index])
@@ -265,7 +276,7 @@ fn the_memory_order_of_weights_and_rings_does_not_matter() {
         let [of_rows, of_columns] = [&rows, &columns].map(|p| {
             let (mut check, mut gradient) = (Check::new(&network, level), Gradient::zeros(p));
             let loss = check.loss(p);
-            check.passes.backward(p, level, &mut gradient);
+            check.passes.backward(p, &mut gradient);
             (loss, gradient)
         });
         assert_eq!(of_rows, of_columns);
@@ -283,7 +294,7 @@ fn gradients_straight_through_the_mask_are_the_slopes_at_zero() {
     let mut gradient = Gradient::zeros(&p);
     check.loss(&p);
     check.passes.prepare_for(&p, Level::FIRST, Learning::All);
-    check.passes.backward(&p, Level::FIRST, &mut gradient);
+    check.passes.backward(&p, &mut gradient);
     let found = gradient.layers[1].clone().unwrap().weights;
     let rings: Vec<u8> = p.layers[1].as_ref().unwrap().mask.as_ref().unwrap().rings().iter().copied().collect();
     for index in 0..found.len() {
@@ -321,6 +332,17 @@ fn a_convolutions_gradients_are_the_losses_slopes() {
             check(&network, Block::OneByOne);
         }
     }
+}
+
+/// Running statistics are constants: no gradient goes through them.
+#[test]
+fn gradients_under_running_statistics_are_the_losses_slopes() {
+    let network = network(shape(2, 5, 6), |b, x| {
+        let finish = Finish::NORM.then(Activation::Relu);
+        let y = b.convolution("convolution", x, Window::square(3, 1, 1), 5, finish.sparse()).unwrap();
+        b.depthwise("depthwise", y, Window::square(3, 2, 1), Finish::NORM).unwrap()
+    });
+    check_with(&network, Block::OneByOne, Statistics::Running);
 }
 
 #[test]

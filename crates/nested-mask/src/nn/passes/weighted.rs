@@ -258,6 +258,7 @@ impl<T: Scalar> Weighted<T> {
         &mut self,
         plan: &Plan,
         scale: Option<&[T]>,
+        statistics: Statistics,
         images: usize,
         gradient: &mut LayerGradient<T>,
     ) {
@@ -273,6 +274,10 @@ impl<T: Scalar> Weighted<T> {
             gradient.shift[row] = T::from_f64(sum);
             gradient.scale[row] = T::from_f64(product * inverse);
             let a = scale[row].to_f64() * inverse;
+            if statistics == Statistics::Running {
+                self.factors[row] = [T::from_f64(a), T::zero(), T::zero()];
+                continue;
+            }
             let b = -a * inverse * inverse * product / elements;
             let c = -a * sum / elements - b * self.mean[row].to_f64();
             self.factors[row] = [a, b, c].map(T::from_f64);
