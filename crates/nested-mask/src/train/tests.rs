@@ -450,3 +450,15 @@ fn a_ladder_for_a_network_without_sparse_layers_is_refused() {
         assert_eq!(pruned, Err(TrainError::NothingSparse));
     }
 }
+
+#[test]
+fn passes_that_regrowth_makes_are_counted() {
+    let ramp = Ramp { start: 0.0, end: 0.0 };
+    let passes = |until: Option<f64>| {
+        let regrowth = until.map(|until| Regrowth { until, share: 0.2 });
+        let mut trainer = Trainer::new(network(), Config { regrowth, ramp, rank_every: 1, ..config() }).unwrap();
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap().passes
+    };
+    // Two epochs of four steps: supports change before three of the first four, or before all.
+    assert_eq!([None, Some(3.0 / 8.0), Some(1.0)].map(passes), [64, 64 + 48, 64 + 64]);
+}

@@ -39,7 +39,8 @@ pub struct EpochReport {
     pub loss: f64,
     /// Share of the training images that were classified rightly on the way, in `[0, 1]`; 0 of a detector.
     pub accuracy: f64,
-    /// Passes done: one image, one level, forward and backward.
+    /// Passes done: one image, one level, forward and backward; regrowth's own too. A distilling teacher's that goes forward
+    /// alone is not counted.
     pub passes: usize,
 }
 
@@ -265,16 +266,17 @@ impl Trainer {
             let changes: Vec<_> = std::iter::repeat_with(change).take(batch).collect();
             let routing = self.config.routing.draw(levels, share, &mut draws)?;
             let objective = dataset.objective(&self.trained.network, &self.config, images, &changes);
+            let regrows = self.regrows(done, all);
             let (loss, used) = on_a_worker(|| {
                 let normalization = self.trained.normalization;
                 self.passes.load(images.len(), |position, pixels| {
                     dataset.apply(images[position], &changes[position], normalization, pixels);
                 });
-                self.step(&objective, &routing, Moment { step, share, regrows: self.regrows(done, all) })
+                self.step(&objective, &routing, Moment { step, share, regrows })
             })?;
             report.loss += loss.mean / steps as f64;
             report.accuracy += loss.right as f64 / (used * batch * steps) as f64;
-            report.passes += used * batch;
+            report.passes += (used + usize::from(regrows.is_some())) * batch;
             let (epoch, epochs) = (self.epoch + 1, self.config.epochs);
             progress(Progress { epoch, epochs, step: step + 1, steps, loss: loss.mean });
         }
