@@ -63,7 +63,8 @@ impl Trainer {
         })
     }
 
-    /// Goes on where [`Self::save`] was called; the result is that of an uninterrupted run, to the bit.
+    /// Goes on where [`Self::save`] was called; the result is that of an uninterrupted run, to the bit. The images to come must
+    /// be those that it was trained on: a checkpoint does not know them, so nothing checks.
     ///
     /// # Errors
     /// [`TrainError::OtherCheckpoint`] when it is of another network, configuration or seed; [`TrainError::Checkpoint`] when
