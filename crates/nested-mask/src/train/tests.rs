@@ -306,7 +306,7 @@ fn regrowth_goes_by_the_densest_levels_gradient_whatever_the_step_used() {
 
 #[test]
 fn a_level_scores_the_weights_that_it_uses_and_others_keep_what_they_had() {
-    let config = Config { saliency: crate::Saliency::FirstOrder, ..config() };
+    let config = Config { saliency: Saliency::FirstOrder, ..config() };
     let mut trainer = Trainer::new(network(), config).unwrap();
     trainer.rank(1.0).unwrap();
     for gradient in trainer.gradient.layers.iter_mut().flatten() {
