@@ -96,8 +96,7 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
     assert!((seconds - all).abs() < 1e-6 * all, "{seconds} of {all} seconds");
     let ladder = [90.0, 80.0, 70.0];
     for method in ["stand-alone", "dsnn", "slimmable"] {
-        let times = if method == "stand-alone" { 2 } else { 1 };
-        assert_eq!(sparsities(&record, "full", method), ladder.repeat(times), "{method}");
+        assert_eq!(sparsities(&record, "full", method), ladder.repeat(2), "{method}");
     }
     assert_eq!(sparsities(&record, "full", "dynamic-pruning"), ladder.repeat(4));
     assert_eq!(sparsities(&record, "full", "dense"), [0.0]);
