@@ -10,7 +10,7 @@ fn main() {
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }
-    for sources in ["src", "../crates", "../Cargo.toml", "../Cargo.lock"] {
+    for sources in ["src", "m7/src", "m7/Cargo.lock", "../crates", "../Cargo.toml", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={sources}");
     }
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());

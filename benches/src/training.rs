@@ -60,12 +60,13 @@ impl History {
         seconds.sum::<Option<f64>>().filter(|_| !self.0.is_empty())
     }
 
-    /// The commits that trained it, in order.
+    /// The commits that trained it, in order; `unknown` for epochs without a note.
     pub fn commits(&self) -> Vec<String> {
         let mut commits: Vec<String> = Vec::new();
-        for epoch in self.0.iter().flatten() {
-            if !commits.contains(&epoch.commit) {
-                commits.push(epoch.commit.clone());
+        for epoch in &self.0 {
+            let commit = epoch.as_ref().map_or("unknown", |epoch| &epoch.commit);
+            if commits.iter().all(|known| known != commit) {
+                commits.push(commit.to_owned());
             }
         }
         commits

@@ -173,6 +173,9 @@ impl Bench<'_> {
         let (nested, firmware) = (self.options.folder().model(NESTED), self.firmware.as_ref());
         let widths = measure::widths(&nested, &per_cent, &self.network()?, firmware)?;
         let left_out: Vec<f64> = widths.iter().map(|width| width.left_out / 100.0).collect();
+        if left_out.is_empty() {
+            return Ok(Vec::new());
+        }
         let config = Config { masking: Masking::Slimmable, ..self.options.config(Ladder::new(left_out)?) };
         let slimmable = self.train(SLIMMABLE, config)?;
         let mut measured = Vec::new();
@@ -295,7 +298,7 @@ impl Options {
     fn report(&self, outcome: Outcome, scenes: &SceneSplit, seconds: Vec<Option<f64>>) -> DetectReport {
         let entries = |measured: Vec<Measured>| measured.into_iter().map(|one| one.entry).collect();
         DetectReport {
-            command: command_line(std::env::args().skip(1)),
+            command: command_line(std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())),
             dataset: scenes.name.clone(),
             classes: scenes.classes.clone(),
             validation: self.run.validation,

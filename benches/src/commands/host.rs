@@ -2,7 +2,7 @@
 use crate::{
     error::Error,
     files,
-    host::{self, HostFile, Machine},
+    host::{self, HostFile},
     table::Table,
 };
 use clap::Args;
@@ -36,23 +36,17 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if let Some(path) = &options.shapes {
         return files::write_json(path, &host::shapes()?);
     }
-    let machine = Machine::here();
+    // First, for what cannot stand beside the file's rows is not worth measuring.
+    let mut all = HostFile::begin(options.json.as_deref())?;
     let (layers, networks, gain) =
         host::measure(options.rounds, Duration::from_millis(options.slice), options.threads)?;
-    let mut file = HostFile { layers, networks, machine, independent_gain: Some(gain) };
+    let mut file = HostFile { layers, networks, independent_gain: Some(gain), ..HostFile::default() };
     if let Some(name) = &options.name {
         file.rename("ours", name);
     }
     print(&file);
-    match &options.json {
-        Some(path) => {
-            if path.exists() {
-                file.merge(path)?;
-            }
-            files::write_json(path, &file)
-        }
-        None => Ok(()),
-    }
+    all.add(file);
+    options.json.as_ref().map_or(Ok(()), |path| files::write_json(path, &all))
 }
 
 fn print(file: &HostFile) {

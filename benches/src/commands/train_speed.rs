@@ -2,7 +2,7 @@
 use crate::{
     error::Error,
     files,
-    host::{self, Machine, Threads, TrainFile},
+    host::{self, Threads, TrainFile},
     table::Table,
 };
 use clap::Args;
@@ -26,9 +26,10 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let machine = Machine::here();
+    // First, for what cannot stand beside the file's rows is not worth measuring.
+    let mut all = TrainFile::begin(options.json.as_deref())?;
     let (rows, whole) = host::measure_training(options.epochs, options.steps, Threads(options.threads))?;
-    let mut file = TrainFile { rows, machine, whole };
+    let file = TrainFile { rows, whole, ..TrainFile::default() };
     let mut table = Table::new(["engine", "width", "batch", "threads", "images a second", "GFLOP/s"]);
     for row in &file.rows {
         let numbers = [row.width.to_string(), row.batch.to_string(), row.threads.to_string()];
@@ -42,13 +43,6 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for whole in &file.whole {
         println!("Width {}: nested over dense {:.3}", whole.width, whole.ratio());
     }
-    match &options.json {
-        Some(path) => {
-            if path.exists() {
-                file.merge(path)?;
-            }
-            files::write_json(path, &file)
-        }
-        None => Ok(()),
-    }
+    all.add(file);
+    options.json.as_ref().map_or(Ok(()), |path| files::write_json(path, &all))
 }

@@ -9,7 +9,7 @@ use crate::{
     deployed::{self, Deployed},
     error::Error,
     files,
-    m7::{self, Case, Firmware, Kernels, M7Error},
+    m7::{self, Case, Firmware, Kernels, M7Error, Program},
     origin, random,
 };
 use nested_csr::{Block, Level, Model, Profile};
@@ -67,8 +67,7 @@ pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
 /// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
 /// without a firmware and of a model that the board has no room for.
 ///
-/// # Errors
-/// Fewer widths than levels.
+/// Fewer than levels, and a warning, when a level costs as much as the widest.
 pub fn widths(
     nested: &Path,
     sparsities: &[f64],
@@ -114,8 +113,7 @@ pub fn widths(
         chosen.extend(nearest.map(|&(left_out, cost)| Width { sparsity, nested_cost, cost, unit, left_out }));
     }
     if chosen.len() < sparsities.len() {
-        let problem = format!("of {STEPS} widths there is none left for level {}", chosen.len() + 1);
-        return Err(Error::Report { path: nested.to_owned(), problem });
+        eprintln!("  warning: no width is left to stand against level {}, which costs too much", chosen.len() + 1);
     }
     Ok(chosen)
 }
@@ -133,15 +131,27 @@ fn uncounted(record: &Record, folder: &Folder, all: bool) -> Vec<PathBuf> {
 }
 
 /// Counts the instructions of the rows that have none, or of all, whose model files are in the folder, and writes the file
-/// after each model. Counts of other kernels or of another compiler do not compare: when there is something to count, those
-/// are counted anew too, or left out where there is no model.
+/// after each model. Counts of another firmware do not compare: those that are there are counted anew, too, or nothing is when
+/// the models of some are missing. `again` leaves these out.
 pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Error> {
     if uncounted(&store.record, folder, again).is_empty() {
         return Ok(());
     }
     let Some(firmware) = firmware()? else { return Ok(()) };
-    let counter = Counter { commit: origin::commit(), compiler: firmware.compiler.clone() };
-    if again || store.record.counter.as_ref() != Some(&counter) {
+    let mut digest = flate2::Crc::new();
+    digest.update(&files::read(&firmware.elf(Program::Networks))?);
+    let (compiler, crc32) = (firmware.compiler.clone(), format!("{:08x}", digest.sum()));
+    let counter = Counter { commit: origin::commit(), compiler, crc32 };
+    let known = store.record.counter.as_ref().map(|counter| &counter.crc32);
+    if again || known != Some(&counter.crc32) {
+        let lost = store.record.rows.iter().filter(|row| row.m7_instructions.is_some());
+        let lost = lost.filter(|row| !folder.file_of(row).0.exists()).count();
+        if lost > 0 && !again {
+            eprintln!(
+                "no instructions are counted: {lost} that are there are of another firmware, and their models are missing"
+            );
+            return Ok(());
+        }
         store.record.rows.iter_mut().for_each(|row| row.m7_instructions = None);
         store.record.counter = Some(counter);
     }

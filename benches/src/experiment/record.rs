@@ -93,11 +93,13 @@ pub enum Unit {
     NonzeroMacs,
 }
 
-/// What instructions were counted of: kernels and compiler.
+/// The firmware that instructions were counted of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     pub commit: String,
     pub compiler: String,
+    /// CRC-32 of the program, in hexadecimal: what tells one firmware from another.
+    pub crc32: String,
 }
 
 /// How long trainings took.

@@ -335,7 +335,14 @@ impl Training {
     /// Image passes, forward and backward, of the whole training.
     pub fn passes(&self) -> u64 {
         let steps = self.epochs * (self.images / self.batch);
-        ((steps * self.batch) as f64 * self.routing.passes_a_step(self.ladder.len())).round() as u64
+        // Each exchange of weights takes the densest level's gradient.
+        let exchanges = self.regrowth.map_or(0, |RegrowthUntil { until, .. }| {
+            let every = Config::default().rank_every;
+            let due = self.growth.end * steps as f64..until * steps as f64;
+            (0..steps).step_by(every).filter(|&step| due.contains(&(step as f64))).count()
+        });
+        let used = (steps * self.batch) as f64 * self.routing.passes_a_step(self.ladder.len());
+        used.round() as u64 + (exchanges * self.batch) as u64
     }
 }
 

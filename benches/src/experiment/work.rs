@@ -4,7 +4,7 @@ use super::{
     images::Images,
     plan::Planned,
     record::Record,
-    settings::{NetworkName, Training},
+    settings::{NetworkName, Settings, Training},
 };
 use crate::{error::Error, training::History};
 use nested_csr::Level;
@@ -47,13 +47,14 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As [`Self::left_of`].
     pub fn left(&mut self, plan: &[Planned], record: &Record) -> Result<f64, Error> {
-        let mut met: Vec<&Training> = Vec::new();
+        let mut met: Vec<Training> = Vec::new();
         let mut left = 0.0;
         for planned in plan.iter().filter(|planned| !planned.is_done(record)) {
-            let training = &planned.settings.training;
+            // As it was tuned, where that is known.
+            let Settings { training, .. } = planned.resolve(record).unwrap_or_else(|_| planned.settings.clone());
             if !met.contains(&training) {
+                left += self.left_of(&training)?;
                 met.push(training);
-                left += self.left_of(training)?;
             }
         }
         Ok(left)

@@ -10,7 +10,7 @@ mod train;
 
 pub use cases::measure;
 pub use page::write_page;
-pub use record::{HostFile, Machine, Speed, TrainFile};
+pub use record::{HostFile, Speed, TrainFile};
 pub use shapes::shapes;
 pub use train::{Threads, measure_training};
 

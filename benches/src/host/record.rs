@@ -62,6 +62,9 @@ pub struct TrainFile {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whole {
     pub width: f64,
+    pub threads: usize,
+    /// Epochs, and images of an epoch.
+    pub images: [usize; 2],
     pub seconds: [f64; 2],
 }
 
@@ -92,6 +95,16 @@ impl HostFile {
         parse(path)
     }
 
+    /// What this program on this machine goes on with: the file's rows, or none.
+    ///
+    /// # Errors
+    /// As [`Self::merge`].
+    pub fn begin(path: Option<&Path>) -> Result<HostFile, Error> {
+        let mut file = HostFile { machine: Machine::here(), ..HostFile::default() };
+        path.filter(|path| path.exists()).map_or(Ok(()), |path| file.merge(path))?;
+        Ok(file)
+    }
+
     /// Takes in the rows of another run's file.
     ///
     /// # Errors
@@ -101,7 +114,13 @@ impl HostFile {
     }
 
     fn take(&mut self, other: HostFile) -> Result<(), String> {
-        self.machine.merge(other.machine)?;
+        self.machine.merge(other.machine.clone())?;
+        self.add(other);
+        Ok(())
+    }
+
+    /// Takes in rows of this program on this machine.
+    pub fn add(&mut self, other: HostFile) {
         let faster = |one: &Row, other: &Row| one.ms < other.ms;
         let same = |a: &Row, b: &Row| {
             (&a.layer, a.sparsity, a.threads, &a.engine, &a.backend)
@@ -110,7 +129,6 @@ impl HostFile {
         merge(&mut self.layers, other.layers, same, faster);
         merge(&mut self.networks, other.networks, same, faster);
         self.independent_gain = [self.independent_gain, other.independent_gain].into_iter().flatten().reduce(f64::max);
-        Ok(())
     }
 
     /// Calls one engine something else, and leaves the others out.
@@ -123,6 +141,16 @@ impl HostFile {
 }
 
 impl TrainFile {
+    /// See [`HostFile::begin`].
+    ///
+    /// # Errors
+    /// As [`Self::merge`].
+    pub fn begin(path: Option<&Path>) -> Result<TrainFile, Error> {
+        let mut file = TrainFile { machine: Machine::here(), ..TrainFile::default() };
+        path.filter(|path| path.exists()).map_or(Ok(()), |path| file.merge(path))?;
+        Ok(file)
+    }
+
     /// Takes in the rows of another run's file.
     ///
     /// # Errors
@@ -132,18 +160,24 @@ impl TrainFile {
     }
 
     fn take(&mut self, other: TrainFile) -> Result<(), String> {
-        self.machine.merge(other.machine)?;
+        self.machine.merge(other.machine.clone())?;
+        self.add(other);
+        Ok(())
+    }
+
+    /// Takes in rows of this program on this machine.
+    pub fn add(&mut self, other: TrainFile) {
         let same = |a: &Speed, b: &Speed| {
             (&a.network, a.width, a.batch, a.threads, &a.engine) == (&b.network, b.width, b.batch, b.threads, &b.engine)
         };
         merge(&mut self.rows, other.rows, same, |one, other| one.images_per_second > other.images_per_second);
         for other in other.whole {
-            match self.whole.iter_mut().find(|whole| whole.width == other.width) {
+            let of = |whole: &Whole| (whole.width, whole.threads, whole.images);
+            match self.whole.iter_mut().find(|whole| of(whole) == of(&other)) {
                 Some(whole) => whole.seconds = [0, 1].map(|of| whole.seconds[of].min(other.seconds[of])),
                 None => self.whole.push(other),
             }
         }
-        Ok(())
     }
 }
 
@@ -238,9 +272,14 @@ pub mod tests {
 
     #[test]
     fn a_ratio_is_of_the_least_time_of_each_training() {
-        let file = |seconds| TrainFile { whole: vec![Whole { width: 0.5, seconds }], ..TrainFile::default() };
-        let mut merged = file([2.0, 3.0]);
-        merged.take(file([3.0, 2.5])).unwrap();
-        assert_eq!(merged.whole[0].ratio(), 1.25);
+        let file = |images, seconds| TrainFile {
+            whole: vec![Whole { width: 0.5, threads: 2, images, seconds }],
+            ..TrainFile::default()
+        };
+        let mut merged = file([6, 64], [2.0, 3.0]);
+        merged.take(file([6, 64], [3.0, 2.5])).unwrap();
+        // Another training is no faster one.
+        merged.take(file([3, 64], [1.0, 1.0])).unwrap();
+        assert_eq!(merged.whole.iter().map(Whole::ratio).collect::<Vec<_>>(), [1.25, 1.0]);
     }
 }

@@ -40,7 +40,8 @@ pub fn measure_training(epochs: usize, steps: usize, threads: Threads) -> Result
     let (mut rows, mut whole) = (Vec::new(), Vec::new());
     for width in WIDTHS {
         let [dense, nested] = pool.install(|| trained(width, epochs, threads, &images))?;
-        whole.push(Whole { width, seconds: [dense.seconds, nested.seconds] });
+        let seconds = [dense.seconds, nested.seconds];
+        whole.push(Whole { width, threads: threads.0, images: [epochs, images.len()], seconds });
         rows.extend([dense.row, nested.row]);
     }
     Ok((rows, whole))

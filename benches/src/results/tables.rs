@@ -114,7 +114,7 @@ fn origin(record: &Record) -> String {
     let trained_by = listed(record.runs.iter().flat_map(|run| &run.trained_by));
     let _ =
         if trained_by.is_empty() { write!(text, ". ") } else { write!(text, "; networks trained by {trained_by}. ") };
-    if let Some(Counter { commit, compiler }) = &record.counter {
+    if let Some(Counter { commit, compiler, .. }) = &record.counter {
         let _ = write!(text, "Instructions: Cortex-M7 in QEMU, kernels of {commit}, {compiler}. ");
     }
     let TrainingTime { seconds, trainings, untimed } = record.training_time();

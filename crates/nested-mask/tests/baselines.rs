@@ -3,7 +3,7 @@ use nested_csr::{Level, TensorShape, Window};
 use nested_mask::nn::{Activation, Finish, Layer, Network, NetworkBuilder, ds_cnn, mobilenet_v1, resnet8};
 use nested_mask::quant::quantize;
 use nested_mask::schedule::Ramp;
-use nested_mask::train::{Config, Dataset, Masking, TrainError, Trainer};
+use nested_mask::train::{Augmentation, Config, Dataset, Masking, TrainError, Trainer};
 use nested_mask::{Allocation, Block, Ladder, Routing};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -31,7 +31,18 @@ fn train(network: Network, config: Config) -> Trainer {
 
 fn config(masking: Masking, sparsities: &[f64]) -> Config {
     let ladder = Ladder::new(sparsities).unwrap();
-    Config { masking, ladder, epochs: 4, batch: 20, learning_rate: 0.1, rank_every: 1, ..Config::default() }
+    // A class moved by one pixel is another class.
+    let augmentation = Augmentation { shift: 0, ..Config::default().augmentation };
+    Config {
+        masking,
+        ladder,
+        epochs: 4,
+        batch: 20,
+        learning_rate: 0.1,
+        rank_every: 1,
+        augmentation,
+        ..Config::default()
+    }
 }
 
 /// Level 1 alone is drawn, and nothing decays or goes on by itself: what is not of ring 1 moves by gradients straight through the
@@ -89,7 +100,7 @@ fn dsnn_learns_at_each_level() {
     let config = Config { epochs: 16, ..config(Masking::Dsnn, &[0.8, 0.5]) };
     let mut trainer = train(resnet8(SHAPE, 0.5, 4).unwrap(), config);
     for level in trainer.config().ladder.levels().up_to() {
-        assert!(trainer.evaluate(level, &dataset()).unwrap() > 0.8);
+        assert!(trainer.evaluate(level, &dataset()).unwrap() > 0.95);
     }
 }
 

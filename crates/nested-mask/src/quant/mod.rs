@@ -72,7 +72,7 @@ const CALIBRATION_IMAGES: usize = 512;
 /// Images of one calibration pass.
 const BATCH: usize = 64;
 
-/// The int8 model of all levels; activation ranges come from (the first 512 of) the calibration images. Index codes are
+/// The int8 model of all levels; activation ranges come from the calibration images, or from 512 all over them. Index codes are
 /// those of [`Profile::Balanced`]: small maps decode a row for few pixels, so decoding shows in their time.
 ///
 /// # Errors

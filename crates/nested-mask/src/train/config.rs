@@ -267,6 +267,12 @@ impl Config {
                 "ranks nothing: levels are widths",
             ),
             (
+                self.masking.is_straight_through() && self.saliency == Saliency::FirstOrder,
+                "Saliency::FirstOrder",
+                "a masking straight through the mask",
+                "is of weights in use alone, while those that learn without it change",
+            ),
+            (
                 self.distillation.is_some() && self.ladder.levels().number() == 1,
                 "Config::distillation",
                 "a ladder of one level",

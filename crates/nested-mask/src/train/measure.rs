@@ -102,11 +102,12 @@ impl Trained {
         // Of images sorted by class a pass would have one class, and deeper layers would see its mean where they see 0 later.
         order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(SEED));
         // Passes of like numbers: a few images alone would be far from their mean.
-        let passed = order.len().div_ceil(order.len().div_ceil(BATCH));
+        let (images, passes_made) = (order.len(), order.len().div_ceil(BATCH));
+        let of_pass = |pass: usize| &order[pass * images / passes_made..(pass + 1) * images / passes_made];
         for level in self.ladder.levels().up_to() {
             let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
             passes.prepare(&self.parameters, level);
-            for images in order.chunks(passed) {
+            for images in (0..passes_made).map(of_pass) {
                 load(&mut passes, self.normalization, dataset, images);
                 passes.forward(&self.parameters, Statistics::Batch);
                 let share = images.len() as f64 / dataset.count() as f64;

@@ -269,6 +269,8 @@ fn settings_that_take_each_others_effect_are_refused() {
             Config { regrowth, ladder: single.clone(), ..quarter.clone() },
         ),
         (Config { allocation, ..config() }, Config { allocation, saliency, ..config() }),
+        (Config { saliency, masking: Masking::Dsnn, ..config() }, Config { saliency, ..config() }),
+        (Config { saliency, masking: Masking::StraightThrough, ..config() }, Config { saliency, ..config() }),
         (
             Config { saliency, masking: Masking::Slimmable, ..config() },
             Config { allocation, masking: Masking::Slimmable, ..config() },
