@@ -96,6 +96,13 @@ pub fn committed_models() -> Result<Vec<PathBuf>, Error> {
     Ok(models)
 }
 
+/// CRC-32 of parts that follow each other, in hexadecimal: tells contents apart.
+pub fn crc32<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
+    let mut digest = flate2::Crc::new();
+    parts.into_iter().for_each(|part| digest.update(part));
+    format!("{:08x}", digest.sum())
+}
+
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
@@ -158,6 +165,15 @@ mod tests {
         );
         drop(first);
         assert!(lock(folder.path()).is_ok());
+    }
+
+    /// Checkpoints, models and records of earlier runs are found by it.
+    #[test]
+    fn a_checksum_is_that_of_the_parts_together() {
+        for parts in [&[&b"123456789"[..]][..], &[b"1234", b"", b"56789"]] {
+            // The check value of CRC-32/ISO-HDLC.
+            assert_eq!(crc32(parts.iter().copied()), "cbf43926");
+        }
     }
 
     #[test]

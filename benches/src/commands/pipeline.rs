@@ -111,10 +111,7 @@ impl Options {
     /// Notes which images are trained on; when resuming, checks that they are those of the checkpoints.
     fn same_images(&self, images: &Dataset) -> Result<(), Error> {
         let path = self.run.out.join(IMAGES);
-        let mut digest = flate2::Crc::new();
-        digest.update(&images.pixels);
-        digest.update(&images.labels);
-        let now = format!("{} images, CRC-32 {:08x}\n", images.len(), digest.sum());
+        let now = format!("{} images, CRC-32 {}\n", images.len(), files::crc32([&images.pixels[..], &images.labels]));
         // A checkpoint that is missing is an error of its own, which names it.
         if self.run.resume && !self.run.out.join(CHECKPOINT).exists() {
             return Ok(());

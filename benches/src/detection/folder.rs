@@ -42,11 +42,9 @@ impl Folder<'_> {
 
     /// Removes what an earlier run left of these networks or, when it goes on, checks that it was of the same scenes.
     pub fn begin(&self, scenes: &Scenes, networks: &[String], resume: bool) -> Result<(), Error> {
-        let mut digest = flate2::Crc::new();
-        digest.update(&scenes.pixels);
-        let objects = scenes.objects.iter().map(|objects| format!("{objects:?}"));
-        objects.for_each(|objects| digest.update(objects.as_bytes()));
-        let now = format!("{} scenes, CRC-32 {:08x}\n", scenes.len(), digest.sum());
+        let objects: String = scenes.objects.iter().map(|objects| format!("{objects:?}")).collect();
+        let crc32 = files::crc32([&scenes.pixels[..], objects.as_bytes()]);
+        let now = format!("{} scenes, CRC-32 {crc32}\n", scenes.len());
         let goes_on = resume && networks.first().is_some_and(|first| self.checkpoint(first).exists());
         training::same_images(&self.0.join(IMAGES), &now, goes_on)?;
         if !resume {

@@ -3,7 +3,7 @@ use super::{
     record::Data,
     settings::{Measured, Training},
 };
-use crate::{data::Split, error::Error};
+use crate::{data::Split, error::Error, files};
 use nested_csr::TensorShape;
 use nested_mask::{nn::Network, train::Dataset};
 use std::path::Path;
@@ -37,16 +37,12 @@ impl Images {
 
     /// What identifies the data.
     pub fn data(&self) -> Data {
-        let mut digest = flate2::Crc::new();
-        for part in [&self.all.train, &self.all.test] {
-            digest.update(&part.pixels);
-            digest.update(&part.labels);
-        }
+        let parts = [&self.all.train, &self.all.test];
         Data {
             name: self.name(),
             train_images: self.all.train.len(),
             test_images: self.all.test.len(),
-            crc32: format!("{:08x}", digest.sum()),
+            crc32: files::crc32(parts.iter().flat_map(|part| [&part.pixels[..], &part.labels])),
         }
     }
 

@@ -138,10 +138,8 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Erro
         return Ok(());
     }
     let Some(firmware) = firmware()? else { return Ok(()) };
-    let mut digest = flate2::Crc::new();
-    digest.update(&files::read(&firmware.elf(Program::Networks))?);
-    let (compiler, crc32) = (firmware.compiler.clone(), format!("{:08x}", digest.sum()));
-    let counter = Counter { commit: origin::commit(), compiler, crc32 };
+    let crc32 = files::crc32([&files::read(&firmware.elf(Program::Networks))?[..]]);
+    let counter = Counter { commit: origin::commit(), compiler: firmware.compiler.clone(), crc32 };
     let known = store.record.counter.as_ref().map(|counter| &counter.crc32);
     if again || known != Some(&counter.crc32) {
         let lost = store.record.rows.iter().filter(|row| row.m7_instructions.is_some());

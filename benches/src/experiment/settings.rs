@@ -3,7 +3,7 @@ pub use super::training::{
     AllocationName, DistillationFrom, Growth, MaskingName, Measured, NetworkName, RegrowthUntil, RoutingName, Training,
     ladder,
 };
-use crate::options::BlockOption;
+use crate::{files, options::BlockOption};
 use serde::{Deserialize, Serialize};
 
 /// A row of the comparison.
@@ -115,10 +115,9 @@ impl Settings {
 
 /// A name for files: what `value` is called, and a checksum of all of it.
 pub fn file_stem(name: &str, value: &impl Serialize) -> String {
-    let mut digest = flate2::Crc::new();
     // Settings hold no maps with other keys than strings, so they always have a JSON form.
-    digest.update(&serde_json::to_vec(value).unwrap_or_default());
-    format!("{name}-{:08x}", digest.sum())
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    format!("{name}-{}", files::crc32([&text[..]]))
 }
 
 impl Settings {
