@@ -34,10 +34,7 @@ impl Worth {
 impl Subject {
     /// Quantises, writes the file as the profile says and reads it back.
     pub fn deploy(trained: Trained, images: &Dataset, profile: Profile, path: &Path) -> Result<Subject, Error> {
-        /// Training images from which the ranges of the activations are taken.
-        const CALIBRATION: usize = 1_024;
-        let calibration = images.subset(&(0..CALIBRATION).collect::<Vec<_>>());
-        let model = quant::quantize_as(&trained, &calibration, profile)?;
+        let model = quant::quantize_as(&trained, images, profile)?;
         files::write(path, model.as_bytes())?;
         Ok(Subject { trained, file: Deployed::read(path)? })
     }

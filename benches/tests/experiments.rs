@@ -35,7 +35,8 @@ fn read(path: &Path) -> Value {
 /// Leaves out what differs between two runs of the same work in different folders.
 fn without_times(mut record: Value) -> Value {
     record["data"]["name"] = Value::Null;
-    for (list, field) in [("runs", "train_seconds"), ("rows", "host_ms")] {
+    assert!(record["counting_seconds"].take().as_f64().is_some_and(|seconds| seconds > 0.0));
+    for (list, field) in [("runs", "train_seconds"), ("runs", "other_seconds"), ("rows", "host_ms")] {
         record[list].as_array_mut().unwrap().iter_mut().for_each(|entry| entry[field] = Value::Null);
     }
     record
@@ -90,6 +91,7 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
     for run in read(&parts.path().join("compare.json"))["runs"].as_array().unwrap() {
         let pruned = run["settings"]["pruning"].is_object();
         assert_eq!(run["train_seconds"].is_null(), pruned, "{run}");
+        assert!(run["other_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{run}");
         seconds += run["train_seconds"].as_f64().unwrap_or(0.0);
     }
     let all: f64 = notes.values().flatten().sum();

@@ -16,7 +16,7 @@ use crate::{
     results,
 };
 use clap::Args;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 /// Train nested, stand-alone, pruned, slimmed and dense networks and compare them; done runs are not repeated
 #[derive(Args, Debug)]
@@ -47,16 +47,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if !common.report {
             options.train(&images, &mut store, &folder)?;
         }
-        if !common.quick {
-            measure::count(&mut store, &folder, options.recount)?;
-            if options.recount || store.record.training_ratio.is_none() {
-                store.record.training_ratio = options.training_ratio(&images, &store.record)?;
-                store.write()?;
-            }
-        }
-        if measure::host_times(&mut store.record, &folder, images.test(), options.recount)? {
-            store.write()?;
-        }
+        options.count(&images, &mut store, &folder)?;
     }
     results::of_comparison(&common.docs, &options.json)
 }
@@ -68,11 +59,28 @@ impl Options {
         experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
         self.choose_widths(&scale, images, store, folder)?;
         let mut plan = plan::compare(&scale, images, &store.record.widths);
-        // Pruning at run time is tuned on the runs of another method.
-        let wanted = plan.iter().filter(|planned| self.wants(&planned.settings));
-        let trials: Vec<Settings> = wanted.flat_map(|planned| planned.tuned_on().cloned()).collect();
-        plan.retain(|planned| self.wants(&planned.settings) || trials.contains(&planned.settings));
+        plan.retain(|planned| self.wants(&planned.settings));
         experiment::run_all(&plan, store, images, folder)
+    }
+
+    /// Measures what is not measured yet of all models, or all of it anew.
+    fn count(&self, images: &Images, store: &mut Store, folder: &Folder) -> Result<(), Error> {
+        let start = Instant::now();
+        let before = if self.recount { 0.0 } else { store.record.counting_seconds.unwrap_or(0.0) };
+        let mut has_counted = false;
+        if !self.common.quick {
+            has_counted |= measure::count(store, folder, self.recount)?;
+            if self.recount || store.record.training_ratio.is_none() {
+                store.record.training_ratio = self.training_ratio(images, &store.record)?;
+                has_counted = true;
+            }
+        }
+        has_counted |= measure::host_times(&mut store.record, folder, images.test(), self.recount)?;
+        if has_counted {
+            store.record.counting_seconds = Some(before + start.elapsed().as_secs_f64());
+            store.write()?;
+        }
+        Ok(())
     }
 
     fn wants(&self, settings: &Settings) -> bool {
@@ -105,7 +113,8 @@ impl Options {
         let nested = nested.resolve(&store.record)?;
         let model = folder.model(&record::id(&nested));
         if !model.exists() {
-            return Ok(());
+            let problem = "not there, though its run is done: slimmable networks are matched to it".to_owned();
+            return Err(Error::Report { path: model, problem });
         }
         let network = images.network(&nested.training)?;
         let firmware = if self.common.quick { None } else { measure::firmware()? };

@@ -16,9 +16,6 @@ use std::path::Path;
 /// What counts as found when precision is measured: nearly all, for precision looks at every score.
 const SETTINGS: DetectionSettings = DetectionSettings { score: 0.02, iou: 0.45, most: 200 };
 
-/// Scenes from which the ranges of the activations are taken.
-const CALIBRATION: usize = 512;
-
 /// A trained detector, and the file made of it as it was read back.
 pub struct Candidate<'a> {
     trained: &'a Trained,
@@ -40,14 +37,8 @@ pub struct Measured {
 impl<'a> Candidate<'a> {
     /// Quantises, writes the file and reads it back.
     pub fn deploy(trained: &'a Trained, scenes: &Scenes, path: &Path) -> Result<Candidate<'a>, Error> {
-        let count = scenes.len().min(CALIBRATION);
-        let calibration = Scenes {
-            pixels: scenes.pixels[..count * scenes.shape.len()].to_vec(),
-            objects: scenes.objects[..count].to_vec(),
-            ..*scenes
-        };
         // Most maps are so small that decoding shows: at 70 % the tighter codes would cost more than the zeros save.
-        let model = quant::quantize_as(trained, &calibration, Profile::Speed)?;
+        let model = quant::quantize_as(trained, scenes, Profile::Speed)?;
         files::write(path, model.as_bytes())?;
         Ok(Candidate { trained, file: Deployed::read(path)? })
     }

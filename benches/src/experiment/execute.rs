@@ -18,6 +18,7 @@ use nested_mask::{
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
@@ -85,17 +86,18 @@ pub struct Executed {
 pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &Folder) -> Result<Executed, Error> {
     let id = record::id(settings);
     let checkpoint = folder.checkpoint(&settings.training);
-    let finished = |train_seconds, failed| {
+    let finished = |[train_seconds, other_seconds]: [Option<f64>; 2], failed| {
         let commit = origin::commit();
         let mut trained_by = History::of(&checkpoint).commits();
         if trained_by == [commit.as_str()] {
             trained_by.clear();
         }
         let (id, settings, machine) = (id.clone(), settings.clone(), origin::machine());
-        Finished { id, settings, train_seconds, failed, commit, trained_by, machine }
+        Finished { id, settings, train_seconds, other_seconds, failed, commit, trained_by, machine }
     };
-    let failed =
-        |train_seconds, why| Ok(Executed { run: finished(train_seconds, Some(why)), rows: Vec::new(), epochs: 0 });
+    let failed = |train_seconds, why| {
+        Ok(Executed { run: finished([train_seconds, Some(0.0)], Some(why)), rows: Vec::new(), epochs: 0 })
+    };
     // What fails once fails again.
     if let Some(why) = record.failure_of(&settings.training) {
         return failed(None, why.to_owned());
@@ -117,6 +119,7 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
     // Whoever trained is who the time is counted for, once.
     let is_timed = epochs == 0 && record.has_time_of(&settings.training);
     let train_seconds = if is_timed { None } else { History::of(&checkpoint).seconds() };
+    let start = Instant::now();
     if settings.recalibrated {
         trainer.recalibrate(&train)?;
     }
@@ -126,7 +129,8 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
         (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
         (None, _) => outcome.levels(trainer.trained().clone())?,
     };
-    Ok(Executed { run: finished(train_seconds, None), rows, epochs })
+    let other_seconds = Some(start.elapsed().as_secs_f64());
+    Ok(Executed { run: finished([train_seconds, other_seconds], None), rows, epochs })
 }
 
 /// A trained network about to be measured.
@@ -180,6 +184,7 @@ impl Outcome<'_> {
 
     fn row(&self, level: usize, file_bytes: usize, worth: &Worth) -> Row {
         let (settings, training) = (self.settings, &self.settings.training);
+        let has_masks = !matches!(settings.method, Method::Dense | Method::Slimmable);
         Row {
             run: self.id.to_owned(),
             suite: settings.suite,
@@ -189,8 +194,8 @@ impl Outcome<'_> {
             network: training.network,
             width: training.width
                 * if settings.matched.is_empty() { 1.0 } else { 1.0 - training.ladder[level - 1] / 100.0 },
-            block: training.block,
-            allocation: training.allocation,
+            block: has_masks.then_some(training.block),
+            allocation: has_masks.then_some(training.allocation),
             measured: training.measured,
             seed: training.seed,
             level,

@@ -132,12 +132,12 @@ fn uncounted(record: &Record, folder: &Folder, all: bool) -> Vec<PathBuf> {
 
 /// Counts the instructions of the rows that have none, or of all, whose model files are in the folder, and writes the file
 /// after each model. Counts of another firmware do not compare: those that are there are counted anew, too, or nothing is when
-/// the models of some are missing. `again` leaves these out.
-pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Error> {
+/// the models of some are missing. `again` leaves these out. `false`: nothing was counted.
+pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<bool, Error> {
     if uncounted(&store.record, folder, again).is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let Some(firmware) = firmware()? else { return Ok(()) };
+    let Some(firmware) = firmware()? else { return Ok(false) };
     let crc32 = files::crc32([&files::read(&firmware.elf(Program::Networks))?[..]]);
     let counter = Counter { commit: origin::commit(), compiler: firmware.compiler.clone(), crc32 };
     let known = store.record.counter.as_ref().map(|counter| &counter.crc32);
@@ -148,7 +148,7 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Erro
             eprintln!(
                 "no instructions are counted: {lost} that are there are of another firmware, and their models are missing"
             );
-            return Ok(());
+            return Ok(false);
         }
         store.record.rows.iter_mut().for_each(|row| row.m7_instructions = None);
         store.record.counter = Some(counter);
@@ -165,7 +165,7 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<(), Erro
         }
         store.write()?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
@@ -250,7 +250,7 @@ mod tests {
         store.add(run, rows).unwrap();
         let before = store.record.clone();
         for again in [false, true] {
-            count(&mut store, &folder, again).unwrap();
+            assert!(!count(&mut store, &folder, again).unwrap());
             assert!(!host_times(&mut store.record, &folder, images.test(), again).unwrap());
             assert_eq!(store.record, before);
         }

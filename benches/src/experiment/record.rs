@@ -21,6 +21,9 @@ pub struct Finished {
     pub settings: Settings,
     /// Seconds that the training took, over all sessions; `null` when it is another run's, whose time it is, or not known.
     pub train_seconds: Option<f64>,
+    /// Seconds of all else: statistics measured anew, the file coded, both accuracies; `null` in older records.
+    #[serde(default)]
+    pub other_seconds: Option<f64>,
     /// Why the run has no rows.
     pub failed: Option<String>,
     pub commit: String,
@@ -42,12 +45,15 @@ pub struct Row {
     pub variant: Option<String>,
     pub network: NetworkName,
     pub width: f64,
-    pub block: BlockOption,
-    pub allocation: AllocationName,
+    /// `null` of a method without masks.
+    pub block: Option<BlockOption>,
+    /// Likewise.
+    pub allocation: Option<AllocationName>,
     pub measured: Measured,
     pub seed: u64,
     pub level: usize,
-    /// The level's sparsity in the ladder; what the masks have differs by rounding.
+    /// The level's sparsity in the ladder (what the masks have differs by rounding), of a slimmable network that of the level it
+    /// stands against.
     pub sparsity: f64,
     /// Share of the sparse layers' weights that the file stores.
     pub stored: f64,
@@ -102,14 +108,23 @@ pub struct Counter {
     pub crc32: String,
 }
 
-/// How long trainings took.
+/// How long the runs took.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrainingTime {
-    pub seconds: f64,
+pub struct Time {
+    pub training: f64,
     /// Trainings, each once however many runs share it.
     pub trainings: usize,
     /// Those of which no run has the time.
     pub untimed: usize,
+    /// All else that was done for the runs; `None` when a run does not have it.
+    pub other: Option<f64>,
+}
+
+impl Time {
+    /// `None` when not all is known.
+    pub fn whole(&self) -> Option<f64> {
+        self.other.filter(|_| self.untimed == 0).map(|other| self.training + other)
+    }
 }
 
 /// The file's content.
@@ -125,6 +140,9 @@ pub struct Record {
     /// Time of one nested training over that of a dense one with the same image passes, measured in turn.
     #[serde(default)]
     pub training_ratio: Option<f64>,
+    /// Seconds in which instructions were counted and times taken, over all sessions; with `--recount` the last time alone.
+    #[serde(default)]
+    pub counting_seconds: Option<f64>,
     pub runs: Vec<Finished>,
     pub rows: Vec<Row>,
 }
@@ -197,18 +215,20 @@ impl Record {
         self.runs.iter().any(|run| run.settings.training == *training && run.train_seconds.is_some())
     }
 
-    /// How long all trainings took; one that had to be done again took both times.
-    pub fn training_time(&self) -> TrainingTime {
+    /// How long all runs took; a training that had to be done again took both times.
+    pub fn time(&self) -> Time {
         let mut distinct: Vec<&Training> = Vec::new();
         for run in &self.runs {
             if !distinct.contains(&&run.settings.training) {
                 distinct.push(&run.settings.training);
             }
         }
-        TrainingTime {
-            seconds: self.runs.iter().filter_map(|run| run.train_seconds).sum(),
+        let other: Option<f64> = self.runs.iter().map(|run| run.other_seconds).sum();
+        Time {
+            training: self.runs.iter().filter_map(|run| run.train_seconds).sum(),
             trainings: distinct.len(),
             untimed: distinct.iter().filter(|training| !self.has_time_of(training)).count(),
+            other: other.map(|other| other + self.counting_seconds.unwrap_or(0.0)),
         }
     }
 
@@ -322,7 +342,8 @@ mod tests {
         pub fn example(settings: &Settings, train_seconds: Option<f64>) -> Finished {
             let (settings, machine) = (settings.clone(), String::new());
             let (id, commit, trained_by) = (id(&settings), String::new(), Vec::new());
-            Finished { id, settings, train_seconds, failed: None, commit, trained_by, machine }
+            let other_seconds = Some(1.0);
+            Finished { id, settings, train_seconds, other_seconds, failed: None, commit, trained_by, machine }
         }
     }
 
@@ -346,8 +367,8 @@ mod tests {
                 variant: settings.variant.clone(),
                 network: training.network,
                 width: training.width,
-                block: training.block,
-                allocation: training.allocation,
+                block: Some(training.block),
+                allocation: Some(training.allocation),
                 measured: training.measured,
                 seed: training.seed,
                 level: training.ladder.len(),
@@ -444,13 +465,17 @@ mod tests {
         let other = Settings { training: Training { seed: 2, ..first.training.clone() }, ..first.clone() };
         let time = |runs: &[(&Settings, Option<f64>)]| {
             let runs = runs.iter().map(|&(settings, seconds)| Finished::example(settings, seconds)).collect();
-            let TrainingTime { seconds, trainings, untimed } = Record { runs, ..Record::default() }.training_time();
-            (seconds, trainings, untimed)
+            let time = Record { runs, counting_seconds: Some(0.5), ..Record::default() }.time();
+            (time.training, time.trainings, time.untimed, time.whole())
         };
-        assert_eq!(time(&[]), (0.0, 0, 0));
-        assert_eq!(time(&[(&first, Some(9.0)), (&shared, None), (&other, None)]), (9.0, 2, 1));
-        assert_eq!(time(&[(&first, None), (&shared, None), (&other, Some(1.0))]), (1.0, 2, 1));
-        assert_eq!(time(&[(&first, Some(9.0)), (&shared, Some(2.0)), (&other, Some(1.0))]), (12.0, 2, 0));
+        assert_eq!(time(&[]), (0.0, 0, 0, Some(0.5)));
+        assert_eq!(time(&[(&first, Some(9.0)), (&shared, None), (&other, None)]), (9.0, 2, 1, None));
+        assert_eq!(time(&[(&first, None), (&shared, None), (&other, Some(1.0))]), (1.0, 2, 1, None));
+        let all = [(&first, Some(9.0)), (&shared, Some(2.0)), (&other, Some(1.0))];
+        assert_eq!(time(&all), (12.0, 2, 0, Some(12.0 + 3.0 + 0.5)));
+        let mut old = Finished::example(&first, Some(9.0));
+        old.other_seconds = None;
+        assert_eq!(Record { runs: vec![old], ..Record::default() }.time().whole(), None);
     }
 
     /// A file is read and written anew with each resumption: not even the last bit of a figure may change.

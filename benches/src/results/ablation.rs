@@ -12,7 +12,9 @@ pub fn table(record: &Record) -> Option<Table> {
     let ladder: Vec<f64> = default.cells.iter().map(|cell| cell.sparsity).collect();
     let headings = ["change", "rate", "passes", "seeds"].map(str::to_owned).into_iter();
     let levels = ladder.iter().map(|sparsity| format!("{sparsity:.0} %"));
-    let mut table = Table::new(headings.chain(levels).chain(["mean over the default's".to_owned()]));
+    let last = ["mean over the default's", "MACs"].map(str::to_owned);
+    let mut table = Table::new(headings.chain(levels).chain(last));
+    let macs = |group: &Group<'_>| group.cells.iter().map(|cell| cell.mean(|row| row.nonzero_macs as f64)).sum::<f64>();
     for group in &groups {
         let Some(first) = group.cells.first() else { continue };
         let cells = ladder.iter().map(|&sparsity| group.at(sparsity).map_or(String::new(), top1));
@@ -23,7 +25,8 @@ pub fn table(record: &Record) -> Option<Table> {
             first.rows.len().to_string(),
         ];
         let over = over(group, default).map_or(String::new(), |over| over.signed());
-        table.row(costs.into_iter().chain(cells).chain([over]));
+        let macs = format!("{:.2}", macs(group) / macs(default));
+        table.row(costs.into_iter().chain(cells).chain([over, macs]));
     }
     Some(table)
 }
@@ -63,6 +66,7 @@ mod tests {
         let table = table(&Record { rows, ..Record::default() }).unwrap().to_string();
         // 3 and 1 points; the seed that the default lacks tells nothing.
         let line = table.lines().last().unwrap();
-        assert!(line.trim_end_matches('|').trim_end().ends_with("+2.00 ± 1.00"), "{table}");
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        assert_eq!(cells[cells.len() - 3..], ["+2.00 ± 1.00", "1.00", ""], "{table}");
     }
 }

@@ -1,14 +1,11 @@
 //! The comparison's pictures: accuracy against instructions, and against bytes.
 use super::{
     look::Look,
-    summary::{Cell, Group, ways},
+    summary::{Cell, Group, of_kind},
 };
 use crate::{
     error::Error,
-    experiment::{
-        plan::RECALIBRATED,
-        settings::{Budget, Method},
-    },
+    experiment::plan::{self, Kind},
     files,
     plot::{self, CostAxis, Frame, INK},
 };
@@ -19,7 +16,7 @@ use plotters::{
 };
 use std::{ops::Range, path::Path};
 
-/// A method's points, sparsest first.
+/// The points of a row of the comparison, sparsest first.
 struct Series {
     name: String,
     look: Look,
@@ -33,13 +30,14 @@ struct Point {
     deviation: f64,
 }
 
-/// Accuracy against Cortex-M7 instructions, or against host time where nothing was counted: `name.svg` and `name.png`.
+/// Accuracy against Cortex-M7 instructions, or against host time where nothing was counted: `name.svg` and `name.png`. `of` tells
+/// what was trained on what.
 ///
 /// # Errors
 /// A file that cannot be written or drawn.
-pub fn accuracy_latency(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error> {
+pub fn accuracy_latency(folder: &Path, groups: &[Group<'_>], of: &str) -> Result<(), Error> {
     let counted = groups.iter().any(|group| group.cells.iter().any(|cell| cell.instructions().is_some()));
-    let cost = |_: &Group<'_>, cell: &Cell<'_>| {
+    let cost = |_: Kind, _: &Group<'_>, cell: &Cell<'_>| {
         if counted { cell.instructions().map(|count| count / 1e6) } else { cell.host_ms() }
     };
     let x_desc = if counted {
@@ -47,60 +45,51 @@ pub fn accuracy_latency(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error
     } else {
         "host milliseconds an image, logarithmic"
     };
-    let title = "Accuracy against the work of an image";
-    draw(folder, "accuracy-latency", [title, x_desc], &series(groups, cost))
+    let title = format!("Accuracy against the work of an image: {of}");
+    draw(folder, "accuracy-latency", [&title, x_desc], &series(groups, cost))
 }
 
 /// Accuracy against the bytes that a device needs to have this level and all sparser ones.
 ///
 /// # Errors
 /// A file that cannot be written or drawn.
-pub fn accuracy_storage(folder: &Path, groups: &[Group<'_>]) -> Result<(), Error> {
-    let bytes = |group: &Group<'_>, cell: &Cell<'_>| {
+pub fn accuracy_storage(folder: &Path, groups: &[Group<'_>], of: &str) -> Result<(), Error> {
+    let bytes = |kind: Kind, group: &Group<'_>, cell: &Cell<'_>| {
         let prefix = |cell: &Cell<'_>| cell.mean(|row| row.prefix_bytes as f64);
-        let whole = match group.key.method {
+        let whole = match kind {
             // A file of its own for each level.
-            Method::StandAlone => {
+            Kind::StandAlone(_) => {
                 group.cells.iter().filter(|other| other.sparsity >= cell.sparsity).map(prefix).sum::<f64>()
             }
             _ => prefix(cell),
         };
         Some(whole / 1e3)
     };
-    let titles = ["Accuracy against the bytes that this level and the sparser ones need", "kilobytes, logarithmic"];
-    draw(folder, "accuracy-storage", titles, &series(groups, bytes))
+    let title = format!("Accuracy against the bytes of this level and the sparser ones: {of}");
+    draw(folder, "accuracy-storage", [&title, "kilobytes, logarithmic"], &series(groups, bytes))
 }
 
-fn series(groups: &[Group<'_>], cost: impl Fn(&Group<'_>, &Cell<'_>) -> Option<f64>) -> Vec<Series> {
-    let one = |group: &Group<'_>| {
+/// One curve a row of the comparison; what was pruned and not recalibrated is hardly better than chance.
+fn series(groups: &[Group<'_>], cost: impl Fn(Kind, &Group<'_>, &Cell<'_>) -> Option<f64>) -> Vec<Series> {
+    let one = |kind: Kind| {
+        let group = of_kind(groups, kind)?;
         let point = |cell: &Cell<'_>| {
             let deviation = cell.deviation(|row| row.top1_int8).unwrap_or(0.0);
-            let cost = cost(group, cell).filter(|&cost| cost > 0.0)?;
+            let cost = cost(kind, group, cell).filter(|&cost| cost > 0.0)?;
             Some(Point { cost, top1: cell.top1(), deviation })
         };
-        Series { name: name(group), look: Look::of(&group.key), points: group.cells.iter().filter_map(point).collect() }
+        let points: Vec<Point> = group.cells.iter().filter_map(point).collect();
+        (!points.is_empty()).then(|| Series { name: name(kind, group), look: Look::of(kind), points })
     };
-    groups.iter().filter(|group| is_shown(group, groups)).map(one).filter(|series| !series.points.is_empty()).collect()
-}
-
-/// One curve a row of the comparison, of a rival that was trained in several ways the best on average: others are in the
-/// tables.
-fn is_shown(group: &Group<'_>, all: &[Group<'_>]) -> bool {
-    let top1 = |group: &Group<'_>| group.cells.iter().map(Cell::top1).sum::<f64>() / group.cells.len().max(1) as f64;
-    match group.key.method {
-        Method::Nested => group.key.variant.is_none(),
-        Method::StandAlone => group.key.budget == Some(Budget::A) || group.key.budget == Some(Budget::B),
-        Method::DynamicPruning => RECALIBRATED.iter().any(|name| group.key.variant.as_deref() == Some(name)),
-        Method::Dsnn | Method::Slimmable => ways(all, group.key.method).all(|other| top1(other) <= top1(group)),
-        Method::Dense => true,
-    }
+    plan::all().filter(|kind| !matches!(kind, Kind::Pruned { recalibrated: false, .. })).filter_map(one).collect()
 }
 
 /// Short enough for the legend.
-fn name(group: &Group<'_>) -> String {
-    match (group.key.method, group.key.variant.as_deref()) {
-        (Method::DynamicPruning, variant) if variant == Some(RECALIBRATED[0]) => "pruned stand-alone".to_owned(),
-        (Method::DynamicPruning, _) => "pruned dense".to_owned(),
+fn name(kind: Kind, group: &Group<'_>) -> String {
+    match kind {
+        Kind::Pruned { dense: false, .. } => "pruned stand-alone".to_owned(),
+        Kind::Pruned { dense: true, .. } => "pruned dense".to_owned(),
+        Kind::Slimmable { joint: true } | Kind::Dsnn { joint: true } => format!("{}, joint", kind.method().name()),
         _ => group.key.name(),
     }
 }
@@ -277,19 +266,6 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        experiment::{
-            record::{Record, Row},
-            settings::Settings,
-        },
-        results::summary::groups,
-    };
-
-    fn look() -> Look {
-        let settings = Settings::example();
-        let record = Record { rows: vec![Row::example(&settings, "run")], ..Record::default() };
-        Look::of(&groups(&record, settings.suite)[0].key)
-    }
 
     fn points(points: &[(f64, f64)]) -> Vec<Point> {
         points.iter().map(|&(cost, top1)| Point { cost, top1, deviation: 0.0 }).collect()
@@ -298,7 +274,7 @@ mod tests {
     #[test]
     fn a_network_that_fails_is_noted_at_the_border_and_its_line_ends_there() {
         let all = [points(&[(1.0, 90.0), (2.0, 91.0), (4.0, 92.0)]), points(&[(1.0, 10.0), (4.0, 91.5)])];
-        let look = look();
+        let look = Look::of(Kind::Nested);
         let all = all.map(|points| Series { name: String::new(), look, points });
         let space = Space::around(&all);
         assert!((88.0..90.0).contains(&space.shown.start) && space.shown.end > 92.0, "{:?}", space.shown);
@@ -315,7 +291,7 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers_within_the_axis_and_points_of_one_cost_have_an_axis() {
         let of = |values: &[(f64, f64)]| {
-            let look = look();
+            let look = Look::of(Kind::Nested);
             Space::around(&[Series { name: String::new(), look, points: points(values) }])
         };
         let ticks = |space: Space| space.ticks().iter().map(|tick| tick.exp2()).collect::<Vec<_>>();

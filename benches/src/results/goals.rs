@@ -1,76 +1,123 @@
 //! What was to be reached, what was found, and whether that is enough.
 use super::{
     storage,
-    summary::{Cell, Estimate, Group, plain, ways},
+    summary::{Cell, Estimate, Group, of_kind},
 };
 use crate::{
     experiment::{
-        plan::RECALIBRATED,
-        record::{Record, Row, TrainingTime},
-        settings::{AllocationName, Budget, Method},
+        plan::{self, DSNN, Kind, PRUNED, SLIMMABLE},
+        record::{Record, Row},
+        settings::{AllocationName, Budget, Method, NetworkName, Suite, Training},
     },
-    options::BlockOption,
     table::Table,
 };
 
-/// One goal at one level.
+/// One goal at one level, or a figure that stands beside the goals.
 pub struct Goal {
     pub what: String,
-    pub needed: String,
-    /// `None`: not measured yet.
-    pub found: Option<String>,
-    pub met: Option<bool>,
+    needed: String,
+    found: Option<String>,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Met,
+    Missed,
+    /// Nothing was measured, or not all that a verdict needs.
+    Open,
+    /// No limit was set.
+    Beside,
+}
+
+/// What a figure must not be beyond.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn verdict(self, found: f64) -> Verdict {
+        let holds = match self {
+            Bound::AtLeast(limit) => found >= limit,
+            Bound::AtMost(limit) => found <= limit,
+        };
+        if holds { Verdict::Met } else { Verdict::Missed }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bound::AtLeast(limit) => write!(f, "≥ {limit:.2}"),
+            Bound::AtMost(limit) => write!(f, "≤ {limit:.2}"),
+        }
+    }
 }
 
 impl Goal {
-    /// A figure that must not be below a limit.
-    fn at_least(what: String, limit: f64, found: Option<impl Into<Estimate>>, unit: &str) -> Goal {
-        let found = found.map(Into::into);
+    /// Of a mean over the seeds; with fewer than [`SEEDS`] there is no verdict.
+    fn of_seeds(what: String, bound: Bound, found: Option<Estimate>, unit: &str) -> Goal {
+        let is_whole = |found: &Estimate| found.seeds >= SEEDS;
+        let text = |found: Estimate| {
+            let lacking = if is_whole(&found) { String::new() } else { format!(" ({} of {SEEDS} seeds)", found.seeds) };
+            format!("{found}{unit}{lacking}")
+        };
         Goal {
             what,
-            needed: format!("≥ {limit:.2}{unit}"),
-            found: found.map(|found| format!("{found}{unit}")),
-            met: found.map(|found| found.mean >= limit),
+            needed: format!("{bound}{unit}"),
+            found: found.map(text),
+            verdict: found.filter(is_whole).map_or(Verdict::Open, |found| bound.verdict(found.mean)),
         }
     }
 
-    /// A figure that must not be above a limit.
-    fn at_most(what: String, limit: f64, found: Option<impl Into<Estimate>>, unit: &str) -> Goal {
-        let found = found.map(Into::into);
+    /// Of one figure.
+    fn of_figure(what: String, bound: Bound, found: Option<f64>, unit: &str) -> Goal {
         Goal {
             what,
-            needed: format!("≤ {limit:.2}{unit}"),
-            found: found.map(|found| format!("{found}{unit}")),
-            met: found.map(|found| found.mean <= limit),
+            needed: format!("{bound}{unit}"),
+            found: found.map(|found| format!("{found:.2}{unit}")),
+            verdict: found.map_or(Verdict::Open, |found| bound.verdict(found)),
         }
     }
 
     /// A figure that stands beside the goals.
-    fn beside(what: String, found: Option<impl Into<Estimate>>, unit: &str) -> Goal {
-        let found = found.map(|found| format!("{}{unit}", found.into()));
-        Goal { what, needed: String::new(), found, met: None }
+    pub fn beside(what: String, found: Option<String>) -> Goal {
+        Goal { what, needed: String::new(), found, verdict: Verdict::Beside }
     }
 }
 
 /// How many goals are met, missed and open, in a sentence.
 pub fn summary(goals: &[Goal]) -> String {
-    let count = |verdict: Option<bool>| goals.iter().filter(|goal| goal.met == verdict).count();
-    let open = goals.iter().filter(|goal| goal.found.is_none() && !goal.needed.is_empty()).count();
-    let missed: Vec<&str> =
-        goals.iter().filter(|goal| goal.met == Some(false)).map(|goal| goal.what.as_str()).collect();
-    let missed = if missed.is_empty() { "none".to_owned() } else { missed.join("; ") };
-    format!("{} met, {} missed, {open} not measured. Missed: {missed}.", count(Some(true)), count(Some(false)))
+    let of = |verdict| goals.iter().filter(move |goal| goal.verdict == verdict);
+    let named = |verdict| {
+        let names: Vec<&str> = of(verdict).map(|goal| goal.what.as_str()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join("; ") }
+    };
+    let count = |verdict| of(verdict).count();
+    let mut text = format!(
+        "{} met, {} missed, {} not measured. Missed: {}.",
+        count(Verdict::Met),
+        count(Verdict::Missed),
+        count(Verdict::Open),
+        named(Verdict::Missed)
+    );
+    if count(Verdict::Open) > 0 {
+        text += &format!(" Not measured: {}.", named(Verdict::Open));
+    }
+    text
 }
 
 /// Goals as a table.
 pub fn table(goals: &[Goal]) -> Table {
     let mut table = Table::new(["goal", "needed", "found", ""]);
     for goal in goals {
-        let verdict = match (goal.met, &goal.found) {
-            (Some(true), _) => "met",
-            (Some(false), _) => "**missed**",
-            (None, Some(_)) => "no goal",
-            (None, None) => "not measured",
+        let verdict = match goal.verdict {
+            Verdict::Met => "met",
+            Verdict::Missed => "**missed**",
+            Verdict::Open => "not measured",
+            Verdict::Beside => "no goal",
         };
         table.row([goal.what.clone(), goal.needed.clone(), goal.found.clone().unwrap_or_default(), verdict.to_owned()]);
     }
@@ -78,216 +125,219 @@ pub fn table(goals: &[Goal]) -> Table {
 }
 
 const LEVELS: [f64; 3] = [90.0, 80.0, 70.0];
-/// DSNN and slimmable networks are trained through one level a step and through all.
-const WAYS: usize = 2;
+/// What goals are means over.
+const SEEDS: usize = 3;
+/// The other networks, of one seed each.
+const OTHERS: [(NetworkName, f64); 2] = [(NetworkName::MobileNetV1, 0.25), (NetworkName::ResNet9, 0.25)];
+
+/// Whether the goals are of what was trained: ResNet-8 at half width, in 21 epochs of the 60,000 images that MNIST-like sets have.
+pub fn are_of(record: &Record) -> bool {
+    let whole = record.data.as_ref().is_some_and(|data| (data.train_images, data.test_images) == (60_000, 10_000));
+    let mut runs = record.runs.iter().map(|run| &run.settings);
+    let nested = runs.find(|settings| settings.suite == Suite::Full && settings.method == Method::Nested);
+    whole
+        && nested.is_some_and(|settings| {
+            let Training { network, width, images, epochs, .. } = settings.training;
+            (network, width, images, epochs) == (NetworkName::ResNet8, 0.5, 60_000, 21)
+        })
+}
 
 /// All goals of the comparison.
-pub fn all(record: &Record, full: &[Group<'_>], small: &[Group<'_>], storage: &[storage::Ratio]) -> Vec<Goal> {
+pub fn all(
+    record: &Record,
+    full: &[Group<'_>],
+    small: &[Group<'_>],
+    others: &[Group<'_>],
+    storage: &[storage::Ratio],
+) -> Vec<Goal> {
+    let [a, b] = [Budget::A, Budget::B].map(Kind::StandAlone);
     let mut goals = absolute(full);
-    let alone = Method::StandAlone;
-    goals.extend(above(full, (alone, Some(Budget::A)), [0.0; 3], "over stand-alone, equal total compute, full budget"));
-    goals.extend(above(
-        small,
-        (alone, Some(Budget::A)),
-        [1.0; 3],
-        "over stand-alone, equal total compute, small budget",
-    ));
-    goals.extend(above(
-        full,
-        (alone, Some(Budget::B)),
-        [-0.5, -0.4, -0.3],
-        "over stand-alone with the whole budget each",
-    ));
-    goals.extend(over_slimmable(full));
+    goals.extend(above(full, a, [0.0; 3], "over stand-alone, equal total compute, full budget"));
+    goals.extend(above(small, a, [1.0; 3], "over stand-alone, equal total compute, small budget"));
+    goals.extend(above(full, b, [-0.5, -0.4, -0.3], "over stand-alone with the whole budget each"));
+    goals.extend(over_slimmable(full, Kind::Nested).map(|(level, found)| {
+        let what = format!("nested over slimmable at equal instructions, at {level:.0} %");
+        Goal::of_seeds(what, Bound::AtLeast(1.5), found, " points")
+    }));
+    goals.extend(over_slimmable(full, b).map(|(level, found)| {
+        let what =
+            format!("stand-alone with the whole budget each over slimmable at equal instructions, at {level:.0} %");
+        Goal::beside(what, found.map(|found| format!("{found} points")))
+    }));
     goals.extend(over_dsnn(full));
     goals.extend(over_pruning(full));
     goals.extend(quantised(full));
-    goals.extend(monotone(full));
+    goals.push(monotone(full));
     goals.extend(blocks(full));
     goals.extend(automatic(full));
-    goals.push(frontier(full));
-    goals.push(Goal::at_most(
+    goals.extend(frontier(full));
+    goals.push(Goal::of_figure(
         "time of a nested training / a dense one with the same image passes".to_owned(),
-        1.1,
+        Bound::AtMost(1.1),
         record.training_ratio,
         "",
     ));
-    goals.push(hours(record, full));
+    goals.push(hours(record, full, small, others));
     goals.extend(storage.iter().map(|ratio| {
         let what = format!("one nested file / {} stand-alone files, {}", LEVELS.len(), ratio.case);
-        let found = Some(ratio.ratio());
         match ratio.limit {
-            Some(limit) => Goal::at_most(what, limit, found, ""),
-            None => Goal::beside(what, found, ""),
+            Some(limit) => Goal::of_figure(what, Bound::AtMost(limit), Some(ratio.ratio()), ""),
+            None => Goal::beside(what, Some(format!("{:.2}", ratio.ratio()))),
         }
     }));
+    goals.extend(networks(others));
     goals
 }
 
-/// Of the whole comparison: before all its methods have their seeds, or while a training's time is not known, there is no
-/// verdict.
-fn hours(record: &Record, full: &[Group<'_>]) -> Goal {
-    const SEEDS: usize = 3;
-    const METHODS: [(Method, Option<Budget>); 7] = [
-        (Method::Nested, None),
-        (Method::StandAlone, Some(Budget::A)),
-        (Method::StandAlone, Some(Budget::B)),
-        (Method::DynamicPruning, None),
-        (Method::Dsnn, None),
-        (Method::Slimmable, None),
-        (Method::Dense, None),
-    ];
-    let is_there = |key| full.iter().any(|group| (group.key.method, group.key.budget) == key);
-    let seeds = full.iter().flat_map(|group| &group.cells).map(|cell| cell.rows.len()).min();
-    let whole = METHODS.into_iter().all(is_there) && seeds >= Some(SEEDS);
-    let TrainingTime { seconds, untimed, .. } = record.training_time();
-    let found = (whole && untimed == 0).then_some(seconds / 3600.0);
-    Goal::at_most("hours of training, all runs".to_owned(), 5.0, found, "")
+/// Whether all seeds of a group are there at each level.
+fn is_whole(group: Option<&Group<'_>>, levels: &[f64]) -> bool {
+    let has = |&level: &f64| group.and_then(|group| group.at(level)).is_some_and(|cell| cell.rows.len() >= SEEDS);
+    levels.iter().all(has)
+}
+
+/// The levels that a row of the comparison has.
+fn levels(kind: Kind) -> &'static [f64] {
+    if kind == Kind::Dense { &[0.0] } else { &LEVELS }
+}
+
+/// Of the whole comparison: before all of it is there, or while a run's time is not known, there is no verdict.
+fn hours(record: &Record, full: &[Group<'_>], small: &[Group<'_>], others: &[Group<'_>]) -> Goal {
+    let is_there = plan::all().all(|kind| is_whole(of_kind(full, kind), levels(kind)))
+        && [Kind::Nested, Kind::StandAlone(Budget::A)].iter().all(|&kind| is_whole(of_kind(small, kind), &LEVELS))
+        && networks(others).iter().all(|goal| goal.found.is_some());
+    let found = record.time().whole().filter(|_| is_there).map(|seconds| seconds / 3600.0);
+    Goal::of_figure("hours of compute, all of the comparison".to_owned(), Bound::AtMost(5.0), found, "")
+}
+
+/// The ablation's hours, once all its changes have their seeds.
+pub fn ablation_hours(record: &Record, groups: &[Group<'_>]) -> Goal {
+    let is_there = !groups.is_empty() && groups.iter().all(|group| is_whole(Some(group), &LEVELS));
+    let found = record.time().whole().filter(|_| is_there).map(|seconds| seconds / 3600.0);
+    Goal::of_figure("hours of compute, all of the ablation".to_owned(), Bound::AtMost(4.0), found, "")
 }
 
 /// Other networks: each level against the same network trained without masks.
-pub fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
-    let mut goals = Vec::new();
-    for nested in groups.iter().filter(|group| group.key.method == Method::Nested) {
-        let same = |group: &&Group<'_>| {
-            group.key.method == Method::Dense
-                && group.key.network == nested.key.network
-                && group.key.width == nested.key.width
+fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
+    let goals = OTHERS.into_iter().flat_map(|(network, width)| {
+        let top1 = move |method, level| {
+            let is_it = |group: &&Group<'_>| {
+                (group.key.method, group.key.network, group.key.width) == (method, network, Some(width))
+            };
+            groups.iter().find(is_it).and_then(|group| group.at(level)).map(Cell::top1)
         };
-        let dense = groups.iter().find(same).and_then(|group| group.at(0.0)).map(Cell::top1);
-        for (level, limit) in LEVELS.into_iter().zip([1.5, 1.0, 0.7]) {
-            let found = nested.at(level).map(Cell::top1).zip(dense).map(|(nested, dense)| dense - nested);
-            let what = format!("{} {} below dense, at {level:.0} %", nested.key.network, nested.key.name());
-            goals.push(Goal::at_most(what, limit, found, " points"));
-        }
-    }
-    goals
+        LEVELS.into_iter().zip([1.5, 1.0, 0.7]).map(move |(level, limit)| {
+            let found = top1(Method::Dense, 0.0).zip(top1(Method::Nested, level)).map(|(dense, nested)| dense - nested);
+            let what = format!("{network} of width {width}, nested below dense, at {level:.0} %");
+            Goal::of_figure(what, Bound::AtMost(limit), found, " points")
+        })
+    });
+    goals.collect()
+}
+
+/// The level of a row of the comparison.
+fn cell<'g, 'a>(groups: &'g [Group<'a>], kind: Kind, level: f64) -> Option<&'g Cell<'a>> {
+    of_kind(groups, kind)?.at(level)
 }
 
 fn absolute(full: &[Group<'_>]) -> Vec<Goal> {
-    let nested = plain(full, Method::Nested, None);
     let goal = |(level, limit): (f64, f64)| {
-        let found = nested
-            .and_then(|group| group.at(level))
-            .and_then(|cell| Estimate::of(cell.rows.iter().map(|row| row.top1_int8)));
-        Goal::at_least(format!("nested, int8, at {level:.0} %"), limit, found, " %")
+        let found =
+            cell(full, Kind::Nested, level).and_then(|cell| Estimate::of(cell.rows.iter().map(|row| row.top1_int8)));
+        Goal::of_seeds(format!("nested, int8, at {level:.0} %"), Bound::AtLeast(limit), found, " %")
     };
     LEVELS.into_iter().zip([90.3, 90.7, 90.9]).map(goal).collect()
 }
 
+/// Points of the nested network over another row, of the seeds that both have.
+fn nested_over(groups: &[Group<'_>], other: Kind, level: f64) -> Option<Estimate> {
+    cell(groups, Kind::Nested, level)?.over(cell(groups, other, level)?)
+}
+
 /// Points of the nested network over another one, level by level.
-fn above(groups: &[Group<'_>], other: (Method, Option<Budget>), limits: [f64; 3], what: &str) -> Vec<Goal> {
-    let (nested, other) = (plain(groups, Method::Nested, None), plain(groups, other.0, other.1));
+fn above(groups: &[Group<'_>], other: Kind, limits: [f64; 3], what: &str) -> Vec<Goal> {
     let goal = |(level, limit): (f64, f64)| {
-        let cells = nested.and_then(|group| group.at(level)).zip(other.and_then(|group| group.at(level)));
-        let found = cells.and_then(|(nested, other)| nested.over(other));
-        Goal::at_least(format!("nested {what}, at {level:.0} %"), limit, found, " points")
+        let what = format!("nested {what}, at {level:.0} %");
+        Goal::of_seeds(what, Bound::AtLeast(limit), nested_over(groups, other, level), " points")
     };
     LEVELS.into_iter().zip(limits).map(goal).collect()
 }
 
 /// Points over DSNN, of the ways to train it the one that leaves least.
 fn over_dsnn(full: &[Group<'_>]) -> Vec<Goal> {
-    let nested = plain(full, Method::Nested, None);
     let goal = |level| {
-        let over = |dsnn: &Group<'_>| nested.and_then(|group| group.at(level))?.over(dsnn.at(level)?);
-        let found = least(ways(full, Method::Dsnn).filter_map(over));
-        Goal::at_least(format!("nested over DSNN, at {level:.0} %"), 0.0, found, " points")
+        let found = least(DSNN.map(|kind| nested_over(full, kind, level)));
+        Goal::of_seeds(format!("nested over DSNN, at {level:.0} %"), Bound::AtLeast(0.0), found, " points")
     };
     LEVELS.map(goal).into()
 }
 
-/// The least lead over a rival, of both ways to train it; `None` before it was trained in both.
-fn least(leads: impl Iterator<Item = Estimate>) -> Option<Estimate> {
-    let mut leads: Vec<Estimate> = leads.collect();
-    leads.sort_by(|a, b| a.mean.total_cmp(&b.mean));
-    leads.first().copied().filter(|_| leads.len() == WAYS)
+/// The least lead over some rivals; `None` before it is known of all.
+fn least<const N: usize>(leads: [Option<Estimate>; N]) -> Option<Estimate> {
+    let all: Option<Vec<Estimate>> = leads.into_iter().collect();
+    let least = all?.into_iter().min_by(|a, b| a.mean.total_cmp(&b.mean))?;
+    // Of as many seeds as the rival that has the fewest.
+    Some(Estimate { seeds: leads.into_iter().flatten().map(|lead| lead.seeds).min()?, ..least })
 }
 
 /// Points over the networks that were pruned at run time and recalibrated, at the sparsest level. The goal is to lead the
 /// better of them.
 fn over_pruning(full: &[Group<'_>]) -> Vec<Goal> {
-    let at = |group| Group::at(group, LEVELS[0]);
-    let nested = plain(full, Method::Nested, None).and_then(at);
-    let pruned = full.iter().filter(|group| {
-        let recalibrated = |name: &str| group.key.variant.as_deref() == Some(name);
-        group.key.method == Method::DynamicPruning && RECALIBRATED.iter().any(|name| recalibrated(name))
-    });
-    let mut pruned: Vec<_> = pruned.filter_map(|group| Some((group.key.name(), at(group)?))).collect();
-    pruned.sort_by(|(_, a), (_, b)| b.top1().total_cmp(&a.top1()));
-    let over = |other| nested.zip(other).and_then(|(nested, other): (&Cell<'_>, &Cell<'_>)| nested.over(other));
+    let recalibrated = [PRUNED[0], PRUNED[1]];
+    let leads = recalibrated.map(|kind| nested_over(full, kind, LEVELS[0]));
     let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
-    let goal = Goal::at_least(what, 10.0, over(pruned.first().map(|&(_, best)| best)), " points");
-    let others = pruned.iter().skip(1).map(|(name, cell)| {
-        Goal::beside(format!("nested over {name}, at {:.0} %", LEVELS[0]), over(Some(*cell)), " points")
+    let goal = Goal::of_seeds(what, Bound::AtLeast(10.0), least(leads), " points");
+    let each = recalibrated.into_iter().zip(leads).map(|(kind, lead)| {
+        let what = format!("nested over that {}, at {:.0} %", kind.variant().unwrap_or_default(), LEVELS[0]);
+        Goal::beside(what, lead.map(|lead| format!("{lead} points")))
     });
-    [goal].into_iter().chain(others).collect()
+    [goal].into_iter().chain(each).collect()
 }
 
 fn quantised(full: &[Group<'_>]) -> Vec<Goal> {
-    let nested = plain(full, Method::Nested, None);
     let goal = |level| {
-        let found = nested.and_then(|group| group.at(level)).map(|cell| {
+        let all = cell(full, Kind::Nested, level).filter(|cell| cell.rows.len() >= SEEDS);
+        let found = all.map(|cell| {
             let gap = |row: &Row| (row.top1_int8 - row.top1_float).abs();
             cell.rows.iter().map(|row| gap(row)).fold(0.0, f64::max)
         });
-        Goal::at_most(format!("int8 from float, worst seed, at {level:.0} %"), 0.3, found, " points")
+        Goal::of_figure(format!("int8 from float, worst seed, at {level:.0} %"), Bound::AtMost(0.3), found, " points")
     };
     LEVELS.map(goal).into()
 }
 
-fn monotone(full: &[Group<'_>]) -> Option<Goal> {
-    let nested = plain(full, Method::Nested, None)?;
-    let falls = nested.cells.windows(2).map(|pair| pair[0].top1() - pair[1].top1());
-    let worst = falls.fold(0.0, f64::max);
-    Some(Goal::at_most("a level below the sparser one".to_owned(), 0.2, Some(worst), " points"))
+fn monotone(full: &[Group<'_>]) -> Goal {
+    let nested = of_kind(full, Kind::Nested).filter(|group| is_whole(Some(group), &LEVELS));
+    let worst =
+        nested.map(|nested| nested.cells.windows(2).map(|pair| pair[0].top1() - pair[1].top1()).fold(0.0, f64::max));
+    Goal::of_figure("a level below the sparser one".to_owned(), Bound::AtMost(0.2), worst, " points")
 }
 
 fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
-    let two = full.iter().find(|group| {
-        group.key.method == Method::Nested && group.key.block == BlockOption::OneByTwo && group.key.variant.is_none()
-    });
-    let nested = plain(full, Method::Nested, None);
     let goal = |(level, limit): (f64, f64)| {
-        let cells = nested.and_then(|group| group.at(level)).zip(two.and_then(|group| group.at(level)));
-        let found = cells.and_then(|(one, two)| one.over(two));
-        Goal::at_most(format!("1×2 blocks below 1×1, at {level:.0} %"), limit, found, " points")
+        let what = format!("1×2 blocks below 1×1, at {level:.0} %");
+        Goal::of_seeds(what, Bound::AtMost(limit), nested_over(full, Kind::NestedInPairs, level), " points")
     };
     LEVELS.into_iter().zip([0.7, 0.3, 0.3]).map(goal).collect()
 }
 
-/// Nested against the slimmable network's curve, straight between its widths, of the ways to train it the one that leaves
-/// least; see [`over_point`]. Beside it what sparsity alone gives there: separate networks, each with all of the nested one's
-/// image passes.
-pub fn over_slimmable(full: &[Group<'_>]) -> Vec<Goal> {
-    let over = |method, budget, level| {
-        let sparse = plain(full, method, budget)?;
-        least(ways(full, Method::Slimmable).filter_map(|slimmable| over_curve(sparse, slimmable, level)))
-    };
-    let nested = |level| {
-        let what = format!("nested over slimmable at equal instructions, at {level:.0} %");
-        Goal::at_least(what, 1.5, over(Method::Nested, None, level), " points")
-    };
-    let alone = |level| {
-        let what =
-            format!("stand-alone with the whole budget each over slimmable at equal instructions, at {level:.0} %");
-        Goal::beside(what, over(Method::StandAlone, Some(Budget::B), level), " points")
-    };
-    LEVELS.map(nested).into_iter().chain(LEVELS.map(alone)).collect()
+/// Points of a row's levels over the slimmable network's curve, straight between its widths, of the ways to train it the one
+/// that leaves least; see [`over_point`].
+pub fn over_slimmable<'g>(
+    full: &'g [Group<'_>],
+    sparse: Kind,
+) -> impl Iterator<Item = (f64, Option<Estimate>)> + use<'g> {
+    let over = move |level: f64, slimmable: Kind| over_curve(of_kind(full, sparse)?, of_kind(full, slimmable)?, level);
+    LEVELS.into_iter().map(move |level| (level, least(SLIMMABLE.map(|slimmable| over(level, slimmable)))))
 }
 
 /// Automatic allocation against ERK, likewise.
 fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
-    let spread = |allocation| {
-        full.iter().find(|group| {
-            group.key.method == Method::Nested && group.key.allocation == allocation && group.key.variant.is_none()
-        })
-    };
+    let spread = |allocation| of_kind(full, Kind::NestedSpread(allocation));
     let groups = spread(AllocationName::Automatic).zip(spread(AllocationName::Erk));
     let goal = |level| {
         let found = groups.and_then(|(automatic, erk)| over_curve(automatic, erk, level));
         let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");
-        Goal::at_least(what, 0.0, found, " points")
+        Goal::of_seeds(what, Bound::AtLeast(0.0), found, " points")
     };
     LEVELS.map(goal).into()
 }
@@ -301,79 +351,77 @@ fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64) -> Option<Estima
     Estimate::of(other.at(level)?.rows.iter().filter_map(of_seed))
 }
 
+/// Instructions and accuracy of some levels.
+type Curve = Vec<(f64, f64)>;
+
 /// Instructions and accuracy.
 fn point(row: &Row) -> Option<(f64, f64)> {
     Some((row.m7_instructions? as f64, row.top1_int8))
 }
 
 /// The points of a seed.
-fn curve(group: &Group<'_>, seed: u64) -> Vec<(f64, f64)> {
+fn curve(group: &Group<'_>, seed: u64) -> Curve {
     let rows = group.cells.iter().flat_map(|cell| &cell.rows).filter(|row| row.seed == seed);
     rows.filter_map(|row| point(row)).collect()
 }
 
 /// How far a point of one curve lies over another curve at the point's cost. Where that curve does not reach so far, it is
-/// the other way round: how far the rival's point of the same level lies below the first curve. Where neither reaches the
-/// other, the nearest end counts.
+/// the other way round: how far the rival's point of the same level lies below the first curve. `None` where neither reaches
+/// the other: nothing has equal costs there.
 fn over_point(own: &[(f64, f64)], other: &[(f64, f64)], point: (f64, f64), rival: (f64, f64)) -> Option<f64> {
-    let reaches = |curve: &[(f64, f64)], cost: f64| Some((curve.first()?.0..=curve.last()?.0).contains(&cost));
-    if !reaches(other, point.0)? && reaches(own, rival.0)? {
-        Some(at_cost(own, rival.0)? - rival.1)
-    } else {
-        Some(point.1 - at_cost(other, point.0)?)
+    match at_cost(other, point.0) {
+        Some(accuracy) => Some(point.1 - accuracy),
+        None => Some(at_cost(own, rival.0)? - rival.1),
     }
 }
 
-/// A curve's accuracy at a cost; `None` without a curve.
+/// A curve's accuracy at a cost; `None` where it does not reach.
 fn at_cost(curve: &[(f64, f64)], cost: f64) -> Option<f64> {
-    let (first, last) = (curve.first()?, curve.last()?);
-    let between = curve.windows(2).find(|pair| (pair[0].0..=pair[1].0).contains(&cost));
-    Some(match between {
-        Some(pair) => {
-            let [(c0, a0), (c1, a1)] = [pair[0], pair[1]];
-            a0 + (a1 - a0) * (cost - c0) / (c1 - c0).max(f64::MIN_POSITIVE)
-        }
-        None if cost < first.0 => first.1,
-        None => last.1,
-    })
+    if let Some(&(_, accuracy)) = curve.iter().find(|point| point.0 == cost) {
+        return Some(accuracy);
+    }
+    let pair = curve.windows(2).find(|pair| (pair[0].0..=pair[1].0).contains(&cost))?;
+    let [(c0, a0), (c1, a1)] = [pair[0], pair[1]];
+    Some(a0 + (a1 - a0) * (cost - c0) / (c1 - c0))
 }
 
 /// No point of dynamic pruning, DSNN, slimmable or stand-alone at budget (a) is above and left of the nested curve in
-/// accuracy against instructions.
-fn frontier(full: &[Group<'_>]) -> Goal {
-    let what = "on the frontier: rivals above and left of the nested curve".to_owned();
-    let needed = "none".to_owned();
-    let nested = plain(full, Method::Nested, None);
-    let curve: Option<Vec<(f64, f64)>> =
-        nested.and_then(|group| group.cells.iter().map(|cell| Some((cell.instructions()?, cell.top1()))).collect());
-    // Before all rivals are counted there is no verdict.
-    let counted = |method| {
-        let rivals = full.iter().filter(|group| group.key.method == method && is_rival(group));
-        rivals.flat_map(|group| &group.cells).any(|cell| cell.instructions().is_some())
+/// accuracy against instructions. Beside it, which of them are more accurate than the densest level with more instructions
+/// than it has. Before all of them are counted there is no verdict.
+fn frontier(full: &[Group<'_>]) -> [Goal; 2] {
+    let points = |kind: Kind| -> Option<Curve> {
+        let group = of_kind(full, kind).filter(|group| is_whole(Some(group), &LEVELS))?;
+        group.cells.iter().map(|cell| Some((cell.instructions()?, cell.top1()))).collect()
     };
-    let rivals = [Method::StandAlone, Method::DynamicPruning, Method::Dsnn, Method::Slimmable];
-    let Some(curve) = curve.filter(|_| rivals.into_iter().all(counted)) else {
-        return Goal { what, needed, found: None, met: None };
-    };
-    let mut over = Vec::new();
-    for group in full.iter().filter(|group| is_rival(group)) {
-        for cell in &group.cells {
-            let Some(instructions) = cell.instructions() else { continue };
-            if is_above(&curve, (instructions, cell.top1())) {
-                over.push(format!("{} at {:.0} %", group.key.name(), cell.sparsity));
+    let rivals: Option<Vec<(Kind, Curve)>> =
+        plan::all().filter(|&kind| is_rival(kind)).map(|kind| Some((kind, points(kind)?))).collect();
+    let found = points(Kind::Nested).zip(rivals).map(|(curve, rivals)| {
+        let end = curve.last().copied().unwrap_or_default();
+        let named = |is_one: &dyn Fn((f64, f64)) -> bool| {
+            let mut names = Vec::new();
+            for (kind, points) in &rivals {
+                for (&point, level) in points.iter().zip(LEVELS) {
+                    let variant = kind.variant().map_or(String::new(), |variant| format!(", {variant}"));
+                    names.extend(is_one(point).then(|| format!("{}{variant}, at {level:.0} %", kind.method().name())));
+                }
             }
-        }
-    }
-    let found = if over.is_empty() { "none".to_owned() } else { over.join("; ") };
-    Goal { what, needed, met: Some(over.is_empty()), found: Some(found) }
+            if names.is_empty() { "none".to_owned() } else { names.join("; ") }
+        };
+        [named(&|point| is_above(&curve, point)), named(&|point| point.0 > end.0 && point.1 > end.1)]
+    });
+    let [over, beyond] = found.map_or([None, None], |found| found.map(Some));
+    let verdict = match over.as_deref() {
+        Some("none") => Verdict::Met,
+        Some(_) => Verdict::Missed,
+        None => Verdict::Open,
+    };
+    let what = "on the frontier: rivals above and left of the nested curve".to_owned();
+    let goal = Goal { what, needed: "none".to_owned(), found: over, verdict };
+    [goal, Goal::beside("rivals above the nested curve's end, with more instructions".to_owned(), beyond)]
 }
 
-fn is_rival(group: &Group<'_>) -> bool {
-    match group.key.method {
-        Method::Nested | Method::Dense => false,
-        Method::StandAlone => group.key.budget == Some(Budget::A),
-        Method::DynamicPruning | Method::Dsnn | Method::Slimmable => true,
-    }
+fn is_rival(kind: Kind) -> bool {
+    matches!(kind, Kind::StandAlone(Budget::A) | Kind::Pruned { .. } | Kind::Dsnn { .. } | Kind::Slimmable { .. })
 }
 
 /// Whether a point has a point of the curve, straight between its levels, below it or to its right.
@@ -392,77 +440,143 @@ mod tests {
     use super::*;
     use crate::{
         experiment::{
-            record::Finished,
-            settings::{Settings, Suite, Training},
+            record::{Data, Finished},
+            settings::Settings,
         },
         results::summary::groups,
     };
 
-    #[test]
-    fn hours_count_when_all_methods_have_three_seeds_and_every_training_its_time() {
-        let methods = [
-            (Method::Nested, None),
-            (Method::StandAlone, Some(Budget::A)),
-            (Method::StandAlone, Some(Budget::B)),
-            (Method::DynamicPruning, None),
-            (Method::Dsnn, None),
-            (Method::Slimmable, None),
-            (Method::Dense, None),
-        ];
-        let mut record = Record::default();
-        for (index, (method, budget)) in methods.into_iter().enumerate() {
-            for seed in 1..=3 {
-                let example = Settings::example();
-                let training = Training { seed, images: 10 + index, ..example.training };
-                let settings = Settings { method, budget, training, ..example };
-                let run = Finished::example(&settings, Some(600.0));
-                record.rows.push(Row::example(&settings, &run.id));
-                record.runs.push(run);
-            }
+    impl Goal {
+        fn outcome(&self) -> (Option<&str>, Verdict) {
+            (self.found.as_deref(), self.verdict)
         }
-        let goal = |record: &Record| {
-            let Goal { found, met, .. } = hours(record, &groups(record, Suite::Full));
-            (found, met)
+    }
+
+    /// A row a level and seed of a row of the comparison, each as accurate as `top1` says of its level.
+    fn rows(kind: Kind, seeds: u64, top1: impl Fn(f64) -> f64) -> Vec<Row> {
+        let example = Settings::example();
+        let training = Training {
+            block: kind.block(),
+            allocation: kind.allocation().unwrap_or(AllocationName::Uniform),
+            ..example.training
         };
-        assert_eq!(goal(&record), (Some("3.50".to_owned()), Some(true)));
-        let change = |change: fn(&mut Record)| {
-            let mut record = record.clone();
-            change(&mut record);
-            goal(&record)
+        let variant = kind.variant().map(str::to_owned);
+        let settings =
+            Settings { method: kind.method(), budget: kind.budget(), variant, training, ..Settings::example() };
+        let row = |seed, &sparsity: &f64| {
+            let top1_int8 = top1(sparsity) + seed as f64;
+            let m7_instructions = Some(1_000_000 + 10_000 * (100 - sparsity as u64));
+            let id = format!("{kind:?}-{seed}");
+            Row { seed, sparsity, top1_int8, top1_float: top1_int8, m7_instructions, ..Row::example(&settings, &id) }
         };
+        (1..=seeds)
+            .flat_map(|seed| levels(kind).iter().map(move |level| row(seed, level)).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// All of the comparison, the nested network a point above all others.
+    fn whole() -> Record {
+        let full = plan::all().flat_map(|kind| {
+            rows(kind, 3, |level| if kind == Kind::Nested { 91.0 - level / 100.0 } else { 90.0 - level / 100.0 })
+        });
+        let small = [Kind::Nested, Kind::StandAlone(Budget::A)].into_iter().flat_map(|kind| rows(kind, 3, |_| 90.0));
+        let small = small.map(|row| Row { suite: Suite::Small, ..row });
+        let others = OTHERS.into_iter().flat_map(|(network, width)| {
+            let both = [Kind::Nested, Kind::Dense].into_iter().flat_map(|kind| rows(kind, 1, |_| 90.0));
+            both.map(move |row| Row { suite: Suite::Networks, network, width, ..row })
+        });
+        let rows = full.chain(small).chain(others).collect();
+        Record { rows, runs: vec![Finished::example(&Settings::example(), Some(7_199.0))], ..Record::default() }
+    }
+
+    fn goals(record: &Record) -> Vec<Goal> {
+        let of = |suite| groups(record, suite);
+        all(record, &of(Suite::Full), &of(Suite::Small), &of(Suite::Networks), &[])
+    }
+
+    #[test]
+    fn a_verdict_needs_all_that_it_is_of() {
+        let record = whole();
+        let open = |record: &Record| -> Vec<String> {
+            let goals = goals(record).into_iter().filter(|goal| goal.verdict == Verdict::Open);
+            goals.map(|goal| goal.what).collect()
+        };
+        let ratio = "time of a nested training / a dense one with the same image passes";
+        assert_eq!(open(&record), [ratio]);
         assert_eq!(
-            change(|record| record.runs[0].train_seconds = Some(9_600.0)),
-            (Some("6.00".to_owned()), Some(false))
+            goals(&record).iter().find(|goal| goal.what.starts_with("hours")).unwrap().outcome().0,
+            Some("2.00")
         );
-        assert_eq!(change(|record| record.runs[0].train_seconds = None), (None, None));
-        assert_eq!(change(|record| record.rows.truncate(20)), (None, None));
-        assert_eq!(change(|record| record.rows.truncate(18)), (None, None));
+        // Whatever row of the comparison lacks a seed, the frontier or the hours have no verdict.
+        for kind in plan::all() {
+            let mut less = record.clone();
+            less.rows.retain(|row| row.run != format!("{kind:?}-2") || row.suite != Suite::Full);
+            let open = open(&less);
+            assert!(open.iter().any(|what| what.starts_with("hours")), "{kind:?}");
+            let compared = is_rival(kind) || kind == Kind::Nested;
+            assert_eq!(open.iter().any(|what| what.starts_with("on the frontier")), compared, "{kind:?}");
+        }
+        let mut uncounted = record.clone();
+        uncounted.rows.iter_mut().filter(|row| row.method == Method::Dsnn).last().unwrap().m7_instructions = None;
+        assert!(open(&uncounted).iter().any(|what| what.starts_with("on the frontier")));
+        let mut untimed = record.clone();
+        untimed.runs[0].train_seconds = None;
+        assert_eq!(open(&untimed).len(), 2);
+        // Nothing at all: no goal vanishes.
+        let all_goals = |record: &Record| goals(record).into_iter().map(|goal| goal.what).collect::<Vec<_>>();
+        assert_eq!(all_goals(&Record::default()), all_goals(&record));
+        assert!(goals(&Record::default()).iter().all(|goal| matches!(goal.verdict, Verdict::Open | Verdict::Beside)));
+    }
+
+    #[test]
+    fn goals_are_of_the_network_images_and_epochs_that_they_were_set_for() {
+        let data =
+            |train_images| Some(Data { name: String::new(), train_images, test_images: 10_000, crc32: String::new() });
+        let of = |epochs, images| {
+            let training = Training { epochs, images, ..Settings::example().training };
+            let settings = Settings { training, ..Settings::example() };
+            are_of(&Record { data: data(60_000), runs: vec![Finished::example(&settings, None)], ..Record::default() })
+        };
+        assert!(of(21, 60_000));
+        assert!(!of(3, 60_000) && !of(21, 200));
+        assert!(!are_of(&Record { data: data(60_000), ..Record::default() }));
     }
 
     #[test]
     fn of_two_ways_to_train_a_rival_the_better_one_counts_at_each_level() {
-        let row = |method, variant: Option<&str>, sparsity, top1_int8, seed| {
-            let variant = variant.map(str::to_owned);
-            Row { method, variant, sparsity, top1_int8, seed, ..Row::example(&Settings::example(), "run") }
+        let [one_level, all_levels] = DSNN;
+        let of =
+            |kind, top1: [f64; 2], seeds| rows(kind, seeds, move |level| if level > 85.0 { top1[0] } else { top1[1] });
+        let mut all = of(Kind::Nested, [90.0, 92.0], 3);
+        all.extend(of(one_level, [88.0, 92.5], 3));
+        let found = |rows: &[Row]| {
+            let record = Record { rows: rows.to_vec(), ..Record::default() };
+            let goals = over_dsnn(&groups(&record, Suite::Full));
+            goals.iter().map(|goal| (goal.found.clone(), goal.verdict)).collect::<Vec<_>>()
         };
-        let rows = [(90.0, [90.0, 88.0, 89.0]), (80.0, [92.0, 92.5, 89.0])].map(|(sparsity, [nested, one, all])| {
-            let of = |seed, more: f64| {
-                [
-                    row(Method::Nested, None, sparsity, nested + more, seed),
-                    row(Method::Dsnn, None, sparsity, one, seed),
-                    row(Method::Dsnn, Some("all levels a step"), sparsity, all, seed),
-                ]
-            };
-            [of(1, 0.0), of(2, 1.0)].concat()
+        assert_eq!(found(&all), vec![(None, Verdict::Open); 3]);
+        let expected = |found: &str, verdict| (Some(found.to_owned()), verdict);
+        let both = [&all[..], &of(all_levels, [89.0, 89.0], 3)].concat();
+        let over = expected("-0.50 ± 0.00 points", Verdict::Missed);
+        assert_eq!(found(&both), [expected("1.00 ± 0.00 points", Verdict::Met), over.clone(), over]);
+        let of_one_seed = [&all[..], &of(all_levels, [89.0, 89.0], 1)].concat();
+        assert_eq!(found(&of_one_seed)[0], expected("1.00 points (1 of 3 seeds)", Verdict::Open));
+        assert_eq!(found(&of_one_seed)[1], expected("-0.50 ± 0.00 points (1 of 3 seeds)", Verdict::Open));
+    }
+
+    #[test]
+    fn a_rival_above_the_curve_is_named_and_one_beyond_its_end_stands_beside() {
+        let mut record = whole();
+        let mut better = rows(DSNN[1], 3, |level| if level > 85.0 { 99.0 } else { 50.0 });
+        better.iter_mut().filter(|row| row.sparsity < 75.0).for_each(|row| {
+            row.m7_instructions = Some(9_000_000);
+            row.top1_int8 = 99.0;
         });
-        let record = Record { rows: rows.concat(), ..Record::default() };
-        let found = over_dsnn(&groups(&record, Suite::Full)).into_iter().map(|goal| (goal.found, goal.met));
-        let expected = [("1.50 ± 0.50 points", true), ("0.00 ± 0.50 points", true)];
-        let expected = expected.map(|(found, met)| (Some(found.to_owned()), Some(met)));
-        assert_eq!(found.collect::<Vec<_>>(), [&expected[..], &[(None, None)]].concat());
-        let rows = record.rows.iter().filter(|row| row.variant.is_none()).cloned().collect();
-        let one_way = Record { rows, ..Record::default() };
-        assert!(over_dsnn(&groups(&one_way, Suite::Full)).iter().all(|goal| goal.found.is_none()));
+        record.rows.retain(|row| row.variant.as_deref() != DSNN[1].variant() || row.method != Method::Dsnn);
+        record.rows.extend(better);
+        let [frontier, beyond] = frontier(&groups(&record, Suite::Full));
+        assert_eq!(frontier.outcome(), (Some("dsnn, all levels a step, at 90 %"), Verdict::Missed));
+        assert_eq!(beyond.outcome(), (Some("dsnn, all levels a step, at 70 %"), Verdict::Beside));
     }
 
     #[test]
@@ -475,13 +589,13 @@ mod tests {
         assert!(is_above(&curve, (1.5, 90.6)));
         assert!(!is_above(&curve, (1.5, 89.9)));
         assert!(!is_above(&curve, (3.0, 92.0)));
-        assert_eq!([0.5, 1.0, 1.5, 9.0].map(|cost| at_cost(&curve, cost)), [90.0, 90.0, 90.5, 91.0].map(Some));
+        assert_eq!([0.5, 1.0, 1.5, 9.0].map(|cost| at_cost(&curve, cost)), [None, Some(90.0), Some(90.5), None]);
         assert_eq!(at_cost(&[], 1.0), None);
         // Within the other curve; left of it, where its first point is within ours; beyond both.
         let other = [(1.5, 90.2), (2.5, 91.2)];
         let over = |point, rival| over_point(&curve, &other, point, rival).map(|points| (points * 10.0_f64).round());
         assert_eq!(over((2.0, 91.0), (2.5, 91.2)), Some(3.0));
         assert_eq!(over((1.0, 90.0), (1.5, 90.2)), Some(3.0));
-        assert_eq!(over((1.0, 90.0), (9.0, 90.1)), Some(-2.0));
+        assert_eq!(over((1.0, 90.0), (9.0, 90.1)), None);
     }
 }

@@ -1,12 +1,8 @@
 //! How the pictures tell methods apart: each has a colour, a shape and, where lines would be confused, dashes of its own,
 //! the same in all pictures.
-use super::summary::Key;
-use crate::{
-    experiment::{
-        plan::RECALIBRATED,
-        settings::{AllocationName, Budget, Method},
-    },
-    options::BlockOption,
+use crate::experiment::{
+    plan::Kind,
+    settings::{AllocationName, Budget},
 };
 use plotters::{coord::Shift, element::DashedPathElement, prelude::*};
 
@@ -16,7 +12,7 @@ type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType
 /// A place in the picture.
 type Pixel = (i32, i32);
 
-/// A method's look.
+/// A row's look.
 #[derive(Clone, Copy)]
 pub struct Look {
     colour: RGBColor,
@@ -46,30 +42,27 @@ enum Dashes {
 }
 
 impl Look {
-    /// Of a method. The colours are Okabe and Ito's and some of Tol's muted ones, which differ for all who see colours, and in
+    /// Of a row of the comparison. The colours are Okabe and Ito's and some of Tol's muted ones, which differ for all who see colours, and in
     /// lightness for those who see none.
-    pub fn of(key: &Key) -> Look {
+    pub fn of(kind: Kind) -> Look {
         use Dashes::{Long, None, Short};
         use Marker::{Circle, Cross, Diamond, Downward, Plus, Square, Star, Triangle};
         let look =
             |(r, g, b), marker, hollow, dashes| Look { colour: RGBColor(r, g, b), marker, hollow, dashes, width: 3 };
-        match (key.method, key.block, key.allocation) {
-            (Method::Nested, BlockOption::OneByTwo, _) => look((51, 34, 136), Diamond, false, Long),
-            (Method::Nested, _, AllocationName::Uniform) => {
-                Look { width: 5, ..look((0, 114, 178), Circle, false, None) }
-            }
-            (Method::Nested, _, AllocationName::Erk) => look((86, 180, 233), Square, false, Long),
-            (Method::Nested, _, AllocationName::Automatic) => look((0, 158, 115), Triangle, false, Short),
-            (Method::Nested, ..) => look((120, 120, 60), Circle, true, Short),
-            (Method::StandAlone, ..) if key.budget == Some(Budget::A) => look((230, 159, 0), Downward, false, Long),
-            (Method::StandAlone, ..) => look((213, 94, 0), Square, true, None),
-            (Method::DynamicPruning, ..) if key.variant.as_deref() == Some(RECALIBRATED[0]) => {
-                look((90, 90, 90), Triangle, true, Short)
-            }
-            (Method::DynamicPruning, ..) => look((150, 150, 150), Diamond, true, Short),
-            (Method::Dsnn, ..) => look((136, 34, 85), Cross, false, None),
-            (Method::Slimmable, ..) => look((204, 121, 167), Plus, false, None),
-            (Method::Dense, ..) => look((0, 0, 0), Star, false, None),
+        match kind {
+            Kind::Nested => Look { width: 5, ..look((0, 114, 178), Circle, false, None) },
+            Kind::NestedInPairs => look((51, 34, 136), Diamond, false, Long),
+            Kind::NestedSpread(AllocationName::Erk) => look((86, 180, 233), Square, false, Long),
+            Kind::NestedSpread(_) => look((0, 158, 115), Triangle, false, Short),
+            Kind::StandAlone(Budget::A) => look((230, 159, 0), Downward, false, Long),
+            Kind::StandAlone(Budget::B) => look((213, 94, 0), Square, true, None),
+            Kind::Pruned { dense: false, .. } => look((90, 90, 90), Triangle, true, Short),
+            Kind::Pruned { dense: true, .. } => look((150, 150, 150), Diamond, true, Short),
+            Kind::Dsnn { joint: false } => look((136, 34, 85), Cross, false, None),
+            Kind::Dsnn { joint: true } => look((136, 34, 85), Circle, true, Short),
+            Kind::Slimmable { joint: false } => look((204, 121, 167), Plus, false, None),
+            Kind::Slimmable { joint: true } => look((204, 121, 167), Downward, true, Short),
+            Kind::Dense => look((0, 0, 0), Star, false, None),
         }
     }
 

@@ -9,7 +9,10 @@ mod tables;
 
 use crate::{
     error::Error,
-    experiment::{record::Record, settings::Suite},
+    experiment::{
+        record::Record,
+        settings::{Settings, Suite},
+    },
     files,
 };
 use std::path::Path;
@@ -48,8 +51,19 @@ fn write(docs: &Path, comparison: &Record, ablation: &Record, wide: &Record) -> 
     let figures = docs.join("figures");
     files::prepare_folder(&figures)?;
     let full = summary::groups(comparison, Suite::Full);
-    figures::accuracy_latency(&figures, &full)?;
-    figures::accuracy_storage(&figures, &full)?;
+    let of = subject(comparison);
+    figures::accuracy_latency(&figures, &full, &of)?;
+    figures::accuracy_storage(&figures, &full, &of)?;
     let text = tables::document(comparison, ablation, wide, &full, &storage::ratios()?);
     files::write(&docs.join("results.md"), text.as_bytes())
+}
+
+/// What the comparison trained on what.
+fn subject(comparison: &Record) -> String {
+    let data = comparison.data.as_ref().map_or("", |data| &data.name);
+    let mut runs = comparison.runs.iter().map(|run| &run.settings);
+    match runs.find(|settings| settings.suite == Suite::Full) {
+        Some(Settings { training, .. }) => format!("{} at width {}, {data}", training.network, training.width),
+        None => data.to_owned(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Rows of several seeds as one: means and spreads.
 use crate::{
     experiment::{
+        plan::Kind,
         record::{Record, Row},
         settings::{AllocationName, Budget, Method, NetworkName, Suite},
     },
@@ -17,8 +18,10 @@ pub struct Key {
     pub method: Method,
     pub budget: Option<Budget>,
     pub variant: Option<String>,
-    pub block: BlockOption,
-    pub allocation: AllocationName,
+    /// `None` of a method without masks.
+    pub block: Option<BlockOption>,
+    /// Likewise.
+    pub allocation: Option<AllocationName>,
 }
 
 impl Key {
@@ -42,8 +45,8 @@ impl Key {
             Some(Budget::B) => " (b)",
             None => "",
         };
-        let block = if self.block == BlockOption::OneByTwo { " 1×2" } else { "" };
-        let allocation = match self.allocation {
+        let block = if self.block == Some(BlockOption::OneByTwo) { " 1×2" } else { "" };
+        let allocation = match self.allocation.unwrap_or(AllocationName::Uniform) {
             AllocationName::Uniform => "",
             AllocationName::Erk => ", ERK",
             AllocationName::Global => ", global",
@@ -124,28 +127,23 @@ pub struct Estimate {
     pub mean: f64,
     /// Its standard error; `None` with fewer than two seeds.
     pub error: Option<f64>,
+    pub seeds: usize,
 }
 
 impl Estimate {
     /// `None` without a value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
         let values: Vec<f64> = values.into_iter().collect();
-        let count = values.len() as f64;
+        let (seeds, count) = (values.len(), values.len() as f64);
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let error = (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
-        (!values.is_empty()).then_some(Estimate { mean, error })
+        let error = (seeds > 1).then(|| (squares / (count - 1.0) / count).sqrt());
+        (seeds > 0).then_some(Estimate { mean, error, seeds })
     }
 
     /// With the sign of its mean.
     pub fn signed(&self) -> String {
         format!("{}{self}", if self.mean >= 0.0 { "+" } else { "" })
-    }
-}
-
-impl From<f64> for Estimate {
-    fn from(mean: f64) -> Estimate {
-        Estimate { mean, error: None }
     }
 }
 
@@ -193,30 +191,21 @@ pub fn groups(record: &Record, suite: Suite) -> Vec<Group<'_>> {
     groups
 }
 
-/// The group of a method as it is by default: 1×1 blocks, uniform allocation, no variant.
-pub fn plain<'g, 'a>(groups: &'g [Group<'a>], method: Method, budget: Option<Budget>) -> Option<&'g Group<'a>> {
+/// The group of a row of the comparison.
+pub fn of_kind<'g, 'a>(groups: &'g [Group<'a>], kind: Kind) -> Option<&'g Group<'a>> {
+    let uniform = AllocationName::Uniform;
     groups.iter().find(|group| {
-        let key = &group.key;
-        key.method == method
-            && key.budget == budget
-            && key.variant.is_none()
-            && key.block == BlockOption::OneByOne
-            && key.allocation == AllocationName::Uniform
-    })
-}
-
-/// The groups of a rival that differ in how it was trained: 1×1 blocks, uniform allocation, any variant.
-pub fn ways<'g, 'a>(groups: &'g [Group<'a>], method: Method) -> impl Iterator<Item = &'g Group<'a>> {
-    groups.iter().filter(move |group| {
-        let key = &group.key;
-        key.method == method && key.block == BlockOption::OneByOne && key.allocation == AllocationName::Uniform
+        let Key { method, budget, variant, block, allocation, .. } = &group.key;
+        (*method, *budget, variant.as_deref()) == (kind.method(), kind.budget(), kind.variant())
+            && block.unwrap_or(BlockOption::OneByOne) == kind.block()
+            && allocation.unwrap_or(uniform) == kind.allocation().unwrap_or(uniform)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::settings::Settings;
+    use crate::experiment::{plan, settings::Settings};
 
     #[test]
     fn seeds_are_one_cell_and_levels_come_sparsest_first() {
@@ -231,9 +220,12 @@ mod tests {
         let spread = |sparsity| groups[0].at(sparsity).unwrap().spread(|row| row.top1_int8);
         assert_eq!([spread(90.0), spread(70.0)], ["80.00", "92.00 ± 2.00"]);
         let cell = |sparsity| groups[0].at(sparsity).unwrap();
-        assert_eq!(cell(70.0).over(cell(90.0)), Some(Estimate::from(10.0)));
+        assert_eq!(cell(70.0).over(cell(90.0)), Some(Estimate { mean: 10.0, error: None, seeds: 1 }));
         assert_eq!(Estimate::of([1.0, 2.0, 3.0]).unwrap().to_string(), "2.00 ± 0.58");
         assert_eq!(cell(90.0).over(&Cell { sparsity: 90.0, rows: Vec::new() }), None);
-        assert!(plain(&groups, Method::Nested, None).is_some() && plain(&groups, Method::Dense, None).is_none());
+        assert!(of_kind(&groups, Kind::Nested).is_some());
+        for other in plan::all().filter(|kind| *kind != Kind::Nested) {
+            assert!(of_kind(&groups, other).is_none(), "{other:?}");
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The document's text.
 use super::{
-    ablation, goals,
+    ablation,
+    goals::{self, Goal},
     storage::{self, Ratio},
-    summary::{Cell, Group, groups},
+    summary::{Cell, Estimate, Group, groups},
 };
 use crate::{
     experiment::{
-        record::{Counter, Finished, Record, TrainingTime, Unit},
+        plan::Kind,
+        record::{Counter, Finished, Record, Time, Unit},
         settings::{MaskingName, Method, NetworkName, Suite, Training},
     },
     table::{Table, grouped},
@@ -23,12 +25,16 @@ pub fn document(
 ) -> String {
     let small = groups(comparison, Suite::Small);
     let others = groups(comparison, Suite::Networks);
-    let mut goals = goals::all(comparison, full, &small, storage);
-    goals.extend(goals::networks(&others));
+    let goals = if goals::are_of(comparison) {
+        let goals = goals::all(comparison, full, &small, &others, storage);
+        format!("{} {ERRORS}\n\n{}", goals::summary(&goals), goals::table(&goals))
+    } else {
+        NO_GOALS.to_owned()
+    };
     let mut sections = vec![
         INTRODUCTION.to_owned(),
         origin(comparison),
-        format!("## Goals\n\n{} {ERRORS}\n\n{}", goals::summary(&goals), goals::table(&goals)),
+        format!("## Goals\n\n{goals}"),
         section("## Full budget\n", full, comparison),
     ];
     if !full.is_empty() {
@@ -48,7 +54,12 @@ pub fn document(
         sections.push(format!("## Widths of the slimmable network\n\n{WIDTHS}\n\n{table}"));
     }
     sections.push(match ablation::table(ablation) {
-        Some(table) => format!("## Ablation\n\n{ABLATION}\n\n{}\n{table}", origin(ablation)),
+        Some(table) => {
+            let changes = groups(ablation, Suite::Ablation);
+            let (ends, failed) = (at_ends(ablation, changes.iter()), failed(ablation, Suite::Ablation));
+            let hours = goals::table(&[goals::ablation_hours(ablation, &changes)]);
+            format!("## Ablation\n\n{ABLATION}{ends}{failed}\n\n{}\n{table}\n{hours}", origin(ablation))
+        }
         None => "## Ablation\n\nNot run yet.\n".to_owned(),
     });
     sections.join("\n")
@@ -66,7 +77,11 @@ earlier comparisons had been seen. The verdicts are computed.
 const ERRORS: &str = "\
 After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. DSNN and slimmable networks were
 trained in two ways, and at each level the better one counts. *At equal instructions*: at those
-of the level or, where the rival's curve begins beyond them, at the rival's.";
+of the level or, where the rival's curve does not reach them, at the rival's. *Hours of compute* are of training, measuring and counting.";
+
+const NO_GOALS: &str = "\
+None: they were set for ResNet-8 at half width, 21 epochs of 60,000 images and 10,000 test images.
+";
 
 const WIDER: &str = "\
 Made by `nested-bench compare --width 1 --seeds 1 --methods nested,slimmable --json docs/results/wide.json --docs target/wide --data DIR`.";
@@ -77,9 +92,11 @@ seed 1 costs, counted when the network was trained.";
 
 const ABLATION: &str = "\
 The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard
-deviation over the seeds; the last column is told seed by seed, ± its standard error. All have the same image passes, as near as
+deviation over the seeds; *over the default's* is told seed by seed, ± its standard error. *MACs*: the non-zero ones of all levels over
+the default's. All have the same image passes, as near as
 whole epochs allow: what passes through several levels a step makes fewer steps or, with *smaller batches*, as many. Learning rates
-were tuned with seed 1, which is in no row: the default's for all but those whose steps are of another size, which have their own.
+were tuned with seed 1, which is in no row: the default's for all but those that move a weight more or less often or far, which have
+their own.
 Layers without masks count as ring 1, so that with *ring* they learn from level 1 alone, and with *frozen* in its turn alone.";
 
 const STORAGE: &str = "\
@@ -89,8 +106,9 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 const RATES: &str = "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
 budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best
-mean over its levels was taken; rivals whose authors pass through all levels at each step (joint training) were tuned
-and trained both ways, with as many image passes. What is not listed took the rate of the method it varies.";
+mean over its levels was taken, of networks that stand alone each level's own; rivals whose authors pass through all levels at
+each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
+of the pruned and recalibrated network. What is not listed took the rate of the method it varies.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -117,13 +135,14 @@ fn origin(record: &Record) -> String {
     if let Some(Counter { commit, compiler, .. }) = &record.counter {
         let _ = write!(text, "Instructions: Cortex-M7 in QEMU, kernels of {commit}, {compiler}. ");
     }
-    let TrainingTime { seconds, trainings, untimed } = record.training_time();
+    let Time { training, trainings, untimed, other } = record.time();
     let of = if untimed == 0 {
         format!("in all, {trainings} trainings")
     } else {
         format!("for {} of {trainings} trainings; the others' time is not known", trainings - untimed)
     };
-    let _ = writeln!(text, "Training took {:.1} hours {of}. {} runs.", seconds / 3600.0, record.runs.len());
+    let other = other.map_or(String::new(), |seconds| format!("; all else took {:.1} hours", seconds / 3600.0));
+    let _ = writeln!(text, "Training took {:.1} hours {of}{other}. {} runs.", training / 3600.0, record.runs.len());
     text
 }
 
@@ -141,8 +160,11 @@ fn listed<'r>(names: impl Iterator<Item = &'r String>) -> String {
 /// The same comparison at another width, where there is one.
 fn wider(wide: &Record) -> Option<String> {
     let full = groups(wide, Suite::Full);
-    let mut leads = goals::over_slimmable(&full);
-    leads.retain(|goal| goal.found.is_some());
+    let lead = |(level, found): (f64, Option<Estimate>)| {
+        let what = format!("nested over slimmable at equal instructions, at {level:.0} %");
+        Goal::beside(what, found.map(|found| format!("{found} points")))
+    };
+    let leads: Vec<Goal> = goals::over_slimmable(&full, Kind::Nested).map(lead).collect();
     let widths = widths(wide)?;
     let (origin, leads) = (origin(wide), goals::table(&leads));
     Some(
@@ -162,10 +184,19 @@ fn section(heading: &str, groups: &[Group<'_>], record: &Record) -> String {
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
          them. Models are coded for speed, which costs bytes and saves instructions. Host times are of one thread and of the\n\
-         models that were there when all were timed in turn. {}\n",
-        trainings(record, suite)
+         models that were there when all were timed in turn. {}{}\n",
+        trainings(record, suite),
+        failed(record, suite)
     );
     text + &results(groups).to_string()
+}
+
+/// Names the runs of a suite that have no figures, and why; begins with a space.
+fn failed(record: &Record, suite: Suite) -> String {
+    let runs = record.runs.iter().filter(|run| run.settings.suite == suite);
+    let failed = runs.filter_map(|run| Some(format!("{}: {}", run.settings.name(), run.failed.as_ref()?)));
+    let failed: Vec<String> = failed.collect();
+    if failed.is_empty() { String::new() } else { format!(" **Failed**: {}.", failed.join("; ")) }
 }
 
 /// How each network of a suite was trained, nested; and which rivals pass through several levels a step.
@@ -271,8 +302,7 @@ fn grid(record: &Record, of: impl Fn(NetworkName) -> bool) -> Vec<f64> {
 fn at_ends<'g>(record: &Record, groups: impl Iterator<Item = &'g Group<'g>>) -> String {
     let ends = |group: &&Group<'_>| {
         let grid = grid(record, |network| network == group.key.network);
-        let rate = group.cells.first().map(|cell| cell.rate());
-        rate.is_some_and(|rate| [grid.first(), grid.last()].contains(&Some(&rate)))
+        group.cells.iter().any(|cell| [grid.first(), grid.last()].contains(&Some(&cell.rate())))
     };
     let name = |group: &Group<'_>| format!("{} {}", group.key.network, group.key.name());
     let names: Vec<String> = groups.filter(ends).map(name).collect();

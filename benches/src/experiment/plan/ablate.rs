@@ -50,7 +50,7 @@ struct Variant {
     /// `factor: value`.
     name: &'static str,
     change: Box<dyn Fn(&mut Settings)>,
-    /// Whether it changes the size of steps, so that it needs a learning rate of its own.
+    /// Whether it changes how far a weight moves, so that it needs a learning rate of its own.
     retuned: bool,
 }
 
@@ -101,7 +101,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             training.regrowth = Some(RegrowthUntil { until: 0.75, share: 0.2 });
         }),
         grown("schedule: full sparsity from the start", 0.0),
-        grown("schedule: ramp over a quarter", 0.25),
+        grown("schedule: ramp over a fifth", 0.2),
         grown("schedule: ramp over three quarters", 0.75),
         Variant {
             name: "batch norm: not recalibrated",
@@ -118,15 +118,24 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             change: Box::new(|settings| settings.training.masking = MaskingName::StraightThrough),
             retuned: true,
         },
-        // Supports are final before the first ring stands still.
-        changed("routing: frozen, ramp over three tenths", |training| {
-            training.routing = RoutingName::Frozen;
-            training.growth.end = 0.3;
-        }),
-        changed("routing: frozen until three quarters, then sampled; ramp over a quarter", |training| {
-            training.routing = RoutingName::Staged(0.75);
-            training.growth.end = 0.25;
-        }),
+        // Supports are final before the first ring stands still. The ramp has a row of its own. A ring's weights move less than
+        // before, so these need another rate, too.
+        Variant {
+            name: "routing: frozen; ramp over a fifth",
+            change: Box::new(|settings| {
+                settings.training.routing = RoutingName::Frozen;
+                settings.training.growth.end = 0.2;
+            }),
+            retuned: true,
+        },
+        Variant {
+            name: "routing: frozen until three quarters, then sampled; ramp over a fifth",
+            change: Box::new(|settings| {
+                settings.training.routing = RoutingName::Staged(0.75);
+                settings.training.growth.end = 0.2;
+            }),
+            retuned: true,
+        },
     ];
     if levels == 3 {
         variants.extend([

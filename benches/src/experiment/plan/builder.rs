@@ -1,12 +1,9 @@
 //! From a kind of run to its settings.
 use super::{Choice, Planned, Scale, Steps, Trial, kinds::Kind};
-use crate::{
-    experiment::{
-        images::Images,
-        record::Width,
-        settings::{Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
-    },
-    options::BlockOption,
+use crate::experiment::{
+    images::Images,
+    record::Width,
+    settings::{Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
 };
 
 /// What settings depend on.
@@ -65,7 +62,7 @@ impl Builder<'_> {
             network: scale.network,
             width: scale.width,
             ladder,
-            block: if kind == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne },
+            block: kind.block(),
             allocation: kind.allocation().unwrap_or(scale.allocation),
             measured,
             images: images.min(self.images.train()),
@@ -101,10 +98,13 @@ impl Builder<'_> {
         choices.map(trial).collect()
     }
 
-    /// The runs of a kind, as they were tuned.
+    /// The runs of a kind, as they were tuned: networks that stand alone each by itself.
     pub fn tuned(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Planned> {
         let trials = self.trials(kind);
-        let planned = |settings| Planned { settings, trials: trials.clone() };
+        let planned = |settings: Settings| {
+            let trials = trials.iter().map(|trial| trial.of(&settings)).collect();
+            Planned { settings, trials }
+        };
         self.runs(suite, kind, seed).into_iter().map(planned).collect()
     }
 }

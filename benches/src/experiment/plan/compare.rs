@@ -1,16 +1,13 @@
 //! The comparison's runs.
 use super::{
     Builder, Planned, Scale, given,
-    kinds::{Kind, PRUNED},
+    kinds::{DSNN, Kind, PRUNED, SLIMMABLE, SPREAD},
 };
 use crate::experiment::{
     images::Images,
     record::Width,
-    settings::{AllocationName, Budget, Suite},
+    settings::{Budget, Suite},
 };
-
-/// The nested network's other allocations.
-const SPREAD: [Kind; 2] = [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::Automatic)];
 
 /// The runs that the comparison begins with: the nested network, which the slimmable one's widths are chosen by.
 pub fn basis(scale: &Scale, images: &Images) -> Vec<Planned> {
@@ -27,11 +24,11 @@ pub fn matched(scale: &Scale, images: &Images) -> Option<Planned> {
 pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned> {
     let builder = Builder { scale, images, widths };
     let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
-    let mut rivals: Vec<Kind> = PRUNED.into_iter().collect();
+    let mut rivals = PRUNED.to_vec();
     if !widths.is_empty() {
-        rivals.extend([false, true].map(|joint| Kind::Slimmable { joint }));
+        rivals.extend(SLIMMABLE);
     }
-    rivals.extend([false, true].map(|joint| Kind::Dsnn { joint }));
+    rivals.extend(DSNN);
     rivals.push(Kind::NestedInPairs);
     let tuned = |kinds: &[Kind], suite, seed| -> Vec<Planned> {
         kinds.iter().flat_map(|&kind| builder.tuned(suite, kind, seed)).collect()
@@ -46,7 +43,6 @@ pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned>
     for seed in 1..=scale.seeds {
         plan.extend(tuned(&core[..2], Suite::Small, seed));
     }
-    plan.extend(tuned(&PRUNED, Suite::Full, 1));
     plan.extend(tuning(&rivals));
     plan.extend(tuned(&rivals, Suite::Full, 1));
     for kinds in [&core[..], &rivals] {

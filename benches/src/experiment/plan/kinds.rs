@@ -1,20 +1,26 @@
 //! The rows of the comparison, as kinds of runs.
 use super::Steps;
-use crate::experiment::settings::{AllocationName, Budget, MaskingName, Method};
+use crate::{
+    experiment::settings::{AllocationName, Budget, MaskingName, Method},
+    options::BlockOption,
+};
 
-/// The variants of dynamic pruning whose batch-norm statistics are measured anew.
-pub const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
+/// The variants of pruning at run time whose batch-norm statistics are measured anew, and the others.
+const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
 const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
 /// The variant of the rivals that pass through all levels at each step.
 const JOINT: &str = "all levels a step";
 
 /// A row of the comparison, as runs.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Nested,
+    /// With 1×2 blocks.
     NestedInPairs,
+    /// With another allocation.
     NestedSpread(AllocationName),
     StandAlone(Budget),
+    /// `dense`: of the network without masks; otherwise of the densest stand-alone one with all image passes.
     Pruned {
         dense: bool,
         recalibrated: bool,
@@ -29,20 +35,33 @@ pub enum Kind {
     Dense,
 }
 
+/// Recalibrated ones first, which the others take their rates from.
 pub const PRUNED: [Kind; 4] = [
-    Kind::Pruned { dense: false, recalibrated: false },
     Kind::Pruned { dense: false, recalibrated: true },
-    Kind::Pruned { dense: true, recalibrated: false },
     Kind::Pruned { dense: true, recalibrated: true },
+    Kind::Pruned { dense: false, recalibrated: false },
+    Kind::Pruned { dense: true, recalibrated: false },
 ];
+/// Through one level a step, and through all.
+pub const SLIMMABLE: [Kind; 2] = [Kind::Slimmable { joint: false }, Kind::Slimmable { joint: true }];
+pub const DSNN: [Kind; 2] = [Kind::Dsnn { joint: false }, Kind::Dsnn { joint: true }];
+/// The nested network's other allocations.
+pub const SPREAD: [Kind; 2] = [Kind::NestedSpread(AllocationName::Erk), Kind::NestedSpread(AllocationName::Automatic)];
+
+/// All rows of the comparison at the full budget.
+pub fn all() -> impl Iterator<Item = Kind> {
+    let single =
+        [Kind::Nested, Kind::StandAlone(Budget::A), Kind::StandAlone(Budget::B), Kind::Dense, Kind::NestedInPairs];
+    single.into_iter().chain(PRUNED).chain(SLIMMABLE).chain(DSNN).chain(SPREAD)
+}
 
 impl Kind {
     /// Whose learning rate it takes.
     pub fn tuned_as(self) -> Kind {
         match self {
             Kind::NestedInPairs | Kind::NestedSpread(_) => Kind::Nested,
-            Kind::Pruned { dense: false, .. } => Kind::StandAlone(Budget::B),
-            Kind::Pruned { dense: true, .. } => Kind::Dense,
+            // Pruned without anything after it, networks are hardly better than chance.
+            Kind::Pruned { dense, .. } => Kind::Pruned { dense, recalibrated: true },
             kind => kind,
         }
     }
@@ -81,6 +100,10 @@ impl Kind {
             Kind::Nested | Kind::NestedInPairs => None,
             _ => Some(AllocationName::Uniform),
         }
+    }
+
+    pub fn block(self) -> BlockOption {
+        if self == Kind::NestedInPairs { BlockOption::OneByTwo } else { BlockOption::OneByOne }
     }
 
     /// Whether weights are left out by their rank, more of them as the training goes on.

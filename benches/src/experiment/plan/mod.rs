@@ -6,7 +6,7 @@ mod kinds;
 
 pub use ablate::ablate;
 pub use compare::{basis, compare, matched};
-pub use kinds::RECALIBRATED;
+pub use kinds::{DSNN, Kind, PRUNED, SLIMMABLE, all};
 
 use super::{
     record::Record,
@@ -62,6 +62,14 @@ impl Choice {
     }
 }
 
+impl Trial {
+    /// What of it tells of a run: its own training, where several networks are tried.
+    fn of(&self, settings: &Settings) -> Trial {
+        let own = self.runs.iter().filter(|run| run.training.ladder == settings.training.ladder);
+        Trial { choice: self.choice, runs: own.cloned().collect() }
+    }
+}
+
 impl Planned {
     /// The settings with what was tuned: of the trials the one with the best int8 accuracy, mean over the levels.
     ///
@@ -82,11 +90,6 @@ impl Planned {
     pub fn candidates(&self) -> Vec<Settings> {
         let made = self.trials.iter().map(|trial| trial.choice.made(&self.settings));
         if self.trials.is_empty() { vec![self.settings.clone()] } else { made.collect() }
-    }
-
-    /// The runs that its choice is made from.
-    pub fn tuned_on(&self) -> impl Iterator<Item = &Settings> {
-        self.trials.iter().flat_map(|trial| &trial.runs)
     }
 
     /// Whether the record has it.
@@ -147,7 +150,7 @@ fn given(trials: &[Trial]) -> impl Iterator<Item = Planned> {
 
 #[cfg(test)]
 mod tests {
-    use super::{kinds::Kind, *};
+    use super::*;
     use crate::experiment::{
         images::Images,
         record::{Finished, Row, id},
@@ -189,6 +192,7 @@ mod tests {
                 id: id(settings),
                 settings: settings.clone(),
                 train_seconds: None,
+                other_seconds: None,
                 failed: accuracy.is_none().then(|| "loss".to_owned()),
                 commit: String::new(),
                 trained_by: Vec::new(),
@@ -199,6 +203,13 @@ mod tests {
                 .extend(accuracy.map(|accuracy| Row { top1_int8: accuracy, ..Row::example(settings, &id(settings)) }));
         }
         record
+    }
+
+    impl Planned {
+        /// The runs that its choice is made from.
+        fn tuned_on(&self) -> impl Iterator<Item = &Settings> {
+            self.trials.iter().flat_map(|trial| &trial.runs)
+        }
     }
 
     #[test]
@@ -218,6 +229,23 @@ mod tests {
         assert_eq!(rate(&record(&runs, top1)), Some(0.2));
         assert_eq!(rate(&record(&runs[..5], top1)), None);
         assert_eq!(rate(&record(&runs, |_| None)), None);
+
+        // At either level the best rate of that level alone; to be pruned, the one that is best when pruned.
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let trained = record(&runs, top1);
+        let alone = builder.tuned(Suite::Full, Kind::StandAlone(Budget::A), 2);
+        let rates = |record: &Record, planned: &[Planned]| -> Vec<f64> {
+            let resolved = planned.iter().map(|planned| planned.resolve(record).unwrap());
+            resolved.map(|settings| settings.training.learning_rate).collect()
+        };
+        assert_eq!(rates(&trained, &alone), [0.4, 0.2]);
+        for kind in PRUNED {
+            let pruned = builder.tuned(Suite::Full, kind, 2);
+            let trials: Vec<Settings> = pruned[0].tuned_on().cloned().collect();
+            assert!(trials.iter().all(|trial| trial.pruning.as_ref().is_some_and(|pruning| pruning.recalibrated)));
+            let best_pruned = |settings: &Settings| Some(100.0 - settings.training.learning_rate);
+            assert_eq!(rates(&record(&trials, best_pruned), &pruned), [0.1]);
+        }
     }
 
     #[test]
