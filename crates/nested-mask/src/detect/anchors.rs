@@ -11,8 +11,13 @@ const CENTRE: f32 = 0.1;
 /// The logarithm by which a code of 1 scales a size.
 const SCALE: f32 = 0.2;
 
-/// Numbers of an anchor besides those of the classes: the box and the background.
-const BESIDES: usize = 5;
+/// Numbers of an anchor that say where its box is: its first ones.
+pub(crate) const CODE: usize = 4;
+/// Numbers of an anchor before those of the classes: the box and the background.
+pub(crate) const BESIDES: usize = CODE + 1;
+
+/// The most classes: an object's class is a byte.
+const MAX_CLASSES: usize = 256;
 
 /// The anchors of one head map: each cell has one of each size, about the cell's centre. [`Anchors`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +72,20 @@ pub enum AnchorsError {
         /// What the network yields.
         found: usize,
     },
+    /// More classes than an object's class, a byte, tells apart.
+    #[error("{classes} classes: a detector tells at most {MAX_CLASSES} apart")]
+    Classes {
+        /// The classes.
+        classes: usize,
+    },
+    /// Head maps of more values than can be counted.
+    #[error("the head maps have more values than can be counted")]
+    TooLarge,
+}
+
+/// Refuses more classes than a detector tells apart.
+pub(crate) fn check_classes(classes: usize) -> Result<(), AnchorsError> {
+    if classes > MAX_CLASSES { Err(AnchorsError::Classes { classes }) } else { Ok(()) }
 }
 
 /// One anchor of one cell; [`Anchors`] has an example.
@@ -81,10 +100,10 @@ pub struct Anchor {
 }
 
 impl Anchors {
-    /// Checked anchors for this many classes, the background not counted.
+    /// Checked anchors for this many classes, up to 256, the background not counted.
     ///
     /// # Errors
-    /// [`AnchorsError::Empty`].
+    /// [`AnchorsError::Empty`], [`AnchorsError::Classes`], [`AnchorsError::TooLarge`].
     pub fn new(classes: usize, maps: Vec<AnchorMap>) -> Result<Anchors, AnchorsError> {
         let rules = [
             (classes == 0, "the set of classes"),
@@ -93,10 +112,22 @@ impl Anchors {
             (maps.iter().any(|map| map.sizes.is_empty()), "the list of a head map's anchors"),
             (maps.iter().any(|map| map.sizes.iter().any(|size| size.height == 0 || size.width == 0)), "an anchor"),
         ];
-        match rules.into_iter().find(|rule| rule.0) {
-            Some((_, what)) => Err(AnchorsError::Empty { what }),
-            None => Ok(Anchors { classes, maps }),
+        if let Some((_, what)) = rules.into_iter().find(|rule| rule.0) {
+            return Err(AnchorsError::Empty { what });
         }
+        check_classes(classes)?;
+        let anchors = Anchors { classes, maps };
+        // So that none of the sums and products to come overflows.
+        anchors.counted().ok_or(AnchorsError::TooLarge)?;
+        Ok(anchors)
+    }
+
+    /// Values of all anchors; `None` when they are too many to count.
+    fn counted(&self) -> Option<usize> {
+        self.maps.iter().try_fold(0usize, |sum, map| {
+            let anchors = map.height.checked_mul(map.width)?.checked_mul(map.sizes.len())?;
+            sum.checked_add(anchors.checked_mul(self.values())?)
+        })
     }
 
     /// Classes, the background not counted.
@@ -244,6 +275,21 @@ mod tests {
             (1, vec![map(1, vec![size(1, 0)])], "an anchor"),
         ] {
             assert_eq!(Anchors::new(classes, maps), Err(AnchorsError::Empty { what }));
+        }
+    }
+
+    #[test]
+    fn anchors_of_more_classes_or_values_than_can_be_are_refused() {
+        let of = |classes, maps: &[(usize, usize)]| {
+            let map = |&(height, width)| AnchorMap { height, width, sizes: vec![size(1, 1); 2] };
+            Anchors::new(classes, maps.iter().map(map).collect()).map(|anchors| anchors.outputs())
+        };
+        assert_eq!(of(256, &[(1, 1)]), Ok(2 * 261));
+        for classes in [257, usize::MAX] {
+            assert_eq!(of(classes, &[(1, 1)]), Err(AnchorsError::Classes { classes }));
+        }
+        for maps in [&[(usize::MAX, 2)][..], &[(usize::MAX / 2, 1)], &[(usize::MAX / 14, 1), (usize::MAX / 14, 1)]] {
+            assert_eq!(of(2, maps), Err(AnchorsError::TooLarge), "{maps:?}");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! From a network's values to boxes, in floating point.
-use super::{Anchors, Frame};
+use super::{
+    Anchors, Frame,
+    anchors::{BESIDES, CODE},
+};
 
 /// An object that was found; [`detections`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,14 +49,15 @@ pub fn detections(anchors: &Anchors, values: &[f32], settings: DetectionSettings
     let mut candidates = Vec::new();
     for (index, anchor) in anchors.iter().enumerate() {
         let value = |index: usize| values.get(anchor.start + index * anchor.step).copied().unwrap_or(f32::NAN);
-        let logits = || (4..anchors.values()).map(value);
+        let logits = || (CODE..anchors.values()).map(value);
         let greatest = logits().fold(f32::NEG_INFINITY, f32::max);
         let total: f32 = logits().map(|logit| (logit - greatest).exp()).sum();
         for class in 0..anchors.classes() {
-            let score = (value(5 + class) - greatest).exp() / total;
+            let score = (value(BESIDES + class) - greatest).exp() / total;
             if score >= settings.score {
-                let frame = anchor.decode([0, 1, 2, 3].map(value)).intersection(&Frame::WHOLE);
+                let frame = anchor.decode(std::array::from_fn(value)).intersection(&Frame::WHOLE);
                 if frame.area() > 0.0 {
+                    // Anchors have at most 256 classes.
                     candidates.push((index, Detection { class: class as u8, score, frame }));
                 }
             }

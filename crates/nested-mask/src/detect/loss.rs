@@ -2,15 +2,13 @@
 //! hardest of the others, and a smooth distance of the boxes.
 //!
 //! Source: Liu et al., SSD (2016), equations 1–3; hard negatives in section 2.2.
-use super::{Anchor, Matching};
+use super::{Anchor, Matching, anchors::CODE};
 use crate::nn::{Scalar, log_softmax};
 
 /// Negatives that count for each anchor that is to find an object.
 const NEGATIVES: usize = 3;
 /// Negatives that count in an image without objects.
 const LEAST_NEGATIVES: usize = 8;
-/// Where a value of an anchor begins: after the four of the box.
-const LOGITS: usize = 4;
 
 /// Another network's values of the same image, to learn from.
 pub(crate) struct Teacher<'a, T> {
@@ -60,7 +58,7 @@ fn hardest<T: Scalar>(anchors: &[Anchor], classes: usize, matching: &Matching, v
         if matched.next_if_eq(&index).is_some() || ignored.next_if_eq(&&index).is_some() {
             continue;
         }
-        let logit = |class: usize| values[anchor.start + (LOGITS + class) * anchor.step];
+        let logit = |class: usize| values[anchor.start + (CODE + class) * anchor.step];
         // What the background's probability lacks grows with this; it needs no logarithm.
         let sum = (1..=classes).fold(T::zero(), |sum, class| sum + (logit(class) - logit(0)).exp());
         costs.push((sum, index));
@@ -99,7 +97,7 @@ impl<T: Scalar> Logits<T> {
         gradient: &mut [T],
     ) -> T {
         let classes = self.classes;
-        let at = |class: usize| anchor.start + (LOGITS + class) * anchor.step;
+        let at = |class: usize| anchor.start + (CODE + class) * anchor.step;
         let (own, taught) = self.log.split_at_mut(classes);
         let one = T::one();
         let mix = teacher.map_or(T::zero(), |teacher| teacher.mix);
@@ -132,7 +130,7 @@ fn log_probabilities<T: Scalar>(log: &mut [T], heat: T, logit: impl Fn(usize) ->
 /// Smooth distance of a box's code, times `each`, and its gradient.
 fn boxes<T: Scalar>(
     anchor: &Anchor,
-    code: [f32; 4],
+    code: [f32; CODE],
     each: T,
     teacher: Option<&Teacher<'_, T>>,
     values: &[T],
@@ -159,7 +157,7 @@ fn smooth<T: Scalar>(x: T) -> (T, T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{AnchorMap, Anchors, matching::Match};
+    use crate::detect::{AnchorMap, Anchors, anchors::BESIDES, matching::Match};
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -182,7 +180,7 @@ mod tests {
 
     fn random_values(seed: u64) -> Vec<f64> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        (0..14 * (5 + CLASSES)).map(|_| random.random_range(-2.0..2.0)).collect()
+        (0..14 * (BESIDES + CLASSES)).map(|_| random.random_range(-2.0..2.0)).collect()
     }
 
     #[test]
@@ -220,7 +218,7 @@ mod tests {
     #[test]
     fn only_the_hardest_negatives_count() {
         let anchors = anchors();
-        let mut values = vec![0.0f64; 14 * (5 + CLASSES)];
+        let mut values = vec![0.0f64; 14 * (BESIDES + CLASSES)];
         // Anchors 2, 5 and 9 are surest of a class; 4 has an object.
         for (anchor, logit) in [(2, 3.0), (5, 2.0), (9, 1.0), (4, 9.0)] {
             let at: Anchor = anchors[anchor];

@@ -1,5 +1,5 @@
 //! Which anchors are to find which objects.
-use super::{Anchor, Object};
+use super::{Anchor, Object, anchors::CODE};
 
 /// From this overlap on an anchor is to find an object. Source: Liu et al. (2016), section 2.2.
 const OVERLAP: f32 = 0.5;
@@ -12,7 +12,7 @@ pub(crate) struct Match {
     /// The object's class.
     pub(crate) class: u8,
     /// The object's box, as the anchor's code.
-    pub(crate) code: [f32; 4],
+    pub(crate) code: [f32; CODE],
 }
 
 /// What the anchors of one image are to find.

@@ -9,6 +9,7 @@ mod loss;
 mod matching;
 
 pub use anchors::{Anchor, AnchorMap, Anchors, AnchorsError};
+pub(crate) use anchors::{BESIDES, check_classes};
 pub use decode::{Detection, DetectionSettings, detections};
 pub use frame::{Frame, Object};
 pub(crate) use loss::{Teacher, image_loss};
