@@ -189,7 +189,7 @@ impl NetworkBuilder {
     /// # Errors
     /// [`NetworkError`]; a model holds at most 65,535 of them.
     pub fn concatenate(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
-        let channels = self.read(name, left)?.len() + self.read(name, right)?.len();
+        let channels = self.read(name, left)?.len().saturating_add(self.read(name, right)?.len());
         if channels > usize::from(u16::MAX) {
             return Err(NetworkError::TooManyValues { node: name.into(), values: channels });
         }
@@ -280,18 +280,69 @@ impl NetworkBuilder {
         let TensorShape { height, width, .. } = self.read(name, input)?;
         match (u8::try_from(height), u8::try_from(width)) {
             (Ok(h), Ok(w)) => Ok(Window { kernel: [h, w], ..Window::square(1, 1, 0) }),
-            _ => Err(NetworkError::Window { node: name.into(), window: Window::square(0, 1, 0), height, width }),
+            _ => Err(NetworkError::WholeMap { node: name.into(), height, width }),
         }
     }
 
     fn push(&mut self, name: &str, operation: Operation, output: TensorShape) -> Result<TensorId, NetworkError> {
-        if output.is_empty() || self.input.is_empty() {
-            return Err(NetworkError::Empty { what: "a tensor" });
+        if self.input.is_empty() {
+            return Err(NetworkError::Empty { what: "the image" });
+        }
+        if output.is_empty() {
+            return Err(NetworkError::EmptyTensor { node: name.into(), shape: output });
         }
         if self.nodes.iter().any(|node| node.name == name) {
             return Err(NetworkError::Name { node: name.into() });
         }
+        // Tensor 0 is the image.
+        let id = u16::try_from(self.nodes.len() + 1).map_err(|_| NetworkError::TooLong)?;
         self.nodes.push(Node { name: name.into(), operation, output });
-        u16::try_from(self.nodes.len()).map(TensorId).map_err(|_| NetworkError::TooLong)
+        Ok(TensorId(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::resnet8;
+
+    const SHAPE: TensorShape = TensorShape { channels: 1, height: 300, width: 8 };
+
+    #[test]
+    fn what_is_empty_is_named() {
+        let no_class = NetworkError::EmptyTensor {
+            node: "logits".into(),
+            shape: TensorShape { channels: 0, height: 1, width: 1 },
+        };
+        assert_eq!(resnet8(TensorShape { height: 8, ..SHAPE }, 0.25, 0), Err(no_class));
+        let mut b = NetworkBuilder::new(TensorShape { channels: 0, ..SHAPE });
+        let first = b.convolution("first", b.input(), Window::square(3, 1, 1), 2, Finish::NORM);
+        assert_eq!(first, Err(NetworkError::Empty { what: "the image" }));
+    }
+
+    #[test]
+    fn a_map_too_large_to_be_taken_whole_is_named_with_its_sides() {
+        let mut b = NetworkBuilder::new(SHAPE);
+        let error = |node: &str| Err(NetworkError::WholeMap { node: node.into(), height: 300, width: 8 });
+        assert_eq!(b.global_average_pool("pool", b.input()), error("pool"));
+        assert_eq!(b.fully_connected("logits", b.input(), 2), error("logits"));
+    }
+
+    #[test]
+    fn a_concatenation_of_more_than_can_be_counted_is_refused() {
+        let mut b = NetworkBuilder::new(TensorShape { channels: usize::MAX, height: 1, width: 1 });
+        let error = NetworkError::TooManyValues { node: "twice".into(), values: usize::MAX };
+        assert_eq!(b.concatenate("twice", b.input(), b.input()), Err(error));
+    }
+
+    #[test]
+    fn as_many_nodes_as_there_are_tensor_numbers_fit() {
+        let mut b = NetworkBuilder::new(SHAPE);
+        let operation = Operation::Add { left: b.input(), right: b.input(), activation: Activation::Identity };
+        b.nodes = (1..65_535).map(|number| Node { name: number.to_string(), operation, output: SHAPE }).collect();
+        let mut add = |name| b.add(name, TensorId(0), TensorId(0), Activation::Identity);
+        assert_eq!(add("last"), Ok(TensorId(65_535)));
+        assert_eq!(add("one more"), Err(NetworkError::TooLong));
+        assert_eq!(b.nodes.len(), 65_535);
     }
 }

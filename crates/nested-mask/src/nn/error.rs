@@ -42,11 +42,35 @@ pub enum NetworkError {
         /// The name.
         node: String,
     },
-    /// No channel, no pixel, no node or no class.
+    /// No image or no node.
     #[error("{what} is empty")]
     Empty {
         /// What is.
         what: &'static str,
+    },
+    /// A node without channels or pixels: of a classifier's last one, there is no class.
+    #[error("node `{node}` makes an empty tensor: {} × {} × {}", shape.channels, shape.height, shape.width)]
+    EmptyTensor {
+        /// The node.
+        node: String,
+        /// What it makes.
+        shape: TensorShape,
+    },
+    /// A map that no window covers whole.
+    #[error("node `{node}` takes a whole map of {height}×{width}: it may be at most 255×255")]
+    WholeMap {
+        /// The node.
+        node: String,
+        /// Height of the map.
+        height: usize,
+        /// Width of the map.
+        width: usize,
+    },
+    /// A width that is not above 0, or that makes a layer of more channels than a model holds.
+    #[error("width {width}: it must be above 0 and leave each layer at most 65535 channels")]
+    Width {
+        /// What was given.
+        width: f64,
     },
     /// Anchors that do not fit the last node.
     #[error(transparent)]
@@ -80,7 +104,7 @@ pub enum NetworkError {
         epsilon: f64,
     },
     /// More nodes than tensor numbers.
-    #[error("more than 65534 nodes")]
+    #[error("more than 65535 nodes")]
     TooLong,
 }
 

@@ -1,13 +1,14 @@
 //! Slimmable networks: levels that are widths. A level uses the leading channels of every layer, which is a nested mask
 //! whose supports are whole rows and whole input channels.
-use super::{Layer, Network, Norm, Operation, Parameters, Scalar, zoo::scaled};
+use super::{Layer, Network, Norm, Operation, Parameters, Scalar, zoo::rounded};
 use crate::{Block, Ladder, NestedMask};
 use ndarray::{Array2, Ix2};
 use nested_csr::{Level, TensorId, TensorShape};
 
 impl Network {
     /// The same network with the leading `width` of each layer's channels, rounded and at least one; the channels of the image,
-    /// of the output and of what a concatenation puts together stay.
+    /// of the output and of what a concatenation puts together stay. A width of 1 or more is the whole network, one of 0, below
+    /// or no number leaves one channel.
     ///
     /// ```
     /// use nested_csr::TensorShape;
@@ -33,7 +34,7 @@ impl Network {
         let shapes = std::iter::once(self.input()).chain(self.nodes().iter().map(|node| node.output));
         let keep = |(shape, fixed): (TensorShape, bool)| match fixed {
             true => shape.channels,
-            false => scaled(shape.channels, width).min(shape.channels),
+            false => rounded(shape.channels, width).min(shape.channels),
         };
         shapes.zip(self.fixed()).map(keep).collect()
     }
@@ -135,5 +136,24 @@ impl<T: Scalar> Parameters<T> {
             Some(Layer { weights, mask: None, bias, norms })
         };
         Parameters { layers: self.layers.iter().enumerate().map(narrow).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::resnet8;
+
+    #[test]
+    fn any_width_narrows_to_between_one_channel_and_all() {
+        let network = resnet8(TensorShape { channels: 1, height: 8, width: 8 }, 0.5, 2).unwrap();
+        for width in [1.0, 1.5, 1e300, f64::INFINITY] {
+            assert_eq!(network.narrowed(width), network);
+        }
+        let thin = network.narrowed(1e-300);
+        assert!(thin.nodes().iter().rev().skip(1).all(|node| node.output.channels == 1));
+        for width in [0.0, -1.0, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(network.narrowed(width), thin);
+        }
     }
 }

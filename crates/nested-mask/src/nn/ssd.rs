@@ -1,6 +1,6 @@
 //! The detector of the experiments.
 use super::{Activation, Activation::Relu6, Finish, Network, NetworkBuilder, NetworkError, zoo::scaled};
-use crate::detect::{AnchorMap, Anchors};
+use crate::detect::{AnchorMap, Anchors, BESIDES, check_classes};
 use nested_csr::{ANCHOR_ONE, Anchor, TensorId, TensorShape, Window};
 
 /// Channels of the first convolution.
@@ -40,7 +40,8 @@ const SHAPES: [f64; 2] = [2.0, 0.5];
 /// Source: Sandler et al., MobileNetV2 (2018), sections 3 and 6.2; its channels were made for images of 224 × 224.
 ///
 /// # Errors
-/// [`NetworkError`] when the image is too small or there is no class.
+/// [`NetworkError`] when the image is too small, there are no or more than 256 classes, or the width is out of range, which is
+/// that of [`super::resnet8`].
 ///
 /// ```
 /// use nested_csr::TensorShape;
@@ -52,14 +53,15 @@ const SHAPES: [f64; 2] = [2.0, 0.5];
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn ssd_mobilenet_v2(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
+    check_classes(classes)?;
     let mut b = NetworkBuilder::new(shape);
     let input = b.input();
-    let first = scaled(FIRST, width);
+    let first = scaled(FIRST, width)?;
     let mut x = b.convolution("conv1", input, Window::square(3, 2, 1), first, Finish::NORM.then(Relu6))?;
     let mut channels = first;
     let (mut heads, mut maps) = (Vec::new(), Vec::new());
     for (index, block) in BODY.iter().enumerate() {
-        let rows = scaled(block.channels, width);
+        let rows = scaled(block.channels, width)?;
         x = inverted_residual(&mut b, &format!("block{}", index + 1), x, channels, rows, block)?;
         channels = rows;
         if block.head {
@@ -123,14 +125,14 @@ fn head(
     classes: usize,
 ) -> Result<TensorId, NetworkError> {
     let y = b.depthwise(&format!("{name}.depthwise"), x, Window::square(3, 1, 1), Finish::NORM.then(Relu6))?;
-    let rows = map.sizes.len() * (5 + classes);
+    let rows = map.sizes.len() * (BESIDES + classes);
     b.convolution(&format!("{name}.values"), y, Window::square(1, 1, 0), rows, Finish::BIAS.sparse())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::NetworkError;
+    use crate::detect::AnchorsError;
 
     #[test]
     fn a_detector_that_no_model_can_hold_is_refused_before_it_is_trained() {
@@ -141,6 +143,9 @@ mod tests {
         for (side, classes) in [(256, 10), (192, 40)] {
             let error = build(side, classes).expect_err("accepted");
             assert!(matches!(error, NetworkError::TooManyValues { values: 65_536.., .. }), "{error}");
+        }
+        for classes in [257, usize::MAX] {
+            assert_eq!(build(32, classes), Err(AnchorsError::Classes { classes }.into()));
         }
     }
 }

@@ -2,16 +2,32 @@
 use super::{Activation, Activation::Relu, Activation::Relu6, Finish, Network, NetworkBuilder, NetworkError};
 use nested_csr::{Padding, TensorId, TensorShape, Window};
 
+/// The most channels that a model holds.
+const MOST: f64 = 65_535.0;
+
 /// Channels of a layer in a network scaled by `width`: at least 1.
-pub(super) fn scaled(channels: usize, width: f64) -> usize {
+///
+/// # Errors
+/// [`NetworkError::Width`] when it is not above 0, or they are more than a model holds.
+pub(super) fn scaled(channels: usize, width: f64) -> Result<usize, NetworkError> {
+    if width > 0.0 && channels as f64 * width <= MOST {
+        Ok(rounded(channels, width))
+    } else {
+        Err(NetworkError::Width { width })
+    }
+}
+
+/// The share `width` of so many channels: at least 1.
+pub(super) fn rounded(channels: usize, width: f64) -> usize {
     ((channels as f64 * width).round() as usize).max(1)
 }
 
 /// ResNet-8 (MLPerf Tiny's): 3×3-16, three stacks of 16/32/64 channels scaled by `width`, average pool, fully connected.
-/// The six 3×3 after the first are sparse.
+/// The six 3×3 after the first are sparse. A width is above 0, in all these networks, and leaves each layer at least one
+/// channel and at most 65,535.
 ///
 /// # Errors
-/// [`NetworkError`] when the image is too small or there is no class.
+/// [`NetworkError`] when the image is too small, there is no class, or the width is out of range.
 ///
 /// ```
 /// use nested_csr::TensorShape;
@@ -22,11 +38,11 @@ pub(super) fn scaled(channels: usize, width: f64) -> usize {
 pub fn resnet8(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     let mut b = NetworkBuilder::new(shape);
     let input = b.input();
-    let first = scaled(16, width);
+    let first = scaled(16, width)?;
     let mut x = b.convolution("conv1", input, Window::square(3, 1, 1), first, Finish::NORM.then(Relu))?;
     let mut channels = first;
     for (stack, full) in [16, 32, 64].into_iter().enumerate() {
-        let rows = scaled(full, width);
+        let rows = scaled(full, width)?;
         let stride = if stack == 0 { 1 } else { 2 };
         x = residual(&mut b, &format!("stack{}", stack + 1), x, stride, rows, rows != channels || stride != 1)?;
         channels = rows;
@@ -65,7 +81,7 @@ fn sparse3x3(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -> Re
 /// connected. `width` scales the channels. All 3×3 but the first are sparse.
 ///
 /// # Errors
-/// [`NetworkError`] when the image is below 8×8 or there is no class.
+/// [`NetworkError`] when the image is below 8×8, there is no class, or the width is out of range.
 ///
 /// ```
 /// use nested_csr::TensorShape;
@@ -75,7 +91,7 @@ fn sparse3x3(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -> Re
 /// # Ok::<(), nested_mask::nn::NetworkError>(())
 /// ```
 pub fn resnet9(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
-    let [narrow, middle, wide] = [64, 128, 256].map(|channels| scaled(channels, width));
+    let (narrow, middle, wide) = (scaled(64, width)?, scaled(128, width)?, scaled(256, width)?);
     let halve = Window::square(2, 2, 0);
     let mut b = NetworkBuilder::new(shape);
     let input = b.input();
@@ -105,7 +121,7 @@ fn residual_pair(b: &mut NetworkBuilder, name: &str, x: TensorId, rows: usize) -
 /// as in the authors' own code: at small widths the levels leave channels that hardly vary. Source: Howard et al. (2017).
 ///
 /// # Errors
-/// [`NetworkError`] when there is no class.
+/// [`NetworkError`] when there is no class, or the width is out of range.
 ///
 /// ```
 /// use nested_csr::TensorShape;
@@ -133,9 +149,9 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
     let mut b = NetworkBuilder::new(shape).with_epsilon(1e-3)?;
     let input = b.input();
     let finish = Finish::NORM.then(Relu6);
-    let mut x = b.convolution("conv1", input, Window::square(3, 1, 1), scaled(32, width), finish)?;
+    let mut x = b.convolution("conv1", input, Window::square(3, 1, 1), scaled(32, width)?, finish)?;
     for (index, (rows, stride)) in BLOCKS.into_iter().enumerate() {
-        x = separable(&mut b, index + 1, x, stride, scaled(rows, width), finish)?;
+        x = separable(&mut b, index + 1, x, stride, scaled(rows, width)?, finish)?;
     }
     let x = b.global_average_pool("pool", x)?;
     b.fully_connected("logits", x, classes)?;
@@ -146,7 +162,7 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
 /// average pool, fully connected; ReLU. `width` scales the channels. The pointwise convolutions are sparse.
 ///
 /// # Errors
-/// [`NetworkError`] when the input is too small or there is no class.
+/// [`NetworkError`] when the input is too small, there is no class, or the width is out of range.
 ///
 /// ```
 /// use nested_csr::TensorShape;
@@ -159,7 +175,7 @@ pub fn mobilenet_v1(shape: TensorShape, width: f64, classes: usize) -> Result<Ne
 pub fn ds_cnn(shape: TensorShape, width: f64, classes: usize) -> Result<Network, NetworkError> {
     let padding = Padding { top: 4, left: 1, bottom: 5, right: 1 };
     let first = Window { kernel: [10, 4], stride: 2, padding };
-    let rows = scaled(64, width);
+    let rows = scaled(64, width)?;
     let mut b = NetworkBuilder::new(shape);
     let input = b.input();
     let finish = Finish::NORM.then(Relu);
@@ -188,6 +204,7 @@ fn separable(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::ssd_mobilenet_v2;
 
     /// Dense MACs and weights.
     fn size(network: &Network) -> (usize, usize) {
@@ -214,5 +231,22 @@ mod tests {
         about(size(&mobilenet_v1(cifar, 1.0, 10).unwrap()), 46.4e6, 3.2e6);
         about(size(&resnet9(cifar, 1.0, 10).unwrap()), 285e6, 2.4e6);
         about(size(&ds_cnn(speech, 1.0, 12).unwrap()), 2.66e6, 22.0e3);
+    }
+
+    #[test]
+    fn widths_that_make_no_layers_are_refused() {
+        let image = TensorShape { channels: 1, height: 49, width: 33 };
+        type Build = fn(TensorShape, f64, usize) -> Result<Network, NetworkError>;
+        let networks: [Build; 5] = [resnet8, resnet9, mobilenet_v1, ds_cnn, ssd_mobilenet_v2];
+        for network in networks {
+            for width in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 1e5, 1e300] {
+                match network(image, width, 2) {
+                    Err(NetworkError::Width { width: given }) => assert_eq!(given.to_bits(), width.to_bits()),
+                    other => panic!("{width}: {other:?}"),
+                }
+            }
+            // One channel a layer.
+            assert!(network(image, 1e-300, 2).is_ok());
+        }
     }
 }
