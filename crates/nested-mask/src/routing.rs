@@ -8,6 +8,7 @@ mod descent;
 use crate::{MaskError, NestedMask};
 pub use descent::Descent;
 use ndarray::{Array, ArrayView, Dimension, Zip};
+use nested_csr::MAX_LEVELS;
 use num_traits::Float;
 use rand::{Rng, RngExt};
 
@@ -66,6 +67,12 @@ impl Default for Routing {
 }
 
 /// What can be wrong with a routing.
+///
+/// ```
+/// use nested_mask::{Routing, RoutingError};
+/// let error = Routing::Sampled { weights: vec![1.0, 2.0] }.check(3);
+/// assert_eq!(error, Err(RoutingError::Count { what: "sampling weights", given: 2, levels: 3 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RoutingError {
@@ -79,8 +86,8 @@ pub enum RoutingError {
         /// The levels.
         levels: usize,
     },
-    /// A weight or coefficient that is negative (a weight), infinite or not a number, weights that are all 0, or a share
-    /// outside `[0, 1]`.
+    /// A weight or coefficient that is negative (a weight), infinite or not a number, weights that are all 0 or whose sum is
+    /// infinite, or a share outside `[0, 1]`.
     #[error("{what} {value} at {index} is not usable")]
     Value {
         /// What it is.
@@ -90,6 +97,15 @@ pub enum RoutingError {
         /// What was given.
         value: f64,
     },
+    /// A number of levels that no ladder has.
+    #[error("{levels} levels: 1 to {MAX_LEVELS} are possible")]
+    Levels {
+        /// How many were given.
+        levels: usize,
+    },
+    /// A matrix by which nothing learns.
+    #[error("no ring learns: the routing matrix has no coefficient but 0 on its diagonal and to the right of it")]
+    Idle,
     /// Gradient and mask differ in shape.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -122,9 +138,10 @@ impl RoutingMatrix {
     /// does not use its weights, so coefficients there have no effect.
     ///
     /// # Errors
-    /// [`RoutingError::Count`], [`RoutingError::Value`].
+    /// [`RoutingError::Levels`], [`RoutingError::Count`], [`RoutingError::Value`].
     pub fn new(levels: usize, coefficients: Vec<f64>) -> Result<RoutingMatrix, RoutingError> {
-        if levels == 0 || coefficients.len() != levels * levels {
+        check_levels(levels)?;
+        if coefficients.len() != levels * levels {
             return Err(RoutingError::Count { what: "coefficients", given: coefficients.len(), levels });
         }
         if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
@@ -192,20 +209,36 @@ fn cast<T: Float>(value: f64) -> T {
 }
 
 impl Routing {
-    /// Whether the parameters fit this number of levels.
+    /// Whether the parameters fit this number of levels, and something learns.
     ///
     /// # Errors
-    /// [`RoutingError::Count`], [`RoutingError::Value`].
+    /// [`RoutingError::Levels`], [`RoutingError::Count`], [`RoutingError::Value`], [`RoutingError::Idle`].
+    ///
+    /// ```
+    /// use nested_mask::{Routing, RoutingError, RoutingMatrix};
+    /// let routing = Routing::Sampled { weights: vec![2.0, 1.0, 1.0] }; // level 1 twice as often
+    /// assert_eq!(routing.check(3), Ok(()));
+    /// assert!(routing.check(2).is_err());
+    /// // A level below the ring does not use its weights.
+    /// let idle = Routing::Weighted(RoutingMatrix::new(2, vec![0.0, 0.0, 1.0, 0.0])?);
+    /// assert_eq!(idle.check(2), Err(RoutingError::Idle));
+    /// # Ok::<(), RoutingError>(())
+    /// ```
     pub fn check(&self, levels: usize) -> Result<(), RoutingError> {
+        check_levels(levels)?;
         match self {
             Routing::Sampled { weights } | Routing::Anchored { weights } if !weights.is_empty() => {
                 if weights.len() != levels {
                     return Err(RoutingError::Count { what: "sampling weights", given: weights.len(), levels });
                 }
                 let bad = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0));
-                let bad = bad.or_else(|| (weights.iter().sum::<f64>() == 0.0).then_some(0));
-                match bad {
+                let sum: f64 = weights.iter().sum();
+                match bad.or_else(|| (sum == 0.0).then_some(0)) {
                     Some(index) => Err(RoutingError::Value { what: "sampling weight", index, value: weights[index] }),
+                    // Each divided by it would be 0.
+                    None if sum.is_infinite() => {
+                        Err(RoutingError::Value { what: "sum of sampling weights", index: levels - 1, value: sum })
+                    }
                     None => Ok(()),
                 }
             }
@@ -215,6 +248,7 @@ impl Routing {
             Routing::Weighted(matrix) if matrix.levels != levels => {
                 Err(RoutingError::Count { what: "rings in the routing matrix", given: matrix.levels, levels })
             }
+            Routing::Weighted(matrix) if !(1..=levels).any(|ring| matrix.trains(ring)) => Err(RoutingError::Idle),
             _ => Ok(()),
         }
     }
@@ -269,13 +303,31 @@ impl Routing {
         })
     }
 
-    /// The share of the training after which the first ring stands still, where rings do. Masks that are still ranked then
-    /// would move its weights to other rings.
+    /// The share of the training after which the first ring stands still, where rings do: of one level none does. Masks that
+    /// are still ranked then would move its weights to other rings.
+    ///
+    /// ```
+    /// use nested_mask::Routing;
+    /// assert_eq!(Routing::Frozen.first_turn(4), Some(0.25));
+    /// assert_eq!(Routing::Staged { until: 0.5 }.first_turn(4), Some(0.125)); // afterwards levels are drawn
+    /// assert_eq!(Routing::default().first_turn(4), None);
+    /// ```
     pub fn first_turn(&self, levels: usize) -> Option<f64> {
         match self {
+            _ if levels < 2 => None,
             Routing::Frozen => Some(1.0 / levels as f64),
             Routing::Staged { until } if *until > 0.0 => Some(until / levels as f64),
             _ => None,
+        }
+    }
+
+    /// Whether a step at this moment comes after the first ring's turn, by what [`Self::draw`] does.
+    pub(crate) fn is_after_first_turn(&self, levels: usize, progress: f64) -> bool {
+        match self {
+            _ if levels < 2 => false,
+            Routing::Frozen => turn(levels, progress) > 1,
+            Routing::Staged { until } if *until > 0.0 => progress >= *until || turn(levels, progress / until) > 1,
+            _ => false,
         }
     }
 
@@ -302,9 +354,19 @@ impl Routing {
     }
 }
 
+/// Refuses numbers of levels that no ladder has.
+fn check_levels(levels: usize) -> Result<(), RoutingError> {
+    if (1..=MAX_LEVELS).contains(&levels) { Ok(()) } else { Err(RoutingError::Levels { levels }) }
+}
+
+/// The ring whose turn it is.
+fn turn(levels: usize, progress: f64) -> usize {
+    ((progress * levels as f64) as usize + 1).min(levels)
+}
+
 /// The ring whose turn it is learns from its own level.
 fn one_ring(levels: usize, progress: f64) -> RoutingMatrix {
-    let turn = ((progress * levels as f64) as usize + 1).min(levels);
+    let turn = turn(levels, progress);
     RoutingMatrix::from_fn(levels, |ring, level| f64::from(ring == turn && level == turn))
 }
 

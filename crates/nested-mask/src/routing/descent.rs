@@ -64,10 +64,16 @@ impl<T: Float> Descent<T> {
         let all = Zip::from(&mut weights).and(&mut velocity).and(&gradient).and(mask.rings());
         all.for_each(|weight, velocity, &gradient, &ring| {
             if trains[usize::from(ring)] {
-                *velocity = self.momentum * *velocity + gradient + self.weight_decay * *weight;
-                *weight = *weight - self.learning_rate * *velocity;
+                self.move_one(weight, velocity, gradient);
             }
         });
         Ok(())
+    }
+
+    /// One step of one weight.
+    #[inline]
+    pub(crate) fn move_one(&self, weight: &mut T, velocity: &mut T, gradient: T) {
+        *velocity = self.momentum * *velocity + gradient + self.weight_decay * *weight;
+        *weight = *weight - self.learning_rate * *velocity;
     }
 }

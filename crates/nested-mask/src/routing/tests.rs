@@ -96,6 +96,52 @@ fn staged_freezes_first_and_draws_then() {
     assert!((matrix.coefficient(2, 3) - 0.4 / 3.0).abs() < 1e-12);
     assert_eq!([&staged, &Routing::Frozen, &Routing::Joint].map(|r| r.first_turn(2)), [Some(0.3), Some(0.5), None]);
     assert!(matches!(Routing::Staged { until: 1.5 }.check(3), Err(RoutingError::Value { .. })));
+    assert_eq!(
+        [&staged, &Routing::Frozen].map(|r| (r.first_turn(1), r.is_after_first_turn(1, 0.9))),
+        [(None, false); 2]
+    );
+}
+
+#[test]
+fn the_first_turn_is_over_when_a_step_no_longer_trains_ring_1_apart() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    for routing in [Routing::Frozen, Routing::Staged { until: 0.6 }, Routing::Staged { until: 1.0 }] {
+        for levels in 2..=MAX_LEVELS {
+            let mut over = false;
+            for step in 0..997 {
+                let progress = f64::from(step) / 997.0;
+                let matrix = routing.draw(levels, progress, &mut random).unwrap();
+                over |= !matrix.trains(1);
+                assert_eq!(routing.is_after_first_turn(levels, progress), over, "{routing:?} {levels} {step}");
+            }
+            assert!(over);
+        }
+    }
+}
+
+#[test]
+fn a_matrix_by_which_nothing_learns_is_refused() {
+    let check = |coefficients: [f64; 4]| {
+        let routing = Routing::Weighted(RoutingMatrix::new(2, coefficients.to_vec()).unwrap());
+        (routing.check(2), routing.matrix(2).map(|_| ()))
+    };
+    for idle in [[0.0; 4], [0.0, -0.0, 3.0, 0.0]] {
+        assert_eq!(check(idle), (Err(RoutingError::Idle), Err(RoutingError::Idle)));
+    }
+    for usable in [[-1.0, 0.0, 0.0, 0.0], [0.0, 1e-300, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]] {
+        assert_eq!(check(usable), (Ok(()), Ok(())));
+    }
+}
+
+#[test]
+fn numbers_of_levels_that_no_ladder_has_are_refused() {
+    // The square of the greater overflows to 0.
+    for levels in [0, MAX_LEVELS + 1, 1 << (usize::BITS / 2)] {
+        let error = RoutingError::Levels { levels };
+        assert_eq!(RoutingMatrix::new(levels, Vec::new()), Err(error.clone()));
+        assert_eq!(Routing::Joint.check(levels), Err(error.clone()));
+        assert_eq!(Routing::default().matrix(levels), Err(error));
+    }
 }
 
 #[test]
@@ -146,6 +192,11 @@ fn what_does_not_fit_is_named() {
     assert!(matches!(error, RoutingError::Value { what: "sampling weight", index: 1, .. }));
     assert!(Routing::Sampled { weights: vec![0.0; 3] }.check(3).is_err());
     assert!(RoutingMatrix::new(2, vec![1.0; 3]).is_err());
+    let weights = vec![1e308, 1e308, 0.0];
+    for routing in [Routing::Sampled { weights: weights.clone() }, Routing::Anchored { weights }] {
+        let error = RoutingError::Value { what: "sum of sampling weights", index: 2, value: f64::INFINITY };
+        assert_eq!(routing.check(3), Err(error));
+    }
     let wrong = Array3::<f32>::zeros((2, 2, 1));
     let error = Routing::Joint.route(&[wrong.view(), wrong.view(), wrong.view()], &mask()).unwrap_err();
     assert!(matches!(error, RoutingError::Mask(MaskError::Shape { .. })));

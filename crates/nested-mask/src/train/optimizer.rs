@@ -1,7 +1,7 @@
 //! Gradient descent with momentum, masked: what a step does not train keeps its value and its velocity.
 use super::Masking;
 use crate::{
-    RoutingMatrix,
+    Descent, RoutingMatrix,
     nn::{Gradient, Layer, LayerGradient, Parameters},
 };
 use nested_csr::MAX_LEVELS;
@@ -34,14 +34,6 @@ impl Velocity {
     }
 }
 
-/// The rates of one step.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rates {
-    pub(super) learning_rate: f32,
-    pub(super) momentum: f32,
-    pub(super) weight_decay: f32,
-}
-
 impl Optimizer {
     pub(super) fn new(parameters: &Parameters<f32>, masking: Masking) -> Optimizer {
         let velocity = |layer: &Layer<f32>| Velocity {
@@ -72,7 +64,7 @@ impl Optimizer {
         gradient: &Gradient<f32>,
         routing: &RoutingMatrix,
         level: usize,
-        rates: Rates,
+        descent: Descent<f32>,
     ) {
         let layers = parameters.layers.iter_mut().zip(&gradient.layers).zip(&mut self.routed.layers);
         for (((layer, gradient), routed), velocity) in layers.zip(&mut self.layers) {
@@ -82,7 +74,7 @@ impl Optimizer {
             if let (Some(norm), Some([scale, shift])) =
                 (layer.norms.get_mut(level - 1), velocity.norms.get_mut(level - 1))
             {
-                let undecayed = Rates { weight_decay: 0.0, ..rates };
+                let undecayed = Descent { weight_decay: 0.0, ..descent };
                 descend(&mut norm.scale, &gradient.scale, scale, undecayed);
                 // Int8 multipliers are positive, and levels share the weights' sign. What is not a number stays, to be seen.
                 norm.scale.iter_mut().filter(|scale| **scale < LEAST_SCALE).for_each(|scale| *scale = LEAST_SCALE);
@@ -95,25 +87,25 @@ impl Optimizer {
     }
 
     /// Moves the weights of the rings that the step trains, and biases with ring 1.
-    pub(super) fn step(&mut self, parameters: &mut Parameters<f32>, routing: &RoutingMatrix, rates: Rates) {
+    pub(super) fn step(&mut self, parameters: &mut Parameters<f32>, routing: &RoutingMatrix, descent: Descent<f32>) {
         for ((layer, routed), velocity) in parameters.layers.iter_mut().zip(&self.routed.layers).zip(&mut self.layers) {
             let (Some(layer), Some(routed), Some(velocity)) = (layer, routed, velocity) else { continue };
             let Some(weights) = layer.weights.as_slice_mut() else { continue };
             let first = routing.trains(1);
             if first {
                 // Whatever its weights' rings, a layer's bias serves every level, like a layer without a mask.
-                let undecayed = Rates { weight_decay: 0.0, ..rates };
+                let undecayed = Descent { weight_decay: 0.0, ..descent };
                 descend(&mut layer.bias, &routed.bias, &mut velocity.bias, undecayed);
             }
             match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
-                None if first => descend(weights, &routed.weights, &mut velocity.weights, rates),
+                None if first => descend(weights, &routed.weights, &mut velocity.weights, descent),
                 None => {}
                 Some(rings) => {
                     let trains = self.masking.trained_rings(routing);
                     let all = weights.iter_mut().zip(&routed.weights).zip(&mut velocity.weights).zip(rings);
                     for (((weight, &gradient), velocity), &ring) in all {
                         if trains[usize::from(ring)] {
-                            descend_one(weight, gradient, velocity, rates);
+                            descent.move_one(weight, velocity, gradient);
                         }
                     }
                 }
@@ -172,16 +164,10 @@ fn silence(layer: &mut Layer<f32>, level: usize) {
     }
 }
 
-fn descend(values: &mut [f32], gradient: &[f32], velocity: &mut [f32], rates: Rates) {
+fn descend(values: &mut [f32], gradient: &[f32], velocity: &mut [f32], descent: Descent<f32>) {
     for ((value, &gradient), velocity) in values.iter_mut().zip(gradient).zip(velocity) {
-        descend_one(value, gradient, velocity, rates);
+        descent.move_one(value, velocity, gradient);
     }
-}
-
-#[inline]
-fn descend_one(value: &mut f32, gradient: f32, velocity: &mut f32, rates: Rates) {
-    *velocity = rates.momentum * *velocity + gradient + rates.weight_decay * *value;
-    *value -= rates.learning_rate * *velocity;
 }
 
 #[cfg(test)]
@@ -232,7 +218,7 @@ mod tests {
         let views: Vec<_> = nested.iter().map(|gradient| gradient.view()).collect();
 
         let matrix = RoutingMatrix::new(3, vec![0.3, -1.0, 2.0, 7.0, 0.1, 0.4, 7.0, 7.0, 1.5]).unwrap();
-        let rates = Rates { learning_rate: 1.0, momentum: 0.0, weight_decay: 0.0 };
+        let descent = Descent { learning_rate: 1.0, momentum: 0.0, weight_decay: 0.0 };
         for routing in [
             Routing::Joint,
             Routing::Normalised,
@@ -251,9 +237,9 @@ mod tests {
                 let mut optimizer = Optimizer::new(&after, masking);
                 optimizer.start();
                 for level in (1..=3).filter(|&level| step.uses(level)) {
-                    optimizer.add(&mut after, &gradients[level - 1], &step, level, rates);
+                    optimizer.add(&mut after, &gradients[level - 1], &step, level, descent);
                 }
-                optimizer.step(&mut after, &step, rates);
+                optimizer.step(&mut after, &step, descent);
 
                 let like_ring_1 = |node: usize, of_levels: &[Array2<f32>]| {
                     let first = |level: usize| of_levels[level - 1].mapv(|g| g * step.coefficient(1, level) as f32);
@@ -279,7 +265,7 @@ mod tests {
         let mut before = Parameters::<f32>::random(&network, Level::new(2).unwrap(), 1);
         let mut gradient = Gradient::zeros(&before);
         gradient.layers.iter_mut().flatten().for_each(|layer| layer.bias.fill(1.0));
-        let rates = Rates { learning_rate: 0.5, momentum: 0.0, weight_decay: 0.1 };
+        let descent = Descent { learning_rate: 0.5, momentum: 0.0, weight_decay: 0.1 };
         for masking in [Masking::Nested, Masking::StraightThrough, Masking::Dsnn, Masking::Slimmable] {
             for masked in [false, true] {
                 for layer in before.layers.iter_mut().flatten() {
@@ -295,8 +281,8 @@ mod tests {
                     let mut after = before.clone();
                     let mut optimizer = Optimizer::new(&after, masking);
                     optimizer.start();
-                    optimizer.add(&mut after, &gradient, &step, 2, rates);
-                    optimizer.step(&mut after, &step, rates);
+                    optimizer.add(&mut after, &gradient, &step, 2, descent);
+                    optimizer.step(&mut after, &step, descent);
                     for layer in after.layers.iter().flatten() {
                         assert!(layer.bias.iter().all(|&bias| bias == -moved), "{masking:?}, {masked}, {of_ring_1}");
                     }
@@ -316,14 +302,14 @@ mod tests {
         let rings = layer.mask.as_ref().unwrap().rings().clone();
         let mut gradient = Gradient::zeros(&parameters);
         gradient.layers[0].as_mut().unwrap().weights.iter_mut().for_each(|value| *value = 1.0);
-        let rates = Rates { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
+        let descent = Descent { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
         let mut optimizer = Optimizer::new(&parameters, Masking::Nested);
         for level in [2, 1] {
             let before = (parameters.clone(), optimizer.clone());
             let routing = one_level(level);
             optimizer.start();
-            optimizer.add(&mut parameters, &gradient, &routing, level, rates);
-            optimizer.step(&mut parameters, &routing, rates);
+            optimizer.add(&mut parameters, &gradient, &routing, level, descent);
+            optimizer.step(&mut parameters, &routing, descent);
             let weights = |parameters: &Parameters<f32>| parameters.layers[0].as_ref().unwrap().weights.clone();
             let velocity = |optimizer: &Optimizer| optimizer.layers[0].as_ref().unwrap().weights.clone();
             let (old, new) = (weights(&before.0), weights(&parameters));

@@ -1,7 +1,7 @@
 //! One training step: the passes of its levels, then the descent.
-use super::{Distillation, TrainError, Trainer, examples::Objective, optimizer::Rates, ranking};
+use super::{Distillation, TrainError, Trainer, examples::Objective, ranking};
 use crate::{
-    RoutingMatrix,
+    Descent, RoutingMatrix,
     nn::{Learning, Loss, Parameters, Passes, Statistics},
     quant,
     schedule::cosine,
@@ -32,7 +32,7 @@ impl Trainer {
         moment: Moment,
     ) -> Result<(Loss, usize), TrainError> {
         let share = moment.share;
-        let rates = self.rates(share);
+        let descent = self.descent(share);
         let rounded = (share >= self.config.int8_from).then(|| {
             let mut rounded = self.trained.parameters.clone();
             quant::round_weights(&mut rounded);
@@ -63,14 +63,14 @@ impl Trainer {
             if self.watches_saliency(share) {
                 self.remember_saliency(level);
             }
-            self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), rates);
+            self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), descent);
             sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
         }
         if moment.regrows.is_some() {
             // Newcomers join the densest support, so its gradient chooses them, whichever levels the step has used.
             self.pass(objective, densest, rounded.as_ref(), None, moment)?;
         }
-        self.optimizer.step(&mut self.trained.parameters, routing, rates);
+        self.optimizer.step(&mut self.trained.parameters, routing, descent);
         if let Some(exchanged) = moment.regrows {
             self.regrow(exchanged).map_err(|error| ranking::at_step(error, self.epoch, moment.step))?;
         }
@@ -78,9 +78,9 @@ impl Trainer {
         Ok((Loss { mean: sum.mean / used as f64, ..sum }, used))
     }
 
-    fn rates(&self, share: f64) -> Rates {
+    pub(super) fn descent(&self, share: f64) -> Descent<f32> {
         let config = &self.config;
-        Rates {
+        Descent {
             learning_rate: (config.learning_rate * cosine(share, config.warm_up)) as f32,
             momentum: config.momentum as f32,
             weight_decay: config.weight_decay as f32,

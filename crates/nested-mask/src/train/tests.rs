@@ -1,6 +1,6 @@
 //! What a training holds inside: velocities, and where it starts from.
 use super::{
-    optimizer::{Optimizer, Rates, Velocity},
+    optimizer::{Optimizer, Velocity},
     *,
 };
 use crate::{
@@ -83,20 +83,19 @@ proptest! {
         for moment in 0..9 {
             let step = routing.draw(3, f64::from(moment) / 9.0, &mut random).unwrap();
             let learning_rate = random.random_range(0.01..1.0f32);
-            let rates = Rates { learning_rate, momentum, weight_decay };
+            let descent = Descent { learning_rate, momentum, weight_decay };
             let mut of_levels = vec![Array2::<f32>::zeros(weights.dim()); 3];
             optimizer.start();
             for level in (1..=3).filter(|&level| step.uses(level)) {
                 of_levels[level - 1].mapv_inplace(|_| random.random_range(-1.0..1.0));
                 let mut gradient = Gradient::zeros(&parameters);
                 gradient.layers[0].as_mut().unwrap().weights = of_levels[level - 1].iter().copied().collect();
-                optimizer.add(&mut parameters, &gradient, &step, level, rates);
+                optimizer.add(&mut parameters, &gradient, &step, level, descent);
             }
-            optimizer.step(&mut parameters, &step, rates);
+            optimizer.step(&mut parameters, &step, descent);
 
             let views: Vec<ArrayView2<f32>> = of_levels.iter().map(|gradient| gradient.view()).collect();
             let gradient = step.route(&views, &mask).unwrap();
-            let descent = Descent { learning_rate, momentum, weight_decay };
             descent.step(weights.view_mut(), velocity.view_mut(), gradient.view(), &mask, &step).unwrap();
             prop_assert_eq!(&parameters.layers[0].as_ref().unwrap().weights, &weights);
             let kept = optimizer.layers[0].as_ref().unwrap().weights.iter();
