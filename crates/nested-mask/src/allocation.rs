@@ -15,8 +15,8 @@ pub enum Allocation {
     Global,
     /// All layers' weights are ranked together, by score for each instruction that they cost; a level takes the instructions
     /// that [`Allocation::Uniform`] would take at the ladder's sparsity. Scores must compare between layers, as those of
-    /// [`crate::Saliency::FirstOrder`] do: all are changes of one loss. `docs/method.md` of the repository says why it is not
-    /// [`Allocation::AUTOMATIC`].
+    /// [`crate::Saliency::FirstOrder`] do: all are changes of one loss. It measured no better than [`Allocation::AUTOMATIC`], which
+    /// needs no gradients.
     GlobalPerInstruction,
     /// Chosen by what a non-zero costs: a level takes the instructions that [`Allocation::Uniform`] would take at the ladder's
     /// sparsity, and spends them where they keep most. Overall sparsity then differs from the ladder's.
@@ -56,7 +56,7 @@ pub struct LayerShape {
 
 impl LayerShape {
     fn weights(&self) -> f64 {
-        (self.matrix.rows * self.matrix.columns) as f64
+        self.matrix.len() as f64
     }
 
     /// Instructions on a Cortex-M7 that a non-zero costs, about.
@@ -78,8 +78,11 @@ impl Allocation {
     pub const AUTOMATIC: Allocation = Allocation::PerInstruction { exponent: 0.5 };
 
     /// The sparsity of each layer, such that all together have `sparsity` (of weights, or for
-    /// [`Allocation::PerInstruction`] of instructions). Where `sparsity` falls, none of them rises, so levels nest. `None` for
-    /// [`Allocation::Global`] and [`Allocation::GlobalPerInstruction`], which depend on the weights.
+    /// [`Allocation::PerInstruction`] of instructions). Where `sparsity` falls, none of them rises, so levels nest. A layer
+    /// without weights has no part in it, and the sparsity asked for.
+    ///
+    /// `None` for [`Allocation::Global`] and [`Allocation::GlobalPerInstruction`], which depend on the weights, and for a sparsity
+    /// outside `[0, 1]` or that is no number.
     ///
     /// ```
     /// use nested_csr::Shape;
@@ -93,9 +96,15 @@ impl Allocation {
     /// # Ok::<(), &str>(())
     /// ```
     pub fn sparsities(self, layers: &[LayerShape], sparsity: f64) -> Option<Vec<f64>> {
+        if !(0.0..=1.0).contains(&sparsity) {
+            return None;
+        }
         let spread = |cost: &dyn Fn(&LayerShape) -> f64, density: &dyn Fn(&LayerShape) -> f64| {
-            let fillings = layers.iter().map(|layer| (cost(layer) * layer.weights(), density(layer)));
-            fill(&fillings.collect::<Vec<_>>(), sparsity)
+            let weighing = layers.iter().filter(|layer| !layer.matrix.is_empty());
+            let fillings = weighing.map(|layer| (cost(layer) * layer.weights(), density(layer)));
+            let mut filled = fill(&fillings.collect::<Vec<_>>(), sparsity).into_iter();
+            let of_layer = |layer: &LayerShape| if layer.matrix.is_empty() { None } else { filled.next() };
+            layers.iter().map(of_layer).map(|of_layer| of_layer.unwrap_or(sparsity)).collect()
         };
         match self {
             Allocation::Uniform => Some(vec![sparsity; layers.len()]),
@@ -195,6 +204,31 @@ mod tests {
             let erk = of(Allocation::ErdosRenyiKernel, &layers);
             let steep = of(per_instruction(1.0), &layers);
             prop_assert!(close(steep, erk));
+        }
+    }
+
+    #[test]
+    fn a_layer_without_weights_has_no_part() {
+        let layer = |rows| LayerShape { matrix: Shape { rows, columns: 72 }, kernel: [3, 3], pixels: 64 };
+        for allocation in SPREAD {
+            let without = allocation.sparsities(&[layer(8), layer(32)], 0.9).unwrap();
+            let with = allocation.sparsities(&[layer(8), layer(0), layer(32)], 0.9).unwrap();
+            assert_eq!(with, [without[0], 0.9, without[1]], "{allocation:?}");
+            assert_eq!(allocation.sparsities(&[layer(0)], 0.9), Some(vec![0.9]));
+        }
+    }
+
+    #[test]
+    fn sparsities_that_are_none_are_refused() {
+        let layers = [LayerShape { matrix: Shape { rows: 8, columns: 72 }, kernel: [3, 3], pixels: 64 }];
+        for allocation in SPREAD {
+            for sparsity in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+                assert_eq!(allocation.sparsities(&layers, sparsity), None, "{allocation:?} {sparsity}");
+            }
+            for sparsity in [0.0, 1.0] {
+                let found = allocation.sparsities(&layers, sparsity).unwrap();
+                assert!((found[0] - sparsity).abs() < 1e-12, "{allocation:?}: {found:?}");
+            }
         }
     }
 }

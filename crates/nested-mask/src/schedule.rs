@@ -2,7 +2,7 @@
 use crate::Ladder;
 
 /// The cosine learning rate with a linear warm-up: a factor in `[0, 1]` of the peak rate, 0 at the end and, when it warms up, at
-/// the start.
+/// the start. A warm-up that lasts the whole training ends at the peak.
 ///
 /// `progress` and `warm_up` are shares of the whole training, in `[0, 1]`. Source: Loshchilov & Hutter, SGDR (2017), one
 /// cycle without restarts.
@@ -12,6 +12,7 @@ use crate::Ladder;
 /// assert_eq!(cosine(0.05, 0.1), 0.5);
 /// assert_eq!(cosine(0.1, 0.1), 1.0);
 /// assert!(cosine(1.0, 0.1) < 1e-12);
+/// assert_eq!(cosine(1.0, 1.0), 1.0);
 /// ```
 pub fn cosine(progress: f64, warm_up: f64) -> f64 {
     if progress < warm_up {
