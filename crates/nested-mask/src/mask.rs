@@ -270,6 +270,14 @@ impl<D: Dimension> NestedMask<D> {
         self.rings.iter().filter(|&&ring| ring != 0 && usize::from(ring) <= level.number()).count()
     }
 
+    /// Blocks in the support of a level.
+    pub(crate) fn blocks(&self, level: Level) -> usize {
+        let Ok(columns) = columns(self.rings.shape()) else { return 0 };
+        let rings: Vec<u8> = self.rings.iter().copied().collect();
+        let starts = block_starts(rings.len(), columns, self.block);
+        starts.filter(|&start| rings[start] != 0 && usize::from(rings[start]) <= level.number()).count()
+    }
+
     /// `1 − support / weights`.
     pub fn sparsity(&self, level: Level) -> f64 {
         1.0 - self.count(level) as f64 / self.rings.len() as f64
