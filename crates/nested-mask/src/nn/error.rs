@@ -3,6 +3,15 @@ use crate::detect::AnchorsError;
 use nested_csr::{TensorShape, Window};
 
 /// What can be wrong with a network.
+///
+/// ```
+/// use nested_csr::{TensorShape, Window};
+/// use nested_mask::nn::{Finish, NetworkBuilder, NetworkError};
+/// let mut b = NetworkBuilder::new(TensorShape { channels: 1, height: 2, width: 8 });
+/// let window = Window::square(3, 1, 0);
+/// let error = b.convolution("first", b.input(), window, 4, Finish::NORM);
+/// assert_eq!(error, Err(NetworkError::Window { node: "first".into(), window, height: 2, width: 8 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -132,11 +141,23 @@ pub enum ParametersError {
         /// How many it needs.
         expected: usize,
     },
-    /// A weight, bias or normalisation to start a training from that is not a finite number.
+    /// A weight, bias or normalisation that is not a finite number.
     #[error("node `{node}`: a parameter is not finite")]
     NotFinite {
         /// The node.
         node: String,
+    },
+    /// A running variance below 0.
+    #[error("node `{node}`: the variance of row {row} at level {level} is {variance}: it must not be negative")]
+    Variance {
+        /// The node.
+        node: String,
+        /// The level.
+        level: usize,
+        /// The row.
+        row: usize,
+        /// The variance.
+        variance: f64,
     },
     /// A row to start a training from whose γ is negative at one level and positive at another: levels share its weights, whose
     /// sign can make γ positive at all levels or at none.

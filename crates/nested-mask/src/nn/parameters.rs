@@ -2,7 +2,7 @@
 use super::{Affine, Network, ParametersError, Scalar};
 use crate::NestedMask;
 use ndarray::{Array2, Ix2};
-use nested_csr::Level;
+use nested_csr::{Level, Shape};
 use rand::SeedableRng;
 use rand_distr::{Distribution, Normal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -29,7 +29,8 @@ impl<T: Scalar> Norm<T> {
         Norm { scale: one.clone(), shift: zero.clone(), mean: zero, variance: one }
     }
 
-    /// The normalisation as one product and one sum a row: `x · a + b`, with the network's ε ([`Network::epsilon`]).
+    /// The normalisation as one product and one sum a row: `x · a + b`, with the network's ε ([`Network::epsilon`]). It has as
+    /// many rows as the shortest of its vectors.
     ///
     /// ```
     /// use nested_mask::nn::{EPSILON, Norm};
@@ -39,9 +40,16 @@ impl<T: Scalar> Norm<T> {
     /// ```
     pub fn affine(&self, epsilon: f64) -> (Vec<T>, Vec<T>) {
         let epsilon = T::from_f64(epsilon);
-        let a: Vec<T> = self.scale.iter().zip(&self.variance).map(|(&s, &v)| s / (v + epsilon).sqrt()).collect();
-        let b = (0..a.len()).map(|r| self.shift[r] - self.mean[r] * a[r]).collect();
-        (a, b)
+        let rows = self.scale.iter().zip(&self.variance).zip(self.shift.iter().zip(&self.mean));
+        let one = |((&scale, &variance), (&shift, &mean)): ((&T, &T), (&T, &T))| {
+            let a = scale / (variance + epsilon).sqrt();
+            (a, shift - mean * a)
+        };
+        rows.map(one).unzip()
+    }
+
+    fn vectors(&self) -> [&Vec<T>; 4] {
+        [&self.scale, &self.shift, &self.mean, &self.variance]
     }
 }
 
@@ -66,13 +74,57 @@ impl<T> Layer<T> {
     }
 }
 
-impl Layer<f32> {
+impl<T: Scalar> Layer<T> {
     /// Whether all weights, biases and normalisations are finite numbers.
     pub(crate) fn is_finite(&self) -> bool {
-        let of_norms = self.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]);
+        let of_norms = self.norms.iter().flat_map(Norm::vectors);
         self.weights.iter().chain(&self.bias).chain(of_norms.flatten()).all(|value| value.is_finite())
     }
 
+    /// Whether all parts, however many levels there are, have the shape of the node.
+    fn check_shape(&self, node: &str, shape: Shape, affine: Affine) -> Result<(), ParametersError> {
+        let wrong = |what, found, expected| wrong(node, what, found, expected);
+        wrong("rows of weights", self.weights.nrows(), shape.rows)?;
+        wrong("columns of weights", self.weights.ncols(), shape.columns)?;
+        wrong("biases", self.bias.len(), if affine == Affine::Norm { 0 } else { shape.rows })?;
+        for values in self.norms.iter().flat_map(Norm::vectors) {
+            wrong("values of a normalisation", values.len(), shape.rows)?;
+        }
+        let Some(mask) = &self.mask else { return Ok(()) };
+        wrong("rows of the mask", mask.rings().nrows(), shape.rows)?;
+        wrong("columns of the mask", mask.rings().ncols(), shape.columns)
+    }
+
+    /// Whether it has these levels.
+    fn check_levels(&self, node: &str, affine: Affine, levels: Level) -> Result<(), ParametersError> {
+        let normalisations = if affine == Affine::Norm { levels.number() } else { 0 };
+        wrong(node, "normalisations of levels", self.norms.len(), normalisations)?;
+        self.mask
+            .as_ref()
+            .map_or(Ok(()), |mask| wrong(node, "levels of the mask", mask.levels().number(), levels.number()))
+    }
+
+    /// Whether all can be computed with: what is not a number is none any more after an activation or a rounding.
+    fn check_values(&self, node: &str) -> Result<(), ParametersError> {
+        if !self.is_finite() {
+            return Err(ParametersError::NotFinite { node: node.into() });
+        }
+        for (index, norm) in self.norms.iter().enumerate() {
+            if let Some(row) = norm.variance.iter().position(|variance| *variance < T::zero()) {
+                let (level, variance) = (index + 1, norm.variance[row].to_f64());
+                return Err(ParametersError::Variance { node: node.into(), level, row, variance });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a number of parts that is not the expected one.
+fn wrong(node: &str, what: &'static str, found: usize, expected: usize) -> Result<(), ParametersError> {
+    if found == expected { Ok(()) } else { Err(ParametersError::Count { node: node.into(), what, found, expected }) }
+}
+
+impl Layer<f32> {
     /// Turns the sign of each row whose γ is negative, to the same output: `γ (w x − μ) / σ + β` is that of −γ, −w and −μ.
     /// Of a row whose γ is negative at one level and positive at another it yields the number.
     fn make_scales_positive(&mut self) -> Result<(), usize> {
@@ -136,7 +188,8 @@ impl<T: Scalar> Parameters<T> {
     }
 
     /// Whether these are the parameters of a network with this many levels: a layer a node with weights, each of the node's
-    /// shape, and masks of its shape with these levels. The memory order of the weights does not matter.
+    /// shape, and masks of its shape with these levels; all of them finite, and no variance negative. The memory order of the
+    /// weights does not matter.
     ///
     /// # Errors
     /// [`ParametersError`] names the first node whose parameters are not its own.
@@ -154,40 +207,42 @@ impl<T: Scalar> Parameters<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check(&self, network: &Network, levels: Level) -> Result<(), ParametersError> {
+        self.check_layers(network, |node, layer, affine| {
+            layer.check_levels(node, affine, levels)?;
+            layer.check_values(node)
+        })
+    }
+
+    /// Whether passes of this level can be made with them, whatever the values are.
+    pub(super) fn serves(&self, network: &Network, level: Level) -> Result<(), ParametersError> {
+        self.check_layers(network, |node, layer, affine| {
+            let missing = affine == Affine::Norm && layer.norms.len() < level.number();
+            if missing { wrong(node, "normalisations of levels", layer.norms.len(), level.number()) } else { Ok(()) }
+        })
+    }
+
+    /// Whether there is a layer of the right shape for each node with weights, and `check` finds nothing wrong with it.
+    fn check_layers(
+        &self,
+        network: &Network,
+        check: impl Fn(&str, &Layer<T>, Affine) -> Result<(), ParametersError>,
+    ) -> Result<(), ParametersError> {
         if self.layers.len() != network.nodes().len() {
             return Err(ParametersError::Nodes { found: self.layers.len(), nodes: network.nodes().len() });
         }
         for (index, (node, layer)) in network.nodes().iter().zip(&self.layers).enumerate() {
-            let wrong = |what, found: usize, expected: usize| {
-                let node = node.name.clone();
-                if found == expected { Ok(()) } else { Err(ParametersError::Count { node, what, found, expected }) }
-            };
-            let Some((shape, finish)) = network.weights(index).zip(network.finish(index)) else {
-                wrong("layers", usize::from(layer.is_some()), 0)?;
-                continue;
-            };
-            wrong("layers", usize::from(layer.is_some()), 1)?;
-            let Some(layer) = layer else { continue };
-            let normalised = finish.affine == Affine::Norm;
-            wrong("rows of weights", layer.weights.nrows(), shape.rows)?;
-            wrong("columns of weights", layer.weights.ncols(), shape.columns)?;
-            wrong("biases", layer.bias.len(), if normalised { 0 } else { shape.rows })?;
-            wrong("normalisations of levels", layer.norms.len(), if normalised { levels.number() } else { 0 })?;
-            for values in layer.norms.iter().flat_map(|norm| [&norm.scale, &norm.shift, &norm.mean, &norm.variance]) {
-                wrong("values of a normalisation", values.len(), shape.rows)?;
-            }
-            if let Some(mask) = &layer.mask {
-                wrong("rows of the mask", mask.rings().nrows(), shape.rows)?;
-                wrong("columns of the mask", mask.rings().ncols(), shape.columns)?;
-                wrong("levels of the mask", mask.levels().number(), levels.number())?;
-            }
+            let of_node = network.weights(index).zip(network.finish(index));
+            wrong(&node.name, "layers", usize::from(layer.is_some()), usize::from(of_node.is_some()))?;
+            let (Some((shape, finish)), Some(layer)) = (of_node, layer) else { continue };
+            layer.check_shape(&node.name, shape, finish.affine)?;
+            check(&node.name, layer, finish.affine)?;
         }
         Ok(())
     }
 }
 
 impl Parameters<f32> {
-    /// The same to start a training from: checked, finite, row-major, one normalisation a level where there is one for all, no γ
+    /// The same to start a training from: checked, row-major, one normalisation a level where there is one for all, no γ
     /// negative, and without masks; what they pruned is 0.
     pub(crate) fn into_start(mut self, network: &Network, levels: Level) -> Result<Parameters<f32>, ParametersError> {
         for layer in self.layers.iter_mut().flatten() {
@@ -207,9 +262,6 @@ impl Parameters<f32> {
         self.check(network, levels)?;
         for (node, layer) in network.nodes().iter().zip(&mut self.layers) {
             let Some(layer) = layer else { continue };
-            if !layer.is_finite() {
-                return Err(ParametersError::NotFinite { node: node.name.clone() });
-            }
             layer.make_scales_positive().map_err(|row| ParametersError::Signs { node: node.name.clone(), row })?;
         }
         Ok(self)
@@ -246,5 +298,66 @@ impl<T: Scalar> Gradient<T> {
             shift: vec![T::zero(); layer.norms.first().map_or(0, |norm| norm.shift.len())],
         };
         Gradient { layers: parameters.layers.iter().map(|layer| layer.as_ref().map(zeros)).collect() }
+    }
+
+    /// Whether it is as long as these parameters, part for part.
+    pub(super) fn is_of(&self, parameters: &Parameters<T>) -> bool {
+        let layers = self.layers.iter().zip(&parameters.layers);
+        self.layers.len() == parameters.layers.len()
+            && layers.into_iter().all(|layers| match layers {
+                (Some(gradient), Some(layer)) => {
+                    let rows = layer.norms.first().map_or(0, |norm| norm.scale.len());
+                    let found = [&gradient.weights, &gradient.bias, &gradient.scale, &gradient.shift].map(Vec::len);
+                    found == [layer.weights.len(), layer.bias.len(), rows, rows]
+                }
+                (gradient, layer) => gradient.is_none() && layer.is_none(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::resnet8;
+    use nested_csr::TensorShape;
+
+    #[test]
+    fn a_normalisation_of_unequal_vectors_has_the_rows_of_the_shortest() {
+        let full = Norm { scale: vec![2.0; 3], shift: vec![1.0; 3], mean: vec![0.5; 3], variance: vec![3.0; 3] };
+        type Part = fn(&mut Norm<f64>) -> &mut Vec<f64>;
+        let cuts: [Part; 4] =
+            [|norm| &mut norm.scale, |norm| &mut norm.shift, |norm| &mut norm.mean, |norm| &mut norm.variance];
+        for cut in cuts {
+            let mut short = full.clone();
+            cut(&mut short).truncate(1);
+            assert_eq!(short.affine(1.0), (vec![1.0], vec![0.5]));
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_be_computed_with_are_named() {
+        let network = resnet8(TensorShape { channels: 1, height: 8, width: 8 }, 0.25, 2).unwrap();
+        let levels = Level::new(2).unwrap();
+        let good = Parameters::<f32>::random(&network, levels, 1);
+        let check = |change: &dyn Fn(&mut Layer<f32>)| {
+            let mut parameters = good.clone();
+            change(parameters.layers[0].as_mut().unwrap());
+            parameters.check(&network, levels)
+        };
+        assert_eq!(check(&|layer| layer.norms[1].variance[3] = 0.0), Ok(()));
+        let node = || "conv1".to_owned();
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let not_finite = Err(ParametersError::NotFinite { node: node() });
+            assert_eq!(check(&|layer| layer.weights[(1, 2)] = value), not_finite);
+            for part in 0..4 {
+                let set = |layer: &mut Layer<f32>| {
+                    let Norm { scale, shift, mean, variance } = &mut layer.norms[1];
+                    [scale, shift, mean, variance][part][3] = value;
+                };
+                assert_eq!(check(&set), not_finite);
+            }
+        }
+        let negative = ParametersError::Variance { node: node(), level: 2, row: 3, variance: -0.25 };
+        assert_eq!(check(&|layer| layer.norms[1].variance[3] = -0.25), Err(negative));
     }
 }

@@ -41,8 +41,8 @@ pub enum Learning {
     All,
 }
 
-/// The planned memory of passes over batches of up to a number of images. Parameters must be those of the network:
-/// [`Parameters::check`] says whether they are.
+/// The planned memory of passes over batches of up to a number of images. Parameters must be those of the network, or passes
+/// panic: [`Parameters::check`] says whether they are.
 ///
 /// ```
 /// use ndarray::array;
@@ -112,6 +112,11 @@ impl<T: Scalar> Passes<T> {
         self.plan.batch
     }
 
+    /// Images of the last batch.
+    pub(crate) fn images(&self) -> usize {
+        self.images
+    }
+
     /// Puts images into the input, at most [`Self::batch`] of them. `write(image, pixels)` fills the channel-major pixels of one
     /// image, from any thread.
     pub fn load(&mut self, images: usize, write: impl Fn(usize, &mut [T]) + Sync) {
@@ -140,11 +145,17 @@ impl<T: Scalar> Passes<T> {
 
     /// Makes the tables of the weights that count at a level, which the passes to come are of; needed before the first, and
     /// after weights, masks or level changed.
+    ///
+    /// # Panics
+    /// With parameters that are not of the network, or have no normalisations of the level.
     pub fn prepare(&mut self, parameters: &Parameters<T>, level: Level) {
         self.prepare_for(parameters, level, Learning::Support);
     }
 
     /// [`Self::prepare`], for a backward pass that gives these weights a gradient.
+    ///
+    /// # Panics
+    /// As [`Self::prepare`].
     ///
     /// ```
     /// use ndarray::array;
@@ -178,6 +189,7 @@ impl<T: Scalar> Passes<T> {
     /// ```
     pub fn prepare_for(&mut self, parameters: &Parameters<T>, level: Level, learning: Learning) {
         self.level = level;
+        self.assert_serve(parameters);
         let nodes = self.weighted.par_iter_mut().zip(&parameters.layers);
         nodes.for_each(|(node, layer)| {
             if let (Some(node), Some(layer)) = (node, layer) {
@@ -186,8 +198,19 @@ impl<T: Scalar> Passes<T> {
         });
     }
 
+    /// What passes of the level need of their parameters.
+    fn assert_serve(&self, parameters: &Parameters<T>) {
+        if let Err(error) = parameters.serves(&self.network, self.level) {
+            panic!("passes of level {} with parameters that are not for it: {error}", self.level);
+        }
+    }
+
     /// The forward pass of the prepared level, with the parameters that it was prepared with.
+    ///
+    /// # Panics
+    /// As [`Self::prepare`].
     pub fn forward(&mut self, parameters: &Parameters<T>, statistics: Statistics) {
+        self.assert_serve(parameters);
         self.statistics = statistics;
         for (index, node) in self.network.nodes().iter().enumerate() {
             let (made, rest) = self.tensors.split_at_mut(index + 1);
@@ -237,7 +260,12 @@ impl<T: Scalar> Passes<T> {
 
     /// The backward pass of the last forward pass, with its parameters: from the gradient of the logits to that of the
     /// parameters. Statistics of the batch depend on them, running ones are constants.
+    ///
+    /// # Panics
+    /// As [`Self::prepare`], and with a gradient that is not of these parameters ([`Gradient::zeros`]).
     pub fn backward(&mut self, parameters: &Parameters<T>, gradient: &mut Gradient<T>) {
+        self.assert_serve(parameters);
+        assert!(gradient.is_of(parameters), "a gradient that is not of these parameters: `Gradient::zeros` makes one");
         let later = &self.later;
         for (index, node) in self.network.nodes().iter().enumerate().rev() {
             let (inputs, rest) = self.gradients.split_at_mut(index + 1);

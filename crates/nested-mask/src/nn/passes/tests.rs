@@ -93,7 +93,10 @@ fn check(network: &Network, block: Block) {
 
 fn check_with(network: &Network, block: Block, statistics: Statistics) {
     let ladder = Ladder::new([0.7, 0.3]).unwrap();
-    let mut p = parameters(network, &ladder, block);
+    check_slopes(network, &ladder, parameters(network, &ladder, block), statistics);
+}
+
+fn check_slopes(network: &Network, ladder: &Ladder, mut p: Parameters<f64>, statistics: Statistics) {
     for level in ladder.levels().up_to() {
         let mut check = Check { statistics, ..Check::new(network, level) };
         let mut gradient = Gradient::zeros(&p);
@@ -380,5 +383,96 @@ fn a_pools_gradients_are_the_losses_slopes() {
     for window in windows {
         check(&network(shape(1, 7, 6), |b, x| b.max_pool("it", x, window).unwrap()), Block::OneByOne);
         check(&network(shape(1, 7, 6), |b, x| b.average_pool("it", x, window).unwrap()), Block::OneByOne);
+    }
+}
+
+/// Piece by piece a row of a sparse layer's pixels is swept; 14 is the greatest piece, of processors with 32 registers.
+#[test]
+fn a_wide_sparse_convolutions_gradients_are_the_losses_slopes() {
+    let finish = Finish::NORM.then(Activation::Relu).sparse();
+    let network = network(shape(1, 2, 14), |b, x| b.convolution("it", x, Window::square(3, 1, 1), 3, finish).unwrap());
+    check(&network, Block::OneByOne);
+}
+
+/// Outputs that the upper gate holds at 6 pass no gradient on.
+#[test]
+fn gradients_through_the_upper_gate_are_the_losses_slopes() {
+    let relu6 = Activation::Relu6;
+    let same = Window::square(3, 1, 1);
+    let image = shape(1, 5, 6);
+    let networks = [
+        network(image, |b, x| b.convolution("it", x, same, 4, Finish::NORM.then(relu6).sparse()).unwrap()),
+        network(image, |b, x| b.convolution("it", x, same, 4, Finish::BIAS.then(relu6)).unwrap()),
+        network(image, |b, x| b.depthwise("it", x, same, Finish::NORM.then(relu6)).unwrap()),
+        network(image, |b, x| {
+            let y = b.convolution("y", x, same, 6, Finish::NORM).unwrap();
+            b.add("it", x, y, relu6).unwrap()
+        }),
+    ];
+    let ladder = Ladder::new([0.7, 0.3]).unwrap();
+    for network in networks {
+        let mut p = parameters(&network, &ladder, Block::OneByOne);
+        let it = network.nodes().iter().position(|node| node.name == "it").unwrap();
+        for layer in p.layers[..=it].iter_mut().flatten() {
+            layer.norms.iter_mut().flat_map(|norm| &mut norm.scale).for_each(|scale| *scale *= 5.0);
+            layer.bias.iter_mut().for_each(|bias| *bias += 4.0);
+        }
+        for level in ladder.levels().up_to() {
+            let mut check = Check::new(&network, level);
+            check.loss(&p);
+            let mut outputs = Vec::new();
+            check.passes.for_each_value(TensorId(it as u16 + 1), |value| outputs.push(value));
+            let at_6 = outputs.iter().filter(|value| **value == 6.0).count();
+            let between = outputs.iter().filter(|value| **value > 0.0 && **value < 6.0).count();
+            assert!(at_6 > 20 && between > 20, "{at_6} at 6, {between} between");
+        }
+        check_slopes(&network, &ladder, p, Statistics::Batch);
+    }
+}
+
+/// What a pass with parameters that are not for it says.
+fn panic_of(pass: impl FnOnce(&mut Passes<f64>, &Parameters<f64>)) -> String {
+    let finish = Finish::NORM.sparse();
+    let network = network(shape(1, 3, 4), |b, x| b.convolution("it", x, Window::square(3, 1, 1), 2, finish).unwrap());
+    let p = parameters(&network, &Ladder::new([0.7, 0.3]).unwrap(), Block::OneByOne);
+    let mut passes = Passes::new(&network, IMAGES);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pass(&mut passes, &p)));
+    let message = done.unwrap_err();
+    let literal = message.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    literal.or(message.downcast_ref::<String>().cloned()).unwrap()
+}
+
+#[test]
+fn passes_with_parameters_that_are_not_for_them_say_so() {
+    let prefix = |level: usize| format!("passes of level {level} with parameters that are not for it: ");
+    let third = panic_of(|passes, p| passes.prepare(p, Level::new(3).unwrap()));
+    assert_eq!(third, prefix(3) + "node `before`: 2 normalisations of levels, not 3");
+    let of_other = |p: &Parameters<f64>| {
+        let mut other = p.clone();
+        other.layers[1].as_mut().unwrap().norms[0].shift.pop();
+        other
+    };
+    let message = prefix(1) + "node `it`: 1 values of a normalisation, not 2";
+    assert_eq!(panic_of(|passes, p| passes.prepare(&of_other(p), Level::FIRST)), message);
+    let forward = panic_of(|passes, p| {
+        passes.prepare(p, Level::FIRST);
+        passes.forward(&of_other(p), Statistics::Batch);
+    });
+    assert_eq!(forward, message);
+    let backward = |gradient: fn(&Parameters<f64>) -> Gradient<f64>| {
+        panic_of(|passes, p| {
+            passes.prepare(p, Level::FIRST);
+            passes.forward(p, Statistics::Batch);
+            passes.backward(p, &mut gradient(p));
+        })
+    };
+    let no_layers: fn(&Parameters<f64>) -> Gradient<f64> = |_| Gradient { layers: Vec::new() };
+    let short: fn(&Parameters<f64>) -> Gradient<f64> = |p| {
+        let mut gradient = Gradient::zeros(p);
+        gradient.layers[1].as_mut().unwrap().scale.pop();
+        gradient
+    };
+    for gradient in [no_layers, short] {
+        assert!(backward(gradient).starts_with("a gradient that is not of these parameters"));
     }
 }
