@@ -94,7 +94,7 @@ impl Scenes {
         objects: Vec<Vec<Object>>,
     ) -> Result<Scenes, ScenesError> {
         let scenes = Scenes { shape, classes, pixels, objects };
-        scenes.whole()?;
+        scenes.check()?;
         Ok(scenes)
     }
 
@@ -109,9 +109,12 @@ impl Scenes {
     }
 
     /// Whether lengths, classes and boxes are right (the fields are public).
-    fn whole(&self) -> Result<(), ScenesError> {
+    ///
+    /// # Errors
+    /// [`ScenesError`].
+    pub fn check(&self) -> Result<(), ScenesError> {
         let (per_image, lists) = (self.shape.len(), self.objects.len());
-        if self.pixels.len() != lists * per_image {
+        if lists.checked_mul(per_image) != Some(self.pixels.len()) {
             return Err(ScenesError::Lengths { pixels: self.pixels.len(), lists, per_image });
         }
         for (image, object) in self.objects.iter().enumerate().flat_map(|(i, all)| all.iter().map(move |o| (i, o))) {
@@ -137,7 +140,7 @@ impl Images for Scenes {
         &self.pixels
     }
     fn check(&self) -> Result<(), TrainError> {
-        Ok(self.whole()?)
+        Ok(Scenes::check(self)?)
     }
 }
 
@@ -197,5 +200,12 @@ mod tests {
             assert_eq!(scenes(4, Object { frame, ..object }), Err(ScenesError::Frame { image: 0, frame }));
         }
         assert!(scenes(4, Object { frame: Frame { top: f32::NAN, ..frame }, ..object }).is_err());
+    }
+
+    #[test]
+    fn a_shape_larger_than_memory_does_not_fit_any_pixels() {
+        let shape = TensorShape { channels: usize::MAX, height: 2, width: 1 };
+        let error = ScenesError::Lengths { pixels: 4, lists: 2, per_image: usize::MAX };
+        assert_eq!(Scenes::new(shape, 2, vec![0; 4], vec![Vec::new(); 2]), Err(error));
     }
 }
