@@ -3,6 +3,9 @@ use super::TrainError;
 use crate::{Allocation, Ladder, Routing, Saliency, schedule::Ramp};
 use nested_csr::Block;
 
+/// The most images a step, so that a slip is refused before memory is asked for.
+const MAX_BATCH: usize = 65_536;
+
 /// Light changes of the training images, drawn anew each epoch; [`Config`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
@@ -44,7 +47,8 @@ pub enum Masking {
     Nested,
     /// As [`Masking::Nested`], but without gradient masking: the gradient of a level goes to all weights, also to those that it
     /// does not use (straight through the mask). Of a routing matrix the first row counts, so that routings which train rings
-    /// apart ([`Routing::Ring`], [`Routing::Frozen`], [`Routing::Staged`]) are refused.
+    /// apart ([`Routing::Ring`], [`Routing::Frozen`], [`Routing::Staged`], a [`Routing::Weighted`] whose first row has only 0
+    /// beyond level 1) are refused.
     StraightThrough,
     /// As [`Masking::StraightThrough`], of one weight tensor whose greatest weights are taken anew for each level to the end of
     /// the training, at every `rank_every`-th step.
@@ -68,7 +72,8 @@ impl Masking {
 }
 
 /// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest
-/// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0.
+/// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0. The inner
+/// rings of what survives are ranked anew by magnitude, so that [`Saliency::FirstOrder`] is refused beside it.
 ///
 /// ```
 /// use nested_mask::schedule::Ramp;
@@ -123,7 +128,7 @@ pub struct Config {
     pub block: Block,
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images a step; the images left over at the end of an epoch are left out of it.
+    /// Images a step, up to 65,536; the images left over at the end of an epoch are left out of it.
     pub batch: usize,
     /// Determines initial weights, order, augmentation and drawn levels.
     pub seed: u64,
@@ -145,7 +150,8 @@ pub struct Config {
     /// [`crate::quant`] exports them; gradients go straight through the rounding. At the end the weights are what they were
     /// rounded to. 1: never.
     pub int8_from: f64,
-    /// When sparsity grows.
+    /// When sparsity grows. Where rings are trained in turn ([`Routing::Frozen`], [`Routing::Staged`]) it ends before the first
+    /// ring's turn does, so early that a step of that turn follows; how long a step is is known when an epoch begins.
     pub ramp: Ramp,
     /// Steps between two rankings of the weights, while sparsity grows.
     pub rank_every: usize,
@@ -191,11 +197,14 @@ impl Config {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
         const GATHERED: &str = "above 0, for a saliency that is gathered in training";
-        const STILL: &str = "within the first ring's turn, after which its weights stand still";
-        let turn = self.routing.first_turn(self.ladder.levels().number()).unwrap_or(1.0);
+        const STILL: &str = "before the end of the first ring's turn, after which its weights stand still";
+        const IN_TURN: &str = "within the first ring's turn, after which its weights stand still";
+        let turn = self.routing.first_turn(self.ladder.levels().number());
+        // Channels are never ranked.
+        let ranked = self.masking != Masking::Slimmable;
         let rules = [
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
-            ("batch", self.batch as f64, self.batch > 0, "at least 1"),
+            ("batch", self.batch as f64, (1..=MAX_BATCH).contains(&self.batch), "from 1 to 65536"),
             ("rank_every", self.rank_every as f64, self.rank_every > 0, "at least 1"),
             ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate.is_finite(), POSITIVE),
             ("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "in [0, 1)"),
@@ -207,7 +216,7 @@ impl Config {
             ("ramp.start", self.ramp.start, (0.0..=1.0).contains(&self.ramp.start), FRACTION),
             ("ramp.end", self.ramp.end, (self.ramp.start..=1.0).contains(&self.ramp.end), "in [ramp.start, 1]"),
             ("ramp.end", self.ramp.end, self.saliency == Saliency::Magnitude || self.ramp.end > 0.0, GATHERED),
-            ("ramp.end", self.ramp.end, self.ramp.end <= turn, STILL),
+            ("ramp.end", self.ramp.end, !ranked || turn.is_none_or(|turn| self.ramp.end < turn), STILL),
         ];
         let of_distillation = self.distillation.map(|Distillation { start, mix, temperature }| {
             [
@@ -219,7 +228,7 @@ impl Config {
         let of_regrowth = self.regrowth.map(|Regrowth { until, share }| {
             [
                 ("regrowth.until", until, (0.0..=1.0).contains(&until), FRACTION),
-                ("regrowth.until", until, until <= turn, STILL),
+                ("regrowth.until", until, turn.is_none_or(|turn| until <= turn), IN_TURN),
                 ("regrowth.share", share, (0.0..=1.0).contains(&share), FRACTION),
             ]
         });
@@ -244,7 +253,6 @@ impl Config {
         let (regrows, slimmable) = (self.regrowth.is_some(), self.masking == Masking::Slimmable);
         let too_soon = self.regrowth.is_some_and(|regrowth| regrowth.until <= self.ramp.end);
         let ranked = !slimmable && !self.ladder.is_dense();
-        let by_magnitude = ranked && self.saliency == Saliency::Magnitude;
         let rules = [
             (regrows && self.ladder.is_dense(), REGROWTH, "Ladder::dense", "has no supports to change"),
             (
@@ -253,13 +261,19 @@ impl Config {
                 "a masking that is not Masking::Nested",
                 "exchanges nothing",
             ),
-            (too_soon, REGROWTH, "a ramp that ends no sooner", "exchanges nothing: it begins when the ramp ends"),
             (
-                by_magnitude && self.allocation == Allocation::GlobalPerInstruction,
-                "Allocation::GlobalPerInstruction",
-                "Saliency::Magnitude",
-                "compares what does not compare: magnitudes of different layers; take Saliency::FirstOrder",
+                regrows && self.saliency == Saliency::FirstOrder,
+                "Saliency::FirstOrder",
+                REGROWTH,
+                "loses its effect: each exchange ranks the inner rings anew by magnitude",
             ),
+            (
+                slimmable && self.int8_from < 1.0,
+                "Config::int8_from",
+                "Masking::Slimmable",
+                "rounds to other scales than those of the narrowed networks, whose rows lack channels",
+            ),
+            (too_soon, REGROWTH, "a ramp that ends no sooner", "exchanges nothing: it begins when the ramp ends"),
             (
                 slimmable && self.saliency == Saliency::FirstOrder,
                 "Saliency::FirstOrder",
@@ -279,10 +293,10 @@ impl Config {
                 "has no sparser level to teach",
             ),
         ];
-        match rules.into_iter().find(|rule| rule.0) {
-            Some((_, what, with, why)) => Err(TrainError::Combination { what, with, why }),
-            None => Ok(()),
+        if let Some((_, what, with, why)) = rules.into_iter().find(|rule| rule.0) {
+            return Err(TrainError::Combination { what, with, why });
         }
+        if ranked { compares(self.allocation, self.saliency) } else { Ok(()) }
     }
 
     /// Whether the routing has an effect under the masking. Without gradient masking all weights learn as ring 1 does.
@@ -295,13 +309,26 @@ impl Config {
             Masking::Nested | Masking::Slimmable => return Ok(()),
         };
         // Of one level, the first ring's turn is the whole training.
-        let several = self.ladder.levels().number() > 1;
-        let (with, why) = match self.routing {
+        let levels = self.ladder.levels().number();
+        let (with, why) = match &self.routing {
             Routing::Frozen => ("Routing::Frozen", STANDS),
-            Routing::Staged { until } if until > 0.0 => ("Routing::Staged", STANDS),
+            Routing::Staged { until } if *until > 0.0 => ("Routing::Staged", STANDS),
             Routing::Ring => ("Routing::Ring", ALONE),
+            Routing::Weighted(matrix) if (2..=levels).all(|level| matrix.coefficient(1, level) == 0.0) => {
+                ("a first row of Routing::Weighted with only 0 beyond level 1", ALONE)
+            }
             _ => return Ok(()),
         };
-        if several { Err(TrainError::Combination { what, with, why }) } else { Ok(()) }
+        if levels > 1 { Err(TrainError::Combination { what, with, why }) } else { Ok(()) }
     }
+}
+
+/// Whether this allocation may rank by this saliency.
+pub(super) fn compares(allocation: Allocation, saliency: Saliency) -> Result<(), TrainError> {
+    if (allocation, saliency) != (Allocation::GlobalPerInstruction, Saliency::Magnitude) {
+        return Ok(());
+    }
+    let (what, with) = ("Allocation::GlobalPerInstruction", "Saliency::Magnitude");
+    let why = "compares what does not compare: magnitudes of different layers; take Saliency::FirstOrder";
+    Err(TrainError::Combination { what, with, why })
 }

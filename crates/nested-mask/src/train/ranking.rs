@@ -1,11 +1,12 @@
 //! Which weights each level uses.
-use super::{Masking, TrainError, Trained, Trainer, optimizer::Velocity};
+use super::{Config, Masking, TrainError, Trained, Trainer, config::compares, optimizer::Velocity};
 use crate::{
     MaskError, NestedMask, Saliency,
     allocation::{Allocation, LayerShape},
     mask::sparsities_across,
     nn::{self, Layer, LayerGradient, Network, Operation},
     saliency::first_order,
+    schedule::cosine,
 };
 use ndarray::{Array2, ArrayView2};
 use nested_csr::Level;
@@ -40,6 +41,25 @@ impl Trainer {
         let end = self.config.ramp.end * all as f64;
         let grows = (done as f64) < end || self.config.masking == Masking::Dsnn;
         grows && done.is_multiple_of(self.config.rank_every) || !grows && (done == 0 || ((done - 1) as f64) < end)
+    }
+
+    /// Where step `done` of `all` is on the ramp: not before its end when masks are ranked a last time. `done / all` is
+    /// rounded otherwise than `end · all`, and may come out below it.
+    pub(super) fn ramp_share(&self, done: usize, all: usize) -> f64 {
+        let (end, share) = (self.config.ramp.end, done as f64 / all as f64);
+        if (done as f64) < end * all as f64 { share } else { share.max(end) }
+    }
+
+    /// Whether the last ranking leaves ring 1 a step of its turn, so that no weight is moved out of a ring that stands still.
+    pub(super) fn ranks_within_first_turn(&self, all: usize) -> Result<(), TrainError> {
+        let Config { routing, ramp, masking, .. } = &self.config;
+        let last = (ramp.end * all as f64).ceil() / all as f64;
+        let levels = self.config.ladder.levels().number();
+        if *masking == Masking::Slimmable || !routing.is_after_first_turn(levels, last) {
+            return Ok(());
+        }
+        let must = "a step before the end of the first ring's turn, after which its weights stand still";
+        Err(TrainError::Config { what: "ramp.end", value: ramp.end, must })
     }
 
     /// Masks of the sparsities that hold at this moment.
@@ -85,7 +105,7 @@ impl Trainer {
         let (start, end) = (self.config.ramp.end * all as f64, regrowth.until * all as f64);
         let due = (start..end).contains(&(done as f64)) && done.is_multiple_of(self.config.rank_every);
         let passed = (done as f64 - start) / (end - start).max(f64::MIN_POSITIVE);
-        due.then(|| regrowth.share * 0.5 * (1.0 + (std::f64::consts::PI * passed).cos()))
+        due.then(|| regrowth.share * cosine(passed, 0.0))
     }
 
     /// Exchanges a share of each support, by the gradient of the last pass, the densest level's; what comes in begins at rest.
@@ -132,6 +152,9 @@ fn regrow_layer(
 pub(super) fn by_magnitude(trained: &mut Trained, allocation: Allocation) -> Result<(), TrainError> {
     let none = vec![None; trained.parameters.layers.len()];
     let sparsities = trained.ladder.sparsities().to_vec();
+    if !trained.ladder.is_dense() {
+        compares(allocation, Saliency::Magnitude)?;
+    }
     rank(trained, allocation, &sparsities, &none)?;
     levels_differ(trained)
 }

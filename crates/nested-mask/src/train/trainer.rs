@@ -260,7 +260,7 @@ impl Trainer {
             let (done, all) = (self.epoch * steps + step, self.config.epochs * steps);
             let share = done as f64 / all as f64;
             if self.ranks_at(done, all) {
-                self.rank(share).map_err(|error| ranking::at_step(error, self.epoch, step))?;
+                self.rank(self.ramp_share(done, all)).map_err(|error| ranking::at_step(error, self.epoch, step))?;
             }
             let change = || dataset.draw(self.config.augmentation, &mut changes);
             let changes: Vec<_> = std::iter::repeat_with(change).take(batch).collect();
@@ -344,10 +344,16 @@ impl Trainer {
         if dataset.count() < self.config.batch {
             return Err(TrainError::TooFew { images: dataset.count(), batch: self.config.batch });
         }
+        let steps = dataset.count() / self.config.batch;
+        let Some(all) = self.config.epochs.checked_mul(steps) else {
+            let value = self.config.epochs as f64;
+            return Err(TrainError::Config { what: "epochs", value, must: "so few that their steps can be counted" });
+        };
+        self.ranks_within_first_turn(all)?;
         if self.epoch == 0 && !self.keeps_normalization {
             self.trained.normalization = Normalization::of(dataset.pixels());
         }
-        Ok(dataset.count() / self.config.batch)
+        Ok(steps)
     }
 
     /// Whether the weights are those of a whole number of epochs.
