@@ -21,6 +21,19 @@ pub use rows::quantize_row;
 pub(crate) use rows::round_weights;
 
 /// What can go wrong in quantisation.
+///
+/// ```
+/// use nested_csr::TensorShape;
+/// use nested_mask::nn::resnet8;
+/// use nested_mask::quant::{QuantError, quantize};
+/// use nested_mask::train::{Config, Dataset, Trainer};
+///
+/// let shape = TensorShape { channels: 1, height: 8, width: 8 };
+/// let trainer = Trainer::new(resnet8(shape, 0.25, 2)?, Config::default())?;
+/// let no_images = Dataset::new(shape, 2, Vec::new(), Vec::new())?;
+/// assert_eq!(quantize(trainer.trained(), &no_images).map(|_| ()), Err(QuantError::NoImages));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantError {
@@ -58,7 +71,7 @@ pub enum QuantError {
         /// The node that computes.
         node: String,
     },
-    /// Parameters that are not those of the network.
+    /// Parameters that are not those of the network, or cannot be computed with.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     /// The format refused the model.

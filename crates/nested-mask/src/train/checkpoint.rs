@@ -109,16 +109,14 @@ impl Trainer {
         }
         trainer.trained.normalization =
             Normalization { mean: file.number("mean")?, deviation: f32::from_bits(file.number("deviation_bits")?) };
-        if !(1.0..f32::INFINITY).contains(&trainer.trained.normalization.deviation) {
-            return Err(file.bad("entry `deviation_bits` is no deviation of pixels".to_owned()));
-        }
         // Checkpoints of networks that came without weights may lack it.
         trainer.keeps_normalization = file.entries.get(KEEPS_NORMALIZATION).is_some_and(|entry| entry == "true");
         trainer.restore(&file)?;
-        match trainer.broken_layer() {
-            Some(layer) => Err(file.bad(format!("a parameter or velocity of `{layer}` is not finite"))),
-            None => Ok(trainer),
+        if let Some(layer) = trainer.broken_layer() {
+            return Err(file.bad(format!("a parameter or velocity of `{layer}` is not finite")));
         }
+        trainer.trained.check().map_err(|error| file.bad(error.to_string()))?;
+        Ok(trainer)
     }
 
     /// What the run is, and where it is.

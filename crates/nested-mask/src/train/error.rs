@@ -5,6 +5,14 @@ use nested_csr::TensorShape;
 use std::path::PathBuf;
 
 /// What can go wrong in training.
+///
+/// ```
+/// use nested_mask::train::{Config, TrainError, Trainer};
+/// let network = nested_mask::nn::resnet8(nested_csr::TensorShape { channels: 1, height: 8, width: 8 }, 0.25, 2)?;
+/// let error = Trainer::new(network, Config { learning_rate: 0.0, ..Config::default() }).map(|_| ());
+/// assert_eq!(error, Err(TrainError::Config { what: "learning_rate", value: 0.0, must: "positive and finite" }));
+/// # Ok::<(), nested_mask::nn::NetworkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -28,7 +36,7 @@ pub enum TrainError {
         /// What comes of it.
         why: &'static str,
     },
-    /// Parameters that are not those of the network.
+    /// Parameters that are not those of the network, or cannot be computed with.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     /// A routing that does not fit the ladder.
@@ -114,6 +122,15 @@ pub enum TrainError {
         level: usize,
         /// The levels.
         levels: usize,
+    },
+    /// A layer that, with parameters that are finite, sums up, normalises with or yields what is not: a class or a statistic of it
+    /// would mean nothing.
+    #[error("what layer `{layer}` yields at level {level} is not finite")]
+    NotMeasurable {
+        /// The first layer with a value that is not finite.
+        layer: String,
+        /// The level.
+        level: usize,
     },
     /// A network asked for a width whose levels are not widths.
     #[error("the levels of this network are not widths")]

@@ -15,11 +15,16 @@ const BATCH: usize = 64;
 /// The images of each pass of a recalibration are drawn by it, so that figures do not depend on chance.
 const SEED: u64 = 64;
 
+/// Mean and variance of each row.
+type Moments = (Vec<f32>, Vec<f32>);
+
 impl Trained {
     /// Share of the images that a level classifies rightly, in `[0, 1]`, with its running statistics.
     ///
     /// # Errors
-    /// A dataset that does not fit, a level beyond the ladder; [`TrainError::Parameters`], as in all these methods.
+    /// A dataset that does not fit, [`TrainError::TooFew`] for one of no images, a level beyond the ladder;
+    /// [`TrainError::NotMeasurable`] where an output is not finite. As in all these methods, [`TrainError::Parameters`] and
+    /// [`TrainError::Config`] for a network that cannot be computed with: its fields are public.
     pub fn evaluate(&self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
         self.evaluate_with(&mut Passes::new(&self.network, BATCH), level, dataset)
     }
@@ -32,16 +37,18 @@ impl Trained {
     ) -> Result<f64, TrainError> {
         dataset.fits(&self.network)?;
         self.has(level)?;
-        Ok(on_a_worker(|| self.share_right(passes, level, dataset)))
+        has_images(dataset)?;
+        on_a_worker(|| self.share_right(passes, level, dataset))
     }
 
-    fn share_right(&self, passes: &mut Passes<f32>, level: Level, dataset: &Dataset) -> f64 {
+    fn share_right(&self, passes: &mut Passes<f32>, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
         passes.prepare(&self.parameters, level);
         let order: Vec<usize> = (0..dataset.len()).collect();
         let mut right = 0;
         for images in order.chunks(passes.batch()) {
             load(passes, self.normalization, dataset, images);
             passes.forward(&self.parameters, Statistics::Running);
+            self.is_measurable(passes, level)?;
             let best = |image| {
                 let greatest = |best: (usize, f32), (class, value)| if value > best.1 { (class, value) } else { best };
                 passes.logits(image).enumerate().fold((0, f32::NEG_INFINITY), greatest).0
@@ -49,13 +56,14 @@ impl Trained {
             let labels = images.iter().map(|&image| usize::from(dataset.labels[image]));
             right += labels.enumerate().filter(|&(image, label)| best(image) == label).count();
         }
-        right as f64 / dataset.len().max(1) as f64
+        Ok(right as f64 / dataset.len() as f64)
     }
 
     /// The objects that a level of a detector finds in each image, with its running statistics; [`Scenes`] has an example.
     ///
     /// # Errors
-    /// Images that do not fit, [`TrainError::OtherKind`] for a classifier, a level beyond the ladder.
+    /// Images that do not fit, [`TrainError::OtherKind`] for a classifier, a level beyond the ladder;
+    /// [`TrainError::NotMeasurable`] where an output is not finite.
     pub fn detect(
         &self,
         level: Level,
@@ -66,18 +74,19 @@ impl Trained {
         self.has(level)?;
         let anchors = self.network.anchors().ok_or(TrainError::OtherKind)?;
         let mut passes = Passes::new(&self.network, BATCH);
-        Ok(on_a_worker(|| {
+        on_a_worker(|| {
             passes.prepare(&self.parameters, level);
             let order: Vec<usize> = (0..images.count()).collect();
             let mut found = Vec::with_capacity(order.len());
             for batch in order.chunks(BATCH) {
                 load(&mut passes, self.normalization, images, batch);
                 passes.forward(&self.parameters, Statistics::Running);
+                self.is_measurable(&passes, level)?;
                 let of_image = |image: usize| detections(anchors, &passes.logits(image).collect::<Vec<_>>(), settings);
                 found.par_extend((0..batch.len()).into_par_iter().map(of_image));
             }
-            found
-        }))
+            Ok(found)
+        })
     }
 
     /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes: mean and
@@ -85,18 +94,26 @@ impl Trained {
     /// A pass has up to 64 images, drawn from the whole dataset, which may be in any order.
     ///
     /// # Errors
-    /// A dataset that does not fit.
+    /// A dataset that does not fit, [`TrainError::TooFew`] for one of no images; [`TrainError::NotMeasurable`] where a statistic is
+    /// not finite: then nothing has changed.
     pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
         dataset.fits(&self.network)?;
         self.has(Level::FIRST)?;
-        if dataset.count() == 0 {
-            return Err(TrainError::TooFew { images: 0, batch: 1 });
+        has_images(dataset)?;
+        let of_levels = on_a_worker(|| self.measured_statistics(dataset))?;
+        for (index, of_nodes) in of_levels.into_iter().enumerate() {
+            for (layer, measured) in self.parameters.layers.iter_mut().zip(of_nodes) {
+                let norm = layer.as_mut().and_then(|layer| layer.norms.get_mut(index));
+                if let Some((norm, (mean, variance))) = norm.zip(measured) {
+                    (norm.mean, norm.variance) = (mean, variance);
+                }
+            }
         }
-        on_a_worker(|| self.measure_statistics(dataset));
         Ok(())
     }
 
-    fn measure_statistics(&mut self, dataset: &impl Images) {
+    /// Mean and variance of each row, `[level][node]`; none for nodes without normalisation.
+    fn measured_statistics(&self, dataset: &impl Images) -> Result<Vec<Vec<Option<Moments>>>, TrainError> {
         let mut passes = Passes::new(&self.network, BATCH);
         let mut order: Vec<usize> = (0..dataset.count()).collect();
         // Of images sorted by class a pass would have one class, and deeper layers would see its mean where they see 0 later.
@@ -104,12 +121,13 @@ impl Trained {
         // Passes of like numbers: a few images alone would be far from their mean.
         let (images, passes_made) = (order.len(), order.len().div_ceil(BATCH));
         let of_pass = |pass: usize| &order[pass * images / passes_made..(pass + 1) * images / passes_made];
-        for level in self.ladder.levels().up_to() {
+        let mut of_level = |level: Level| {
             let mut sums: Vec<Vec<[f64; 2]>> = vec![Vec::new(); self.network.nodes().len()];
             passes.prepare(&self.parameters, level);
             for images in (0..passes_made).map(of_pass) {
                 load(&mut passes, self.normalization, dataset, images);
                 passes.forward(&self.parameters, Statistics::Batch);
+                self.is_measurable(&passes, level)?;
                 let share = images.len() as f64 / dataset.count() as f64;
                 for (node, sums) in sums.iter_mut().enumerate() {
                     let Some((means, variances)) = passes.batch_statistics(node) else { continue };
@@ -121,24 +139,27 @@ impl Trained {
                     }
                 }
             }
-            for (layer, sums) in self.parameters.layers.iter_mut().zip(sums) {
-                let Some(norm) = layer.as_mut().and_then(|layer| layer.norms.get_mut(level.number() - 1)) else {
-                    continue;
-                };
-                for (row, [mean, square]) in sums.into_iter().enumerate() {
-                    norm.mean[row] = mean as f32;
-                    norm.variance[row] = (square - mean * mean).max(0.0) as f32;
-                }
-            }
+            sums.iter().enumerate().map(|(node, sums)| self.moments(node, level, sums)).collect()
+        };
+        self.levels().up_to().map(&mut of_level).collect()
+    }
+
+    /// Mean and variance of each row, of its sums of means and of squares; none without sums.
+    fn moments(&self, node: usize, level: Level, sums: &[[f64; 2]]) -> Result<Option<Moments>, TrainError> {
+        let of_row = |&[mean, square]: &[f64; 2]| (mean as f32, (square - mean * mean).max(0.0) as f32);
+        let (mean, variance): Moments = sums.iter().map(of_row).unzip();
+        if !mean.iter().chain(&variance).all(|value| value.is_finite()) {
+            return Err(self.not_measurable(Some(node), level));
         }
+        Ok((!sums.is_empty()).then_some((mean, variance)))
     }
 
     /// Prunes further what a level uses, by magnitude and without training: a network of another ladder, each of whose
     /// levels starts with this level's normalisations. [`Self::recalibrate`] fits them to the weights that are left.
     ///
     /// # Errors
-    /// [`TrainError::NoSuchLevel`]; [`TrainError::Mask`] when a weight is not a number; [`TrainError::NothingSparse`],
-    /// [`TrainError::EqualLevels`].
+    /// [`TrainError::NoSuchLevel`]; [`TrainError::Combination`] for [`Allocation::GlobalPerInstruction`], for magnitudes of different
+    /// layers do not compare; [`TrainError::NothingSparse`], [`TrainError::EqualLevels`].
     ///
     /// ```
     /// use nested_csr::TensorShape;
@@ -214,15 +235,34 @@ impl Trained {
         })
     }
 
-    /// Whether the parameters are the network's (the fields are public), and there is this level.
+    /// Whether the last forward pass says anything: of outputs that are no numbers the first class would be chosen.
+    fn is_measurable(&self, passes: &Passes<f32>, level: Level) -> Result<(), TrainError> {
+        let mut logits = (0..passes.images()).flat_map(|image| passes.logits(image));
+        if passes.sums_are_finite() && logits.all(f32::is_finite) {
+            return Ok(());
+        }
+        Err(self.not_measurable(passes.first_not_finite(), level))
+    }
+
+    fn not_measurable(&self, node: Option<usize>, level: Level) -> TrainError {
+        let layer = node.map_or(String::new(), |node| self.network.nodes()[node].name.clone());
+        TrainError::NotMeasurable { layer, level: level.number() }
+    }
+
+    /// Whether it can be computed with, and there is this level.
     fn has(&self, level: Level) -> Result<(), TrainError> {
-        self.parameters.check(&self.network, self.levels())?;
+        self.check()?;
         let levels = self.levels().number();
         if level.number() > levels {
             return Err(TrainError::NoSuchLevel { level: level.number(), levels });
         }
         Ok(())
     }
+}
+
+/// Refuses to measure on nothing.
+fn has_images(images: &impl Images) -> Result<(), TrainError> {
+    if images.count() == 0 { Err(TrainError::TooFew { images: 0, batch: 1 }) } else { Ok(()) }
 }
 
 /// Runs work of many short parallel parts on a worker of the pool: from any other thread, each part would put that thread to

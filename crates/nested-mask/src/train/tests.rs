@@ -14,7 +14,7 @@ use crate::{
 use ndarray::{Array2, ArrayView2};
 use nested_csr::{Level, TensorShape, Window};
 use proptest::prelude::*;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 const SHAPE: TensorShape = TensorShape { channels: 1, height: 6, width: 6 };
@@ -238,6 +238,296 @@ fn parameters_of_another_network_are_refused_by_name() {
     assert!(matches!(error, crate::quant::QuantError::Parameters(_)), "{error}");
 }
 
+/// Rounding, an activation and the choice of a class make numbers of what is none.
+#[test]
+fn a_network_that_cannot_be_computed_with_is_refused_wherever_it_is_used() {
+    let slimmable = Config { masking: Masking::Slimmable, ..config() };
+    let good = Trainer::new(network(), slimmable).unwrap().trained().clone();
+    let wrong = |change: &dyn Fn(&mut Trained)| {
+        let mut trained = good.clone();
+        change(&mut trained);
+        let pruned = trained.pruned(Level::FIRST, &Ladder::new([0.9]).unwrap(), Allocation::Uniform, Block::OneByOne);
+        let quantized = crate::quant::quantize(&trained, &dataset()).map(|_| ());
+        let errors = [
+            trained.evaluate(Level::FIRST, &dataset()).map(|_| ()),
+            trained.narrowed(Level::FIRST).map(|_| ()),
+            pruned.map(|_| ()),
+            Trainer::from_trained(trained.clone(), config()).map(|_| ()),
+            trained.recalibrate(&dataset()),
+        ];
+        (errors.map(Result::unwrap_err), quantized.unwrap_err())
+    };
+    let layer = |trained: &mut Trained| trained.parameters.layers[0].clone().unwrap();
+    let with = |change: fn(&mut Layer<f32>)| {
+        wrong(&move |trained| {
+            let mut changed = layer(trained);
+            change(&mut changed);
+            trained.parameters.layers[0] = Some(changed);
+        })
+    };
+    let node = || "conv1".to_owned();
+    let not_finite = ParametersError::NotFinite { node: node() };
+    let negative = ParametersError::Variance { node: node(), level: 2, row: 1, variance: -1.0 };
+    for (found, expected) in [
+        (with(|layer| layer.weights[(0, 0)] = f32::NAN), &not_finite),
+        (with(|layer| layer.norms[0].mean[0] = f32::INFINITY), &not_finite),
+        (with(|layer| layer.norms[1].variance[1] = -1.0), &negative),
+    ] {
+        for error in found.0 {
+            assert_eq!(error, TrainError::Parameters(expected.clone()));
+        }
+        assert_eq!(found.1, crate::quant::QuantError::Parameters(expected.clone()));
+    }
+    for deviation in [f32::NAN, 0.0, -2.0, f32::INFINITY] {
+        let (errors, quantized) = wrong(&|trained| trained.normalization.deviation = deviation);
+        let of_field = |error: &TrainError| matches!(error, TrainError::Config { what: "normalization.deviation", .. });
+        assert!(errors.iter().all(of_field), "{errors:?}");
+        assert!(matches!(quantized, crate::quant::QuantError::NotFinite { .. } | crate::quant::QuantError::Format(_)));
+    }
+}
+
+#[test]
+fn a_detector_that_cannot_be_computed_with_finds_nothing_but_an_error() {
+    let shape = TensorShape { channels: 1, height: 32, width: 32 };
+    let detector = crate::nn::ssd_mobilenet_v2(shape, 0.125, 1).unwrap();
+    let mut trained = Trainer::new(detector, config()).unwrap().trained().clone();
+    let scenes = Scenes::new(shape, 1, vec![7; shape.len()], vec![Vec::new()]).unwrap();
+    let settings = crate::detect::DetectionSettings { score: 0.5, iou: 0.5, most: 9 };
+    assert_eq!(trained.detect(Level::FIRST, &scenes, settings).map(|found| found.len()), Ok(1));
+    trained.parameters.layers[0].as_mut().unwrap().norms[0].variance[0] = -1.0;
+    let error = trained.detect(Level::FIRST, &scenes, settings).unwrap_err();
+    assert!(matches!(error, TrainError::Parameters(ParametersError::Variance { level: 1, row: 0, .. })), "{error}");
+}
+
+/// Finite parameters whose sums are not.
+#[test]
+fn statistics_and_classes_of_what_is_not_finite_are_refused() {
+    let good = Trainer::new(network(), config()).unwrap().trained().clone();
+    let not_measurable = |layer: &str, level| TrainError::NotMeasurable { layer: layer.to_owned(), level };
+    let mut great = good.clone();
+    great.parameters.layers[0].as_mut().unwrap().weights.fill(f32::MAX);
+    let before = great.clone();
+    assert_eq!(great.recalibrate(&dataset()), Err(not_measurable("conv1", 1)));
+    assert_eq!(great, before);
+    // The sums of a later level: what has been measured before is not kept.
+    let mut later = good.clone();
+    later.parameters.layers[0].as_mut().unwrap().norms[1].scale.fill(f32::MAX);
+    let before = later.clone();
+    assert!(matches!(later.recalibrate(&dataset()), Err(TrainError::NotMeasurable { level: 2, .. })));
+    assert_eq!(later, before);
+    // A classifier of ±∞.
+    let mut opposed = good.clone();
+    let last = network().nodes().len() - 1;
+    for (row, mut weights) in
+        opposed.parameters.layers[last].as_mut().unwrap().weights.rows_mut().into_iter().enumerate()
+    {
+        weights
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, weight)| *weight = if (at + row) % 2 == 0 { 1.0 } else { -1.0 } * f32::MAX);
+    }
+    let pool = last - 1;
+    assert_eq!(network().nodes()[pool].name, "pool");
+    opposed.parameters.layers[pool - 2].as_mut().unwrap().norms[0].shift.fill(1e30);
+    assert_eq!(opposed.evaluate(Level::FIRST, &dataset()), Err(not_measurable("logits", 1)));
+}
+
+#[test]
+fn a_share_of_no_images_is_refused() {
+    let trainer = Trainer::new(network(), config()).unwrap();
+    let none = dataset().subset(&[]);
+    assert_eq!(trainer.trained().evaluate(Level::FIRST, &none), Err(TrainError::TooFew { images: 0, batch: 1 }));
+}
+
+#[test]
+fn pruning_by_magnitude_across_layers_is_refused_as_it_is_in_training() {
+    let trainer = Trainer::new(network(), config()).unwrap();
+    let allocation = Allocation::GlobalPerInstruction;
+    let pruned =
+        |ladder: &Ladder| trainer.trained().pruned(Level::FIRST, ladder, allocation, Block::OneByOne).map(|_| ());
+    let error = Config { allocation, ..config() }.check();
+    assert!(matches!(error, Err(TrainError::Combination { what: "Allocation::GlobalPerInstruction", .. })));
+    assert_eq!(pruned(&Ladder::new([0.9]).unwrap()), error);
+    assert_eq!(pruned(&Ladder::dense()), Ok(()));
+}
+
+#[test]
+fn a_ramp_ends_a_step_before_the_first_ring_stands_still() {
+    // Four steps an epoch, eight in all; two levels, so that the fifth step is ring 2's.
+    let with = |end, routing| Config { ramp: Ramp { start: 0.0, end }, routing, ..config() };
+    let train = |config: Config| {
+        let mut trainer = Trainer::new(network(), config).unwrap();
+        trainer.train_epoch(&dataset(), &mut |_| {}).map(|_| ())
+    };
+    let refused = |result: Result<(), TrainError>, end: f64| {
+        assert!(
+            matches!(result, Err(TrainError::Config { what: "ramp.end", value, .. }) if value == end),
+            "{result:?}"
+        );
+    };
+    for (turn, routing) in [(0.5, Routing::Frozen), (0.375, Routing::Staged { until: 0.75 })] {
+        refused(with(turn, routing.clone()).check(), turn);
+        // Within a step of the turn's end the last ranking is in ring 2's first step.
+        let near = turn - 0.01;
+        assert_eq!(with(near, routing.clone()).check(), Ok(()));
+        refused(train(with(near, routing.clone())), near);
+        assert_eq!(train(with(turn - 0.125, routing.clone())), Ok(()));
+        // Widths have no ramp, and of one level no ring stands still.
+        let slimmable = Config { masking: Masking::Slimmable, ..with(1.0, routing.clone()) };
+        let single = Config { ladder: Ladder::new([0.5]).unwrap(), ..with(1.0, routing) };
+        assert_eq!((train(slimmable), train(single)), (Ok(()), Ok(())));
+    }
+}
+
+#[test]
+fn the_last_ranking_reaches_the_ladder_however_its_moment_is_rounded() {
+    let still = |end| Config { ramp: Ramp { start: end, end }, rank_every: 1, ..config() };
+    let mut rounded = 0;
+    for end in [3.0 * 0.1, 6.0 * 0.1, 7.0 * 0.1, 1.0 - 0.9, 0.1 + 0.7] {
+        let trainer = Trainer::new(network(), still(end)).unwrap();
+        for all in 1..6001 {
+            let last = (0..=all).rev().find(|&done| trainer.ranks_at(done, all)).unwrap();
+            rounded += usize::from((last as f64 / all as f64) < end);
+            assert_eq!(trainer.config.ramp.factor(trainer.ramp_share(last, all)), 1.0, "{end} of {all}");
+        }
+    }
+    assert!(rounded > 100, "{rounded}");
+    // 50 steps: 0.7 · 50 is 35, and 35 / 50 below 0.7 as it is written here.
+    let config = Config { epochs: 25, batch: 32, ..still(7.0 * 0.1) };
+    let trained = run(Trainer::new(network(), config).unwrap());
+    assert!((trained.sparsity(Level::FIRST) - 0.8).abs() < 0.01);
+}
+
+#[test]
+fn sizes_that_no_machine_has_are_refused() {
+    match Trainer::new(network(), Config { batch: usize::MAX, ..config() }) {
+        Err(TrainError::Config { what, .. }) => assert_eq!(what, "batch"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    let mut trainer = Trainer::new(network(), Config { epochs: usize::MAX, ..config() }).unwrap();
+    match trainer.train_epoch(&dataset(), &mut |_| {}) {
+        Err(TrainError::Config { what, .. }) => assert_eq!(what, "epochs"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One epoch is one step of all images, whose order is that of the trainer; pixels as they are, and weights move by their
+/// gradient alone.
+fn one_step_an_epoch() -> Config {
+    Config {
+        batch: dataset().len(),
+        augmentation: Augmentation::default(),
+        ramp: Ramp { start: 0.0, end: 0.0 },
+        momentum: 0.0,
+        weight_decay: 0.0,
+        warm_up: 0.0,
+        ..config()
+    }
+}
+
+/// Passes of all images in the order of an epoch, and the images' labels.
+fn passes_of(trainer: &Trainer) -> (Passes<f32>, Vec<u8>) {
+    let mut order: Vec<usize> = (0..dataset().len()).collect();
+    order.shuffle(&mut augment::stream(trainer.config.seed, trainer.epoch, augment::Stream::Order));
+    let mut passes = Passes::new(&network(), order.len());
+    load(&mut passes, Normalization::of(&dataset().pixels), &dataset(), &order);
+    (passes, order.iter().map(|&image| dataset().labels[image]).collect())
+}
+
+/// The loss of a level and its gradient; with the logits of a teacher, distilled.
+fn loss_of(trainer: &Trainer, level: Level, teacher: Option<(Distillation, &[f32])>) -> (f64, Gradient<f32>, Vec<f32>) {
+    let (mut passes, labels) = passes_of(trainer);
+    let parameters = &trainer.trained.parameters;
+    passes.prepare(parameters, level);
+    passes.forward(parameters, Statistics::Batch);
+    let logits = passes.all_logits();
+    let mut loss = passes.cross_entropy(&labels, |image, class| f32::from(usize::from(labels[image]) == class));
+    if let Some((distillation, teacher)) = teacher {
+        loss = passes.distil(loss, teacher, distillation.mix, distillation.temperature);
+    }
+    let mut gradient = Gradient::zeros(parameters);
+    passes.backward(parameters, &mut gradient);
+    (loss.mean, gradient, logits)
+}
+
+/// The first sparse layer's weights, and which of them have a ring.
+fn nested_weights(trainer: &Trainer) -> (Vec<f32>, Vec<u8>) {
+    let layer = trainer.trained.parameters.layers.iter().flatten().find(|layer| layer.mask.is_some()).unwrap();
+    (layer.weights.iter().copied().collect(), layer.mask.as_ref().unwrap().rings().iter().copied().collect())
+}
+
+fn nested_gradient(trainer: &Trainer, gradient: &Gradient<f32>) -> Vec<f32> {
+    let node = trainer.trained.parameters.layers.iter().position(|l| l.as_ref().is_some_and(|l| l.mask.is_some()));
+    gradient.layers[node.unwrap()].as_ref().unwrap().weights.clone()
+}
+
+/// The densest level learns from the labels, the others from it too, once the start is reached.
+#[test]
+fn a_step_distils_from_the_densest_level_into_the_others() {
+    let distillation = Distillation { start: 0.5, mix: 0.3, temperature: 2.0 };
+    let densest = Level::new(2).unwrap();
+    for routing in [Routing::Joint, Routing::Sampled { weights: vec![1.0, 0.0] }] {
+        let both = routing == Routing::Joint;
+        let config = Config { distillation: Some(distillation), routing, learning_rate: 0.1, ..one_step_an_epoch() };
+        let mut trainer = Trainer::new(network(), config).unwrap();
+        // Of two steps the first comes before the start, the second at it.
+        for distils in [false, true] {
+            let (of_labels, dense_gradient, teacher) = loss_of(&trainer, densest, None);
+            let teacher = distils.then_some((distillation, &teacher[..]));
+            let (sparse, sparse_gradient, _) = loss_of(&trainer, Level::FIRST, teacher);
+            let (before, rings) = nested_weights(&trainer);
+            let gradients = [&sparse_gradient, &dense_gradient].map(|gradient| nested_gradient(&trainer, gradient));
+
+            let report = trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+            let expected = if both { (of_labels + sparse) / 2.0 } else { sparse };
+            assert!((report.loss - expected).abs() < 1e-6, "{distils}: {} for {expected}", report.loss);
+            let rate = trainer.descent(if distils { 0.5 } else { 0.0 }).learning_rate;
+            let (after, _) = nested_weights(&trainer);
+            for (index, (after, before)) in after.iter().zip(&before).enumerate() {
+                let sum = gradients[0][index] + if both { gradients[1][index] } else { 0.0 };
+                let moved = before - if rings[index] == 0 { 0.0 } else { rate * sum };
+                assert!((after - moved).abs() < 1e-6, "{index}: {after} for {moved}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_smoothed_loss_is_its_formula() {
+    let config = Config { label_smoothing: 0.2, ladder: Ladder::dense(), ..one_step_an_epoch() };
+    let mut trainer = Trainer::new(network(), config).unwrap();
+    let (_, _, logits) = loss_of(&trainer, Level::FIRST, None);
+    let (_, labels) = passes_of(&trainer);
+    // A fifth of the probability is spread over the four classes.
+    let of_image = |(logits, &label): (&[f32], &u8)| {
+        let total: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        let log = |class: usize| f64::from(logits[class]) - total.ln();
+        -(0..4).map(|class| if class == usize::from(label) { 0.85 } else { 0.05 } * log(class)).sum::<f64>()
+    };
+    let expected = logits.chunks_exact(4).zip(&labels).map(of_image).sum::<f64>() / labels.len() as f64;
+    let found = trainer.train_epoch(&dataset(), &mut |_| {}).unwrap().loss;
+    assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+}
+
+#[test]
+fn a_step_descends_at_the_schedules_rate() {
+    let config = Config { epochs: 4, warm_up: 0.5, ladder: Ladder::dense(), ..one_step_an_epoch() };
+    let mut trainer = Trainer::new(network(), config).unwrap();
+    let weights = |trainer: &Trainer| -> Vec<f32> {
+        trainer.trained.parameters.layers.iter().flatten().flat_map(|layer| layer.weights.iter().copied()).collect()
+    };
+    // It rises over the first half; then the cosine falls, which is a half at its middle.
+    for share in [0.0, 0.5, 1.0, 0.5] {
+        let before = weights(&trainer);
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+        let gradient: Vec<f32> = trainer.gradient.layers.iter().flatten().flat_map(|l| l.weights.clone()).collect();
+        assert!(gradient.iter().filter(|slope| **slope != 0.0).count() > gradient.len() / 2);
+        for ((before, after), slope) in before.iter().zip(weights(&trainer)).zip(gradient) {
+            assert_eq!(after, before - (0.4 * share) as f32 * slope);
+        }
+    }
+}
+
 #[test]
 fn settings_that_take_each_others_effect_are_refused() {
     let ramp = Ramp { start: 0.0, end: 0.0 };
@@ -257,6 +547,12 @@ fn settings_that_take_each_others_effect_are_refused() {
     let quarter = Config { ramp: Ramp { start: 0.0, end: 0.25 }, ..config() };
     let (allocation, saliency) = (Allocation::GlobalPerInstruction, Saliency::FirstOrder);
     let (dense, single) = (Ladder::dense(), Ladder::new([0.5]).unwrap());
+    // Straight through the mask, the first row is of all weights.
+    let weighted = |coefficients: &[f64]| {
+        let matrix = RoutingMatrix::new(2, coefficients.to_vec()).unwrap();
+        Config { masking: Masking::StraightThrough, routing: Routing::Weighted(matrix), ..config() }
+    };
+    let one_level = Routing::Weighted(RoutingMatrix::new(1, vec![1.0]).unwrap());
     // What is refused, and the nearest that is not.
     let pairs = [
         (Config { regrowth, ..config() }, Config { regrowth, ..quarter.clone() }),
@@ -274,7 +570,15 @@ fn settings_that_take_each_others_effect_are_refused() {
             Config { saliency, masking: Masking::Slimmable, ..config() },
             Config { allocation, masking: Masking::Slimmable, ..config() },
         ),
-        (Config { distillation, ladder: single, ..config() }, Config { distillation, ..config() }),
+        (Config { distillation, ladder: single.clone(), ..config() }, Config { distillation, ..config() }),
+        (Config { saliency, regrowth, ..quarter.clone() }, Config { saliency, ..quarter.clone() }),
+        (
+            Config { int8_from: 0.9, masking: Masking::Slimmable, ..config() },
+            Config { int8_from: 1.0, masking: Masking::Slimmable, ..config() },
+        ),
+        (weighted(&[1.0, 0.0, 0.0, 1.0]), weighted(&[1.0, 0.1, 0.0, 0.0])),
+        (weighted(&[0.0, 0.0, 5.0, 1.0]), Config { masking: Masking::Nested, ..weighted(&[0.0, 0.0, 5.0, 1.0]) }),
+        (weighted(&[1.0, 0.0, 0.0, 1.0]), Config { ladder: single, routing: one_level, ..weighted(&[1.0; 4]) }),
         (Config { distillation, ladder: dense.clone(), ..config() }, Config { allocation, ladder: dense, ..config() }),
     ];
     for (refused, near) in pairs {

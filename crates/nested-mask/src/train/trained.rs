@@ -1,4 +1,5 @@
 //! A trained network: what quantisation and inspection read.
+use super::TrainError;
 use crate::{
     Ladder,
     nn::{Network, Operation, Parameters},
@@ -79,6 +80,16 @@ impl Trained {
     /// The densest level.
     pub fn levels(&self) -> Level {
         self.ladder.levels()
+    }
+
+    /// Whether it can be computed with (the fields are public).
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        self.parameters.check(&self.network, self.levels())?;
+        let (what, value) = ("normalization.deviation", f64::from(self.normalization.deviation));
+        if !(1.0..f64::INFINITY).contains(&value) {
+            return Err(TrainError::Config { what, value, must: "at least 1 and finite" });
+        }
+        Ok(())
     }
 
     /// `1 − support / weights` over the sparse layers, by the masks; 0 without masks.

@@ -103,8 +103,8 @@ impl Trainer {
     /// changes its sign with its weights and running means, and yields what it did.
     ///
     /// # Errors
-    /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network or that are not finite, and for a
-    /// row whose γ has not one sign at all levels; [`TrainError::Mask`].
+    /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network, that are not finite or have a negative
+    /// variance, and for a row whose γ has not one sign at all levels; [`TrainError::Mask`].
     ///
     /// ```
     /// use nested_csr::{Level, TensorShape};
@@ -178,14 +178,9 @@ impl Trainer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_trained(trained: Trained, config: Config) -> Result<Trainer, TrainError> {
+        trained.check()?;
         let levels = trained.levels();
         let Trained { network, mut parameters, normalization, .. } = trained;
-        parameters.check(&network, levels)?;
-        let value = f64::from(normalization.deviation);
-        if !(1.0..f64::INFINITY).contains(&value) {
-            let what = "normalization.deviation";
-            return Err(TrainError::Config { what, value, must: "at least 1 and finite" });
-        }
         if levels != config.ladder.levels() {
             for layer in parameters.layers.iter_mut().flatten() {
                 layer.norms = layer.norms.pop().into_iter().collect();
@@ -227,7 +222,9 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] names layer and step; after it, nothing can be trained or saved any more, so that the last
-    /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit.
+    /// good checkpoint stays ([`TrainError::Broken`]). [`TrainError::Finished`]; a dataset that does not fit;
+    /// [`TrainError::Config`] for a ramp that ends less than a step before the first ring's turn does, and for more steps than
+    /// can be counted.
     ///
     /// ```
     /// # use nested_csr::TensorShape;
@@ -321,7 +318,7 @@ impl Trainer {
     /// See [`Trained::recalibrate`].
     ///
     /// # Errors
-    /// A dataset that does not fit.
+    /// Those of [`Trained::recalibrate`].
     pub fn recalibrate(&mut self, dataset: &impl Examples) -> Result<(), TrainError> {
         self.trained.recalibrate(dataset)
     }
@@ -329,7 +326,7 @@ impl Trainer {
     /// See [`Trained::evaluate`].
     ///
     /// # Errors
-    /// A dataset that does not fit, a level beyond the ladder.
+    /// Those of [`Trained::evaluate`].
     pub fn evaluate(&mut self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
         self.trained.evaluate_with(&mut self.passes, level, dataset)
     }
