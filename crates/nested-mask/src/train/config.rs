@@ -148,7 +148,7 @@ pub struct Config {
     pub distillation: Option<Distillation>,
     /// Share of the training after which passes use weights rounded to int8, on the one scale a row that all levels share, as
     /// [`crate::quant`] exports them; gradients go straight through the rounding. At the end the weights are what they were
-    /// rounded to. 1: never.
+    /// rounded to. 1: never, as it must be for [`Masking::Slimmable`].
     pub int8_from: f64,
     /// When sparsity grows. Where rings are trained in turn ([`Routing::Frozen`], [`Routing::Staged`]) it ends before the first
     /// ring's turn does, so early that a step of that turn follows; how long a step is is known when an epoch begins.
