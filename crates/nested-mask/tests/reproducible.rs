@@ -178,20 +178,26 @@ fn a_checkpoint_whose_arrays_have_another_shape_is_refused() {
 }
 
 #[test]
-fn a_checkpoint_with_a_weight_that_is_no_number_is_refused() {
+fn a_checkpoint_of_what_cannot_be_computed_with_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("checkpoint.safetensors");
     run(Trainer::new(network(), config()).unwrap(), 1).save(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let weights = file.tensor("stack1.conv1.weights").unwrap().data();
-    let at = weights.as_ptr() as usize - bytes.as_ptr() as usize;
-    let mut damaged = bytes.clone();
-    damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    std::fs::write(&path, damaged).unwrap();
-    match Trainer::resume(&path, network(), config()).unwrap_err() {
-        TrainError::Checkpoint { what, .. } => assert!(what.contains("`stack1.conv1` is not finite"), "{what}"),
-        error => panic!("{error}"),
+    for (part, value, message) in [
+        ("weights", f32::NAN, "`stack1.conv1` is not finite"),
+        ("weights.velocity", f32::INFINITY, "`stack1.conv1` is not finite"),
+        ("norm2.variance", -0.5, "`stack1.conv1`: the variance of row 0 at level 2 is -0.5"),
+    ] {
+        let values = file.tensor(&format!("stack1.conv1.{part}")).unwrap().data();
+        let at = values.as_ptr() as usize - bytes.as_ptr() as usize;
+        let mut damaged = bytes.clone();
+        damaged[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&path, damaged).unwrap();
+        match Trainer::resume(&path, network(), config()).unwrap_err() {
+            TrainError::Checkpoint { what, .. } => assert!(what.contains(message), "{what}"),
+            error => panic!("{error}"),
+        }
     }
 }
 
