@@ -32,15 +32,18 @@ pub fn stored(model: &Model<Vec<u8>>, level: Level) -> Result<f64, FormatError> 
     Ok(if all == 0 { 100.0 } else { 100.0 * stored as f64 / all as f64 })
 }
 
+/// 8-bit pixels as models read them: black is −128.
+pub fn integers(pixels: &[u8]) -> impl Iterator<Item = i8> {
+    pixels.iter().map(|&pixel| pixel.wrapping_sub(128).cast_signed())
+}
+
 impl Deployed {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// A file that is not a model, or a model that this build cannot run.
     pub fn read(path: &Path) -> Result<Deployed, Error> {
-        let model =
-            Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })?;
-        Deployed::new(model, path)
+        Deployed::new(files::model(path)?, path)
     }
 
     /// A model in memory; errors call it `path`.
@@ -200,7 +203,7 @@ impl Session<'_> {
     /// Makes the output of an image of 8-bit pixels.
     fn run(&mut self, level: Level, pixels: &[u8]) -> Result<(), Error> {
         self.input.clear();
-        self.input.extend(pixels.iter().map(|&pixel| pixel.wrapping_sub(128) as i8));
+        self.input.extend(integers(pixels));
         let network = &self.deployed.network;
         network
             .run(level, &self.input, &mut self.arena, &mut self.output)

@@ -15,6 +15,8 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{}: cannot be written: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("{}: cannot be drawn: {problem}", path.display())]
     Picture { path: PathBuf, problem: String },
     #[error("{}: {source}", path.display())]

@@ -1,5 +1,7 @@
-//! Writing files so that none is ever half there.
+//! Reading files, and writing them so that none is ever half there.
 use crate::error::Error;
+use nested_csr::Model;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -72,14 +74,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// Writes `value` as JSON for machines, indented for people.
+/// Writes `value` as JSON for machines, indented for people. A number that is not finite becomes `null`, for JSON has none:
+/// where only numbers are read, there may be none.
 ///
 /// # Errors
-/// A file that cannot be written, a number that JSON does not have.
-pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Error> {
-    let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
-    let mut text = serde_json::to_string_pretty(value).map_err(wrong)?;
-    text.push('\n');
+/// A file that cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    write_text(path, serde_json::to_string_pretty(value))
+}
+
+/// [`write_json`] in one line, of what is too long to be looked at.
+pub fn write_long_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    write_text(path, serde_json::to_string(value))
+}
+
+fn write_text(path: &Path, text: serde_json::Result<String>) -> Result<(), Error> {
+    let text = text.map_err(|source| Error::Json { path: path.to_owned(), source })? + "\n";
     write(path, text.as_bytes())
 }
 
@@ -106,6 +116,22 @@ pub fn crc32<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+/// Reads what [`write_json`] wrote.
+///
+/// # Errors
+/// A file that cannot be read, or is not a `T`.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    serde_json::from_slice(&read(path)?).map_err(|source| Error::Json { path: path.to_owned(), source })
+}
+
+/// Reads a model file.
+///
+/// # Errors
+/// A file that cannot be read, or is not a model.
+pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
+    Model::parse(read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
 }
 
 /// Removes a file if it is there.
@@ -165,6 +191,20 @@ mod tests {
         );
         drop(first);
         assert!(lock(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn json_comes_back_as_it_was_and_a_file_that_holds_something_else_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for write in [write_json, write_long_json] {
+            write(&path, &vec![Some(0.1), None]).unwrap();
+            assert_eq!(read_json::<Vec<Option<f64>>>(&path).unwrap(), [Some(0.1), None]);
+        }
+        for wrong in [read_json::<u8>(&path).map(|_| ()), model(&path).map(|_| ())] {
+            let problem = wrong.unwrap_err().to_string();
+            assert!(problem.starts_with(&format!("{}: ", path.display())), "{problem}");
+        }
     }
 
     /// Checkpoints, models and records of earlier runs are found by it.

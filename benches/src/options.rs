@@ -97,12 +97,19 @@ impl From<Block> for BlockOption {
     }
 }
 
-impl std::fmt::Display for BlockOption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl BlockOption {
+    /// As options and tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
             BlockOption::OneByOne => "1x1",
             BlockOption::OneByTwo => "1x2",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for BlockOption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -53,15 +53,13 @@ impl Report {
     /// # Errors
     /// A file that cannot be read, or is not a report.
     pub fn read(path: &Path) -> Result<Report, Error> {
-        let bytes = files::read(path)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
+        files::read_json(path)
     }
 
     /// Writes it.
     ///
     /// # Errors
-    /// A file that cannot be written, a number that JSON does not have.
+    /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         files::write_json(path, self)
     }

@@ -37,8 +37,7 @@ impl History {
     /// The history of a checkpoint; empty without one. A note that cannot be read is like none: a training is worth more than
     /// what is told of it.
     pub fn of(checkpoint: &Path) -> History {
-        let note = files::read(&History::path(checkpoint)).ok();
-        note.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        files::read_json(&History::path(checkpoint)).unwrap_or_default()
     }
 
     fn path(checkpoint: &Path) -> PathBuf {

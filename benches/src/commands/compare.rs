@@ -11,7 +11,7 @@ use crate::{
         record::{self, Record, Store},
         settings::{AllocationName, Method, Settings, Suite},
     },
-    interrupt,
+    interrupt, m7,
     options::BlockOption,
     results,
 };
@@ -117,7 +117,7 @@ impl Options {
             return Err(Error::Report { path: model, problem });
         }
         let network = images.network(&nested.training)?;
-        let firmware = if self.common.quick { None } else { measure::firmware()? };
+        let firmware = if self.common.quick { None } else { m7::firmware()? };
         store.record.widths = measure::widths(&model, &scale.ladder, &network, firmware.as_ref())?;
         store.write()
     }

@@ -1,6 +1,7 @@
 //! `detect`: scenes in, a compressed nested detector and its figures out.
 use crate::{
     data::Source,
+    deployed,
     detection::{
         SceneSplit,
         compose::{self, Counts},
@@ -114,7 +115,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     files::prepare_folder(&options.run.out)?;
     options.folder().begin(&scenes.train.scenes, &options.networks(), options.run.resume)?;
     interrupt::end_with(format!("go on with --resume; the epochs done are in {out}"))?;
-    let firmware = if options.no_m7 { None } else { measure::firmware()? };
+    let firmware = if options.no_m7 { None } else { m7::firmware()? };
     let bench = Bench { options, scenes: &scenes, firmware, seconds: RefCell::default() };
     let outcome = bench.outcome()?;
     outcome.show(&scenes, &options.folder())?;
@@ -210,9 +211,9 @@ impl Bench<'_> {
         let board = match &self.firmware {
             Some(firmware) => {
                 let scenes = &self.scenes.test.scenes;
-                let integers = |index| scenes.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
+                let integers = |index| deployed::integers(scenes.image(index)).collect();
                 let images: Vec<Vec<i8>> = (0..scenes.len().min(M7_SCENES)).map(integers).collect();
-                measure::m7_rows(firmware, measure::model(path)?, &images)?
+                m7::level_rows(firmware, files::model(path)?, &images)?
             }
             None => Vec::new(),
         };

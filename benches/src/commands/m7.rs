@@ -1,10 +1,10 @@
 //! `m7`: instruction counts on Cortex-M, in QEMU.
 use crate::{
-    data,
+    data, deployed,
     error::Error,
-    experiment::measure,
     files,
-    m7::{self, Case, Comparison, DETECTOR, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow, block_name},
+    m7::{self, Case, Comparison, DETECTOR, Firmware, Frame, Kernels, Layer, M4, M7, M33, Row, ShapeRow},
+    options::BlockOption,
 };
 use clap::{Args, ValueEnum};
 use nested_csr::{Model, TensorShape};
@@ -207,7 +207,7 @@ fn trained_models() -> Result<Vec<Trained>, Error> {
 
 /// Files are named NETWORK-wWIDTH-BLOCK.
 fn trained_model(path: &Path) -> Result<Trained, Error> {
-    let model = read_model(path)?;
+    let model = files::model(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut parts = name.split('-');
     let network = parts.next().unwrap_or_default();
@@ -218,16 +218,11 @@ fn trained_model(path: &Path) -> Result<Trained, Error> {
     let case = Case {
         network: format!("{network}{size}"),
         width: width.unwrap_or(1.0),
-        block: layers.map_or("dense", |(_, layer)| block_name(layer.block())),
+        block: layers.map_or("dense", |(_, layer)| BlockOption::from(layer.block()).name()),
         weights: "trained",
-        sparsities: measure::sparsities(&model)?,
+        sparsities: m7::sparsities(&model)?,
     };
     Ok(Trained { name, case, model })
-}
-
-fn read_model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
-    let wrong = |source| Error::Model { path: path.to_owned(), source };
-    Model::parse(files::read(path)?).map_err(wrong)
 }
 
 fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained]) -> Result<Vec<Layer>, Error> {
@@ -298,7 +293,7 @@ fn images_for(model: &Model<Vec<u8>>, count: usize) -> Result<Vec<Vec<i8>>, Erro
     if test.shape != model.input_shape() {
         return Ok(m7::random_images(model.input_shape().len(), count));
     }
-    let image = |index| test.image(index).iter().map(|&pixel| pixel.wrapping_sub(128) as i8).collect();
+    let image = |index| deployed::integers(test.image(index)).collect();
     Ok((0..count.min(test.len())).map(image).collect())
 }
 

@@ -70,8 +70,6 @@ impl Boxes {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        // There are too many boxes for indentation.
-        let wrong = |error: serde_json::Error| Error::Report { path: path.to_owned(), problem: error.to_string() };
-        files::write(path, &serde_json::to_vec(self).map_err(wrong)?)
+        files::write_long_json(path, self)
     }
 }

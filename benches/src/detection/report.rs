@@ -68,7 +68,7 @@ pub struct DetectEntry {
     pub file_bytes: usize,
     /// Instructions of a Cortex-M7 for one image; `null` where it cannot be emulated.
     pub m7_instructions: Option<u64>,
-    /// What `targets` for single layers add up to for this network at this level, where a node without one counts as it is.
+    /// What the goals of single layers add up to for this network at this level, where a node without one counts as it is.
     #[serde(default)]
     pub m7_goal: Option<u64>,
     /// Bytes of working memory on a Cortex-M7: the arena, the image, the values of the heads, the list of boxes, and what reading
@@ -80,7 +80,7 @@ impl DetectReport {
     /// Writes it.
     ///
     /// # Errors
-    /// A file that cannot be written, a number that JSON does not have.
+    /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         files::write_json(path, self)
     }

@@ -9,7 +9,7 @@ use crate::{
     deployed::{self, Deployed},
     error::Error,
     files,
-    m7::{self, Case, Firmware, Kernels, M7Error, Program},
+    m7::{self, Firmware, Program},
     origin, random,
 };
 use nested_csr::{Block, Level, Model, Profile};
@@ -22,46 +22,6 @@ use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
-
-/// The firmware, or why there is none: counts are then left out.
-pub fn firmware() -> Result<Option<Firmware>, Error> {
-    match Firmware::build(m7::M7, Kernels::Dsp) {
-        Ok(firmware) => Ok(Some(firmware)),
-        Err(error @ (M7Error::NoTarget(_) | M7Error::Missing { .. })) => {
-            eprintln!("no Cortex-M7 figures: {error}");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What each level needs of a Cortex-M7 in the arena that the network prefers, counted on the first of these images; on all
-/// of them the board must find what the host finds.
-pub fn m7_rows(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]) -> Result<Vec<m7::Row>, Error> {
-    // Of the names nothing is shown.
-    let sparsities = sparsities(&model)?;
-    let case = Case { network: String::new(), width: 1.0, block: "", weights: "", sparsities };
-    let mut rows = m7::measure_networks(firmware, None, &case, model.clone(), images)?.rows;
-    rows.retain(|row| !row.least_arena || row.instructions.is_none());
-    m7::add_goals(&m7::Anchors::read()?, &model, &mut rows);
-    Ok(rows)
-}
-
-/// What the sparse layers leave out at each level, per cent.
-pub fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
-    model.levels().up_to().map(|level| Ok(100.0 - deployed::stored(model, level)?)).collect()
-}
-
-/// Instructions of one image of random pixels at each level; see [`m7_rows`].
-pub fn instructions(firmware: &Firmware, model: Model<Vec<u8>>) -> Result<Vec<Option<u64>>, Error> {
-    let images = m7::random_images(model.input_shape().len(), 1);
-    Ok(m7_rows(firmware, model, &images)?.into_iter().map(|row| row.instructions.map(u64::from)).collect())
-}
-
-/// Reads a model file.
-pub fn model(path: &Path) -> Result<Model<Vec<u8>>, Error> {
-    Model::parse(files::read(path)?).map_err(|source| Error::Model { path: path.to_owned(), source })
-}
 
 /// For each level of a nested model the width, in steps of a thirty-second of the network's channels, at which the same
 /// network without masks costs most nearly as much; each wider than the one before. Costs are instructions, or non-zero MACs
@@ -81,13 +41,13 @@ pub fn widths(
         deployed.levels().up_to().map(|level| deployed.nonzero_macs(level)).collect()
     };
     let counted = match firmware {
-        Some(firmware) => instructions(firmware, model(nested)?)?.into_iter().collect(),
+        Some(firmware) => m7::instructions(firmware, files::model(nested)?)?.into_iter().collect(),
         None => None,
     };
     let firmware = firmware.filter(|_| counted.is_some());
     let nested_costs: Vec<u64> = match counted {
         Some(counted) => counted,
-        None => macs(model(nested)?)?,
+        None => macs(files::model(nested)?)?,
     };
     let mut candidates = Vec::new();
     for step in 1..=STEPS {
@@ -98,7 +58,7 @@ pub fn widths(
         let model = random::model(&narrow, Block::OneByOne, &Ladder::dense(), Profile::Balanced, SEED)?;
         let cost = match firmware {
             // A width that the board has no room for costs more than the nested levels, which it has.
-            Some(firmware) => instructions(firmware, model)?.first().copied().flatten(),
+            Some(firmware) => m7::instructions(firmware, model)?.first().copied().flatten(),
             None => macs(model)?.first().copied(),
         };
         candidates.extend(cost.map(|cost| (left_out, cost)));
@@ -137,7 +97,7 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<bool, Er
     if uncounted(&store.record, folder, again).is_empty() {
         return Ok(false);
     }
-    let Some(firmware) = firmware()? else { return Ok(false) };
+    let Some(firmware) = m7::firmware()? else { return Ok(false) };
     let crc32 = files::crc32([&files::read(&firmware.elf(Program::Networks))?[..]]);
     let counter = Counter { commit: origin::commit(), compiler: firmware.compiler.clone(), crc32 };
     let known = store.record.counter.as_ref().map(|counter| &counter.crc32);
@@ -156,7 +116,7 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<bool, Er
     let open = uncounted(&store.record, folder, false);
     for (index, path) in open.iter().enumerate() {
         eprintln!("counting instructions, {} of {}: {}", index + 1, open.len(), path.display());
-        let counts = instructions(&firmware, model(path)?)?;
+        let counts = m7::instructions(&firmware, files::model(path)?)?;
         for row in &mut store.record.rows {
             let (of_row, level) = folder.file_of(row);
             if of_row == *path {

@@ -153,9 +153,8 @@ impl Record {
     /// # Errors
     /// A file that cannot be read, is not a record, or is a damaged one.
     pub fn read(path: &Path) -> Result<Record, Error> {
-        let wrong = |problem| Error::Report { path: path.to_owned(), problem };
-        let record: Record = serde_json::from_slice(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
-        record.check().map_err(wrong)?;
+        let record: Record = files::read_json(path)?;
+        record.check().map_err(|problem| Error::Report { path: path.to_owned(), problem })?;
         Ok(record)
     }
 

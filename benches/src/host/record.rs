@@ -91,10 +91,6 @@ pub struct Speed {
 }
 
 impl HostFile {
-    fn read(path: &Path) -> Result<HostFile, Error> {
-        parse(path)
-    }
-
     /// What this program on this machine goes on with: the file's rows, or none.
     ///
     /// # Errors
@@ -110,7 +106,7 @@ impl HostFile {
     /// # Errors
     /// A file that is not one, or one of another commit or machine.
     pub fn merge(&mut self, path: &Path) -> Result<(), Error> {
-        self.take(HostFile::read(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
+        self.take(files::read_json(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
     }
 
     fn take(&mut self, other: HostFile) -> Result<(), String> {
@@ -156,7 +152,7 @@ impl TrainFile {
     /// # Errors
     /// A file that is not one, or one of another commit or machine.
     pub fn merge(&mut self, path: &Path) -> Result<(), Error> {
-        self.take(parse(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
+        self.take(files::read_json(path)?).map_err(|problem| Error::Report { path: path.to_owned(), problem })
     }
 
     fn take(&mut self, other: TrainFile) -> Result<(), String> {
@@ -179,11 +175,6 @@ impl TrainFile {
             }
         }
     }
-}
-
-fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(&files::read(path)?)
-        .map_err(|error| Error::Report { path: path.to_owned(), problem: error.to_string() })
 }
 
 fn merge<T>(rows: &mut Vec<T>, others: Vec<T>, same: impl Fn(&T, &T) -> bool, better: impl Fn(&T, &T) -> bool) {

@@ -1,6 +1,9 @@
 //! The reference layers beside CMSIS-NN's figures.
-use super::{Anchors, Firmware, M7Error, Program, anchors::Anchor, block_name, single};
-use crate::table::{Table, grouped};
+use super::{Anchors, Firmware, M7Error, Program, anchors::Anchor, single};
+use crate::{
+    options::BlockOption,
+    table::{Table, grouped},
+};
 use nested_csr::{Model, TensorShape};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -110,7 +113,7 @@ pub fn measure_trained(
                 path: firmware.kernels.name(),
                 support: "trained",
                 sparsity: 100.0 * (1.0 - stored as f64 / shape.len() as f64),
-                block: block_name(layer.matrix.block()),
+                block: BlockOption::from(layer.matrix.block()).name(),
                 instructions: count.instructions,
                 per_dense_mac: f64::from(count.instructions) / macs as f64,
                 cmsis_instructions: cmsis,

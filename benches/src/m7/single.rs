@@ -1,8 +1,9 @@
 //! Single layers as models of one node: shapes that the reference layers leave out, and the layers of trained models.
 use super::{Firmware, M7Error, networks};
+use crate::storage;
 use nested_csr::{
-    Block, ConvolutionWeights, FormatError, MatrixView, Model, ModelBuilder, NodeLevel, Operation, Profile,
-    Quantization, TensorShape, Weights, Window,
+    ConvolutionWeights, FormatError, MatrixView, Model, ModelBuilder, Operation, Profile, Quantization, TensorShape,
+    Weights, Window,
 };
 use nested_kernels::Network;
 
@@ -67,38 +68,11 @@ pub(super) fn alone(
     layer: &Sparse<'_>,
     input: TensorShape,
 ) -> Result<Model<Vec<u8>>, FormatError> {
-    let shape = layer.matrix.shape();
-    let (mut weights, mut rings) = (vec![0; shape.len()], vec![0; shape.len()]);
-    for level in model.levels().up_to() {
-        let mut rows = layer.matrix.rows(level)?;
-        for row in 0..shape.rows {
-            rows.next_row(|column, weight| {
-                let place = row * shape.columns + column;
-                if rings[place] == 0 {
-                    (weights[place], rings[place]) = (weight, level.number() as u8);
-                }
-            });
-        }
-    }
-    let levels =
-        model.levels().up_to().filter_map(|level| model.parameters(level, layer.node)).map(|parameters| NodeLevel {
-            output: parameters.output(),
-            low: parameters.low,
-            high: parameters.high,
-            input_weights: parameters.input_weights,
-            rows: (0..shape.rows).map(|row| parameters.rows.get(row)).collect(),
-        });
-    let levels: Vec<NodeLevel> = levels.collect();
+    let matrix = storage::unpack(&layer.matrix)?;
+    let levels = storage::node_levels(model, layer.node);
     let mut builder = ModelBuilder::new(model.levels(), input, Quantization { scale: 1.0, zero_point: i8::MIN })?;
-    let weights = ConvolutionWeights::Sparse { block: layer.matrix.block(), weights: &weights, rings: &rings };
-    builder.convolution(layer.name, builder.input(), layer.window, shape.rows, weights, &levels)?;
+    let weights =
+        ConvolutionWeights::Sparse { block: layer.matrix.block(), weights: &matrix.weights, rings: &matrix.rings };
+    builder.convolution(layer.name, builder.input(), layer.window, matrix.shape.rows, weights, &levels)?;
     builder.finish(Profile::Speed)
-}
-
-/// As tables call it.
-pub fn block_name(block: Block) -> &'static str {
-    match block {
-        Block::OneByOne => "1x1",
-        Block::OneByTwo => "1x2",
-    }
 }

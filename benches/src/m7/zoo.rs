@@ -1,6 +1,6 @@
 //! The networks that are counted with random weights of the right sparsity, where no trained model is at hand.
-use super::{Case, block_name};
-use crate::{error::Error, random};
+use super::Case;
+use crate::{error::Error, options::BlockOption, random};
 use nested_csr::{Block, Model, Profile, TensorShape};
 use nested_mask::{
     Ladder,
@@ -23,7 +23,7 @@ impl Untrained {
         let case = Case {
             network: name.to_owned(),
             width,
-            block: if ladder == Ladder::dense() { "dense" } else { block_name(block) },
+            block: if ladder == Ladder::dense() { "dense" } else { BlockOption::from(block).name() },
             weights: "random",
             sparsities: ladder.sparsities().iter().map(|sparsity| 100.0 * sparsity).collect(),
         };

@@ -139,16 +139,7 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
     let mut builder = ModelBuilder::new(model.levels(), model.input_shape(), model.input_quantization())?;
     for node in (0..model.node_count()).filter_map(|index| model.node(index)) {
         let name = model.name(node.index).unwrap_or_default();
-        let levels: Vec<NodeLevel> = (model.levels().up_to())
-            .filter_map(|level| model.parameters(level, node.index))
-            .map(|parameters| NodeLevel {
-                output: parameters.output(),
-                low: parameters.low,
-                high: parameters.high,
-                input_weights: parameters.input_weights,
-                rows: parameters.rows.iter().collect(),
-            })
-            .collect();
+        let levels = node_levels(model, node.index);
         match node.operation {
             Operation::Convolution { input, window, weights: Weights::Dense(weights) } => {
                 let weights = ConvolutionWeights::Dense(weights);
@@ -179,6 +170,21 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
         };
     }
     builder.finish(profile)
+}
+
+/// What a node has of its own at each level, as a builder takes it.
+pub fn node_levels(model: &Model<Vec<u8>>, node: usize) -> Vec<NodeLevel> {
+    let of_level = |level| {
+        let parameters = model.parameters(level, node)?;
+        Some(NodeLevel {
+            output: parameters.output(),
+            low: parameters.low,
+            high: parameters.high,
+            input_weights: parameters.input_weights,
+            rows: parameters.rows.iter().collect(),
+        })
+    };
+    model.levels().up_to().filter_map(of_level).collect()
 }
 
 /// The weights of a layer and the ring of each.
