@@ -17,6 +17,8 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
+    #[error("{}: another program works in this folder", .0.display())]
+    Busy(PathBuf),
     #[error("{}: cannot be drawn: {problem}", path.display())]
     Picture { path: PathBuf, problem: String },
     #[error("{}: {source}", path.display())]

@@ -34,19 +34,25 @@ pub fn lock(folder: &Path) -> Result<fs::File, Error> {
     let file = fs::File::create(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            Err(Error::Report { path: folder.to_owned(), problem: "another program works in this folder".to_owned() })
-        }
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(folder.to_owned())),
         Err(fs::TryLockError::Error(source)) => Err(Error::Write { path, source }),
     }
 }
 
 /// Checks that a file can be written where its folder is, before much work is done for it; leaves a file that is there.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Err(Error::Write { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
+    }
     let probe = temporary(path);
     fs::write(&probe, [])
         .and_then(|()| fs::remove_file(&probe))
         .map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+/// [`check_writable`] of a file that is asked for.
+pub fn check_writable_if(path: Option<&Path>) -> Result<(), Error> {
+    path.map_or(Ok(()), check_writable)
 }
 
 /// Lets `write` make the file under a temporary name in the same folder, then renames it: at any moment the file is the
@@ -175,7 +181,7 @@ mod tests {
         write(&path, b"old").unwrap();
         check_writable(&path).unwrap();
         assert_eq!(read(&path).unwrap(), b"old");
-        for wrong in [folder.path().join("none/a.json"), path.join("a.json")] {
+        for wrong in [folder.path().join("none/a.json"), path.join("a.json"), folder.path().to_owned()] {
             assert!(matches!(check_writable(&wrong), Err(Error::Write { path, .. }) if path == wrong));
         }
     }

@@ -45,6 +45,15 @@ fn wrong_options_are_named() {
             &["pipeline", "--data", "a", "--cifar10", "b"],
             "error: the argument '--data <DIR>' cannot be used with '--cifar10 <DIR>'",
         ),
+        (&["host", "--rounds", "0"], "error: invalid value '0' for '--rounds <ROUNDS>': 0 is not in 1..=100000"),
+        (&["host", "--slice", "0"], "error: invalid value '0' for '--slice <SLICE>': 0 is not in 1..=60000"),
+        (&["host", "--threads", "0"], "error: invalid value '0' for '--threads <THREADS>': 0 is not in 1..=1024"),
+        (&["train-speed", "--epochs", "0"], "error: invalid value '0' for '--epochs <EPOCHS>': 0 is not in 1..=100000"),
+        (&["train-speed", "--steps", "0"], "error: invalid value '0' for '--steps <STEPS>': 0 is not in 1..=10000"),
+        (
+            &["train-speed", "--threads", "0"],
+            "error: invalid value '0' for '--threads <THREADS>': 0 is not in 1..=1024",
+        ),
         (&["check-report"], "error: the following required arguments were not provided: <FILE>"),
         (&["pipelines"], "error: unrecognized subcommand 'pipelines'"),
     ] {
@@ -61,6 +70,26 @@ fn a_folder_that_cannot_be_written_is_named() {
         let line = error(&["pipeline", "--out", out.to_str().unwrap()]);
         assert!(line.starts_with(&format!("error: {}: cannot be written: ", out.display())), "{line}");
     }
+}
+
+/// All work would be for nothing.
+#[test]
+fn an_output_that_cannot_be_written_is_named_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let [missing, out] = ["missing/file", "out"].map(|name| folder.path().join(name));
+    let (missing, out) = (missing.to_str().unwrap(), out.to_str().unwrap());
+    for arguments in [
+        &["detect", "--out", out, "--page", missing][..],
+        &["m7", "--json", missing],
+        &["m7", "--costs", missing],
+        &["storage", "--json", missing],
+        &["host", "--json", missing],
+        &["train-speed", "--json", missing],
+    ] {
+        let line = error(arguments);
+        assert!(line.starts_with(&format!("error: {missing}: cannot be written: ")), "{line}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

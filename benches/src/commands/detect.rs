@@ -105,6 +105,7 @@ fn command_line(arguments: impl Iterator<Item = String>) -> String {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    files::check_writable_if(options.page.as_deref())?;
     let scenes = options.scenes()?;
     let images = scenes.train.scenes.len();
     if images < options.batch as usize {

@@ -98,6 +98,7 @@ struct Deadline {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    files::check_writable_if(options.json.as_deref().or(options.costs.as_deref()))?;
     let firmware = Firmware::build(M7, Kernels::Dsp)?;
     match (&options.costs, &options.model) {
         (Some(path), _) => write_costs(&firmware, path),
@@ -194,8 +195,9 @@ fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Erro
     Ok(())
 }
 
-/// A trained model of the repository.
+/// A trained model.
 struct Trained {
+    path: PathBuf,
     name: String,
     case: Case,
     model: Model<Vec<u8>>,
@@ -215,14 +217,15 @@ fn trained_model(path: &Path) -> Result<Trained, Error> {
     let TensorShape { height, width: across, .. } = model.input_shape();
     let size = if height == 32 { String::new() } else { format!("-{height}x{across}") };
     let layers = model.sparse_layers().next();
+    let wrong = |source| Error::Model { path: path.to_owned(), source };
     let case = Case {
         network: format!("{network}{size}"),
         width: width.unwrap_or(1.0),
         block: layers.map_or("dense", |(_, layer)| BlockOption::from(layer.block()).name()),
         weights: "trained",
-        sparsities: m7::sparsities(&model)?,
+        sparsities: m7::sparsities(&model).map_err(wrong)?,
     };
-    Ok(Trained { name, case, model })
+    Ok(Trained { path: path.to_owned(), name, case, model })
 }
 
 fn trained_layers(firmware: &Firmware, anchors: &m7::Anchors, trained: &[Trained]) -> Result<Vec<Layer>, Error> {
@@ -298,18 +301,17 @@ fn images_for(model: &Model<Vec<u8>>, count: usize) -> Result<Vec<Vec<i8>>, Erro
 }
 
 /// The model with the instructions of each level, in the arena that it prefers.
-fn with_costs(firmware: &Firmware, case: &Case, mut model: Model<Vec<u8>>) -> Result<Model<Vec<u8>>, Error> {
+fn with_costs(firmware: &Firmware, trained: &Trained) -> Result<Model<Vec<u8>>, Error> {
     const IMAGES: usize = 4;
-    let images = images_for(&model, IMAGES)?;
-    let rows = m7::measure_networks(firmware, None, case, model.clone(), &images)?.rows;
+    let rows = trained_network(firmware, None, trained, IMAGES)?.rows;
     let costs: Vec<u32> = rows.iter().filter(|row| !row.least_arena).filter_map(|row| row.instructions).collect();
-    model.set_costs(&costs)?;
+    let mut model = trained.model.clone();
+    model.set_costs(&costs).map_err(|source| Error::Model { path: trained.path.clone(), source })?;
     Ok(model)
 }
 
 fn write_costs(firmware: &Firmware, path: &Path) -> Result<(), Error> {
-    let Trained { case, model, .. } = trained_model(path)?;
-    let model = with_costs(firmware, &case, model)?;
+    let model = with_costs(firmware, &trained_model(path)?)?;
     for level in model.levels().up_to() {
         println!("level {}: {} instructions", level.number(), model.cost(level).unwrap_or(0));
     }
@@ -318,10 +320,10 @@ fn write_costs(firmware: &Firmware, path: &Path) -> Result<(), Error> {
 
 /// Runs the firmware that holds a deadline with the first trained model.
 fn deadline(firmware: &Firmware, trained: &[Trained]) -> Result<Deadline, Error> {
-    let Some(Trained { case, model, .. }) = trained.first() else {
+    let Some(first) = trained.first() else {
         return Ok(Deadline { period: 0, frames: Vec::new() });
     };
-    let model = with_costs(firmware, case, model.clone())?;
+    let model = with_costs(firmware, first)?;
     let images = images_for(&model, 1)?;
     let (period, frames) = m7::check_deadline(firmware, model, images.first().map_or(&[], Vec::as_slice))?;
     let levels: Vec<String> = frames.iter().map(|frame| frame.level.to_string()).collect();

@@ -8,7 +8,7 @@ use crate::{
     table::{Table, grouped},
 };
 use clap::Args;
-use nested_csr::{Model, Profile, Shape, TensorShape};
+use nested_csr::{FormatError, Model, Profile, Shape, TensorShape};
 use nested_mask::{Ladder, nn};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -36,6 +36,7 @@ const PROFILES: [(Profile, &str); 2] = [(Profile::Size, "size"), (Profile::Speed
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    files::check_writable_if(options.json.as_deref())?;
     let mut rows = random_rows(options.seed)?;
     rows.extend(model_rows(options.seed)?);
     for path in options.models()? {
@@ -100,13 +101,14 @@ fn model_rows(seed: u64) -> Result<Vec<Row>, Error> {
 
 /// A trained model and each of its sparse layers, in both profiles; the model as its file is, too.
 fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
-    let of_path = |source| Error::Model { path: path.to_owned(), source };
-    let model = Model::parse(files::read(path)?).map_err(of_path)?;
+    let wrong = |source| Error::Model { path: path.to_owned(), source };
+    let model = files::model(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let layers: Vec<_> = model
         .sparse_layers()
         .map(|(node, layer)| Ok((node, BlockOption::from(layer.block()), storage::unpack(&layer)?)))
-        .collect::<Result<_, Error>>()?;
+        .collect::<Result<_, _>>()
+        .map_err(wrong)?;
     let levels = model.levels();
     let mut rows = Vec::new();
     for (node, block, matrix) in &layers {
@@ -116,7 +118,7 @@ fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
                 profile: name,
                 block: block.to_string(),
                 ladder: measured_ladder(&[matrix], levels.number()),
-                bits: storage::of_matrix(matrix, (*block).into(), levels, profile)?,
+                bits: storage::of_matrix(matrix, (*block).into(), levels, profile).map_err(wrong)?,
                 file_bytes: None,
                 bytes: None,
             });
@@ -126,10 +128,10 @@ fn trained_rows(path: &std::path::Path) -> Result<Vec<Row>, Error> {
     let block = layers.first().map_or(BlockOption::OneByOne, |(_, block, _)| *block);
     let case = || format!("model-trained-{stem}");
     let ladder = measured_ladder(&matrices, levels.number());
-    rows.push(model_row(case(), "file", block, ladder.clone(), &model)?);
+    rows.push(model_row(case(), "file", block, ladder.clone(), &model).map_err(wrong)?);
     for (profile, name) in PROFILES {
-        let model = storage::encode_again(&model, profile)?;
-        rows.push(model_row(case(), name, block, ladder.clone(), &model)?);
+        let row = |model| model_row(case(), name, block, ladder.clone(), &model);
+        rows.push(storage::encode_again(&model, profile).and_then(row).map_err(wrong)?);
     }
     Ok(rows)
 }
@@ -140,7 +142,7 @@ fn model_row(
     block: BlockOption,
     ladder: String,
     model: &Model<Vec<u8>>,
-) -> Result<Row, Error> {
+) -> Result<Row, FormatError> {
     Ok(Row {
         case,
         profile,

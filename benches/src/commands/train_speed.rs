@@ -12,13 +12,14 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 pub struct Options {
     /// Epochs of each training
-    #[arg(long, default_value_t = 6)]
-    epochs: usize,
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    epochs: u32,
     /// Steps of an epoch
-    #[arg(long, default_value_t = 24)]
-    steps: usize,
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    steps: u32,
+    /// Threads that train
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    threads: u32,
     /// Write the rows here too; rows that the file holds already stay when they are faster
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -26,9 +27,11 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
+    files::check_writable_if(options.json.as_deref())?;
     // First, for what cannot stand beside the file's rows is not worth measuring.
     let mut all = TrainFile::begin(options.json.as_deref())?;
-    let (rows, whole) = host::measure_training(options.epochs, options.steps, Threads(options.threads))?;
+    let (epochs, steps, threads) = (options.epochs as usize, options.steps as usize, options.threads as usize);
+    let (rows, whole) = host::measure_training(epochs, steps, Threads(threads))?;
     let file = TrainFile { rows, whole, ..TrainFile::default() };
     let mut table = Table::new(["engine", "width", "batch", "threads", "images a second", "GFLOP/s"]);
     for row in &file.rows {

@@ -1,7 +1,7 @@
 //! What each level of any model needs of a Cortex-M7, for those that want one row a level.
 use super::{Anchors, Case, Firmware, Kernels, M7, M7Error, Row, add_goals, measure_networks, random_images};
 use crate::{deployed, error::Error};
-use nested_csr::Model;
+use nested_csr::{FormatError, Model};
 
 /// The firmware, or why there is none: counts are then left out.
 pub fn firmware() -> Result<Option<Firmware>, Error> {
@@ -28,7 +28,7 @@ pub fn level_rows(firmware: &Firmware, model: Model<Vec<u8>>, images: &[Vec<i8>]
 }
 
 /// What the sparse layers leave out at each level, per cent.
-pub fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, Error> {
+pub fn sparsities(model: &Model<Vec<u8>>) -> Result<Vec<f64>, FormatError> {
     model.levels().up_to().map(|level| Ok(100.0 - deployed::stored(model, level)?)).collect()
 }
 
