@@ -19,6 +19,10 @@ pub enum Error {
     Json { path: PathBuf, source: serde_json::Error },
     #[error("{}: another program works in this folder", .0.display())]
     Busy(PathBuf),
+    #[error("{}: the checkpoint is of {then}, not of {now}", note.display())]
+    OtherImages { note: PathBuf, then: String, now: String },
+    #[error("{found} training {what} are fewer than a batch of {batch} (--batch)")]
+    TooFew { found: usize, what: &'static str, batch: usize },
     #[error("{}: cannot be drawn: {problem}", path.display())]
     Picture { path: PathBuf, problem: String },
     #[error("{}: {source}", path.display())]
@@ -37,6 +41,8 @@ pub enum Error {
     Training(#[from] nested_mask::train::TrainError),
     #[error(transparent)]
     Quantization(#[from] nested_mask::quant::QuantError),
+    #[error("no learning rate of the grid works for {run}")]
+    Untuned { run: String },
     #[error(transparent)]
     M7(#[from] crate::m7::M7Error),
     #[error(transparent)]

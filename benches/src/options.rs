@@ -1,5 +1,5 @@
 //! Options that several commands share, and the checks of their values.
-use crate::data::Source;
+use crate::{data::Source, training::Start};
 use clap::{Args, ValueEnum};
 use nested_csr::MAX_LEVELS;
 use nested_mask::{Block, Ladder};
@@ -32,7 +32,7 @@ impl DataOptions {
     }
 }
 
-/// How the networks of one report are trained, and where it goes.
+/// How the networks of one report are trained.
 #[derive(Args, Debug)]
 pub struct RunOptions {
     /// Sparsities of the levels in per cent, falling
@@ -47,9 +47,6 @@ pub struct RunOptions {
     /// Seed of all that is random in a training
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Folder to write into
-    #[arg(long, default_value = "out", value_name = "DIR")]
-    pub out: PathBuf,
     /// Go on from the checkpoints in the folder
     #[arg(long)]
     pub resume: bool,
@@ -62,6 +59,16 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Where a training begins. With `--resume` the first must have begun before; others may not have, when the earlier run was
+    /// interrupted.
+    pub fn start(&self, is_first: bool) -> Start {
+        match (self.resume, is_first) {
+            (false, _) => Start::Anew,
+            (true, true) => Start::Resume,
+            (true, false) => Start::ResumeIfThere,
+        }
+    }
+
     /// The epochs asked for; otherwise those of a whole or of a quick run.
     pub fn epochs_or(&self, whole: u32, quick: u32) -> usize {
         self.epochs.unwrap_or(if self.quick { quick } else { whole }) as usize

@@ -61,6 +61,15 @@ fn wrong_options_are_named() {
     }
 }
 
+/// Their files have the same names: one would remove the other's.
+#[test]
+fn the_pipeline_and_the_detector_have_folders_of_their_own() {
+    for (command, folder) in [("pipeline", "out"), ("detect", "out/detect")] {
+        let help = String::from_utf8(run(&[command, "--help"]).stdout).unwrap();
+        assert!(help.contains(&format!("[default: {folder}]")), "{help}");
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();

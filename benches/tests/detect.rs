@@ -55,6 +55,12 @@ fn composed_scenes_become_files_that_are_measured() {
     assert_eq!(report(folder.path()), first);
     let other = error(folder.path(), &["--resume", "--tile", "40"]);
     assert!(other.contains("the checkpoint is of 256 scenes"), "{other}");
+    // Nor can a network be trained so, and what is there stays.
+    let wrong = error(folder.path(), &["--learning-rate", "0"]);
+    assert!(wrong.contains("learning_rate") && wrong.lines().count() == 1, "{wrong}");
+    for name in ["report.json", "scenes.png", "boxes.json", "nested.ncsr", "checkpoint-nested.safetensors"] {
+        assert!(folder.path().join("out").join(name).exists(), "{name}");
+    }
 }
 
 /// Bright squares on grey, with their boxes beside them.

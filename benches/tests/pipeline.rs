@@ -92,6 +92,7 @@ fn it_writes_its_files_and_prints_one_table() {
         .collect();
     names.sort_unstable();
     let expected = [
+        ".lock",
         "accuracy_latency.png",
         "checkpoint-dense.epochs.json",
         "checkpoint-dense.safetensors",
@@ -162,6 +163,21 @@ fn a_checkpoint_of_another_run_is_named() {
 }
 
 #[test]
+fn options_that_cannot_work_leave_what_is_there() {
+    let mut setting = Setting::new("1");
+    setting.succeed("out", &[]);
+    let names = ["report.json", "model.ncsr", "dense.ncsr", "checkpoint.safetensors", "checkpoint-dense.safetensors"];
+    let before = names.map(|name| setting.file("out", name));
+    // The same number of weights at both levels.
+    let equal = setting.error("out", &["--ladder", "90,89.999"]);
+    assert!(equal.starts_with("error: "), "{equal}");
+    setting.epochs = "2";
+    let other = setting.error("out", &["--resume"]);
+    assert!(other.contains("checkpoint.safetensors: ") && other.contains("configuration"), "{other}");
+    assert!(names.map(|name| setting.file("out", name)) == before, "a file was changed");
+}
+
+#[test]
 fn other_images_than_the_checkpoints_are_refused() {
     let setting = Setting::new("1");
     setting.succeed("out", &[]);
@@ -171,6 +187,7 @@ fn other_images_than_the_checkpoints_are_refused() {
     fs::write(&images, bytes).unwrap();
     let line = setting.error("out", &["--resume"]);
     assert!(line.contains("images.txt: the checkpoint is of 320 images"), "{line}");
+    setting.file("out", "report.json");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
     files, interrupt,
     m7::{self, Firmware},
     options::{self, RunOptions},
-    training::{History, Run},
+    training::Run,
 };
 use clap::Args;
 use nested_csr::Level;
@@ -36,6 +36,9 @@ use std::{
 pub struct Options {
     #[command(flatten)]
     run: RunOptions,
+    /// Folder to write into
+    #[arg(long, default_value = "out/detect", value_name = "DIR")]
+    out: PathBuf,
     /// Folder in PASCAL VOC's layout, or with images beside their XML files [default: scenes composed of
     /// single images, the same for every seed]
     #[arg(long, value_name = "DIR")]
@@ -107,26 +110,28 @@ fn command_line(arguments: impl Iterator<Item = String>) -> String {
 pub fn run(options: &Options) -> Result<(), Error> {
     files::check_writable_if(options.page.as_deref())?;
     let scenes = options.scenes()?;
-    let images = scenes.train.scenes.len();
-    if images < options.batch as usize {
-        let problem = format!("{images} training scenes are fewer than a batch of {}", options.batch);
-        return Err(Error::Report { path: options.run.out.clone(), problem });
+    let (found, batch) = (scenes.train.scenes.len(), options.batch as usize);
+    if found < batch {
+        return Err(Error::TooFew { found, what: "scenes", batch });
     }
-    let out = options.run.out.display();
-    files::prepare_folder(&options.run.out)?;
-    options.folder().begin(&scenes.train.scenes, &options.networks(), options.run.resume)?;
-    interrupt::end_with(format!("go on with --resume; the epochs done are in {out}"))?;
-    let firmware = if options.no_m7 { None } else { m7::firmware()? };
-    let bench = Bench { options, scenes: &scenes, firmware, seconds: RefCell::default() };
+    let folder = options.folder();
+    let workspace = folder.open(&scenes.train.scenes)?;
+    let mut bench = Bench { options, scenes: &scenes, firmware: None, seconds: RefCell::default() };
+    bench.check()?;
+    if !options.no_m7 {
+        bench.firmware = m7::firmware()?;
+    }
+    folder.begin(&workspace, &options.networks(), options.run.resume)?;
+    interrupt::end_with(format!("go on with --resume; the epochs done are in {}", options.out.display()))?;
     let outcome = bench.outcome()?;
-    outcome.show(&scenes, &options.folder())?;
+    outcome.show(&scenes, &folder)?;
     let board: Vec<m7::Row> = outcome.levels.iter().filter_map(|one| one.board.clone()).collect();
     let report = options.report(outcome, &scenes, bench.seconds.into_inner());
     if let Some(page) = &options.page {
         files::write(page, page::page(&report, &board, &m7::Anchors::read()?).as_bytes())?;
     }
     // It comes last, so that one that is there is complete.
-    report.write(&options.folder().report())?;
+    report.write(&folder.report())?;
     print!("{}", report.table());
     Ok(())
 }
@@ -141,30 +146,38 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// Whether the trainings can begin, or go on, as far as they are known: a slimmable network's widths are matched to the
+    /// nested network.
+    fn check(&self) -> Result<(), Error> {
+        let nested_and_dense = [(NESTED.to_owned(), self.options.nested()), (DENSE.to_owned(), self.options.dense())];
+        let mut trainings = Vec::from(nested_and_dense);
+        if self.options.compare {
+            for (budget, epochs) in self.options.budgets() {
+                trainings.extend(self.options.alone(budget, epochs)?);
+            }
+        }
+        trainings.into_iter().try_for_each(|(name, config)| self.training(&name, config)?.check())
+    }
+
     /// What all networks find.
     fn outcome(&self) -> Result<Outcome, Error> {
-        let nested = self.train(NESTED, self.options.config(self.options.run.ladder.0.clone()))?;
-        let dense = self.train(DENSE, self.options.config(Ladder::dense()))?;
+        let nested = self.train(NESTED, self.options.nested())?;
+        let dense = self.train(DENSE, self.options.dense())?;
         let levels = self.levels(&nested, &self.options.folder().model(NESTED))?;
         let dense = self.only(DENSE, &dense)?;
         let (mut alone_a, mut alone_b, mut slimmable) = (Vec::new(), Vec::new(), Vec::new());
         if self.options.compare {
-            let epochs = self.options.epochs();
-            alone_a = self.alone("a", (epochs / levels.len().max(1)).max(1))?;
-            alone_b = self.alone("b", epochs)?;
+            let [a, b] = self.options.budgets();
+            (alone_a, alone_b) = (self.alone(a)?, self.alone(b)?);
             slimmable = self.slimmable()?;
         }
         Ok(Outcome { levels, dense, alone_a, alone_b, slimmable })
     }
 
-    /// A network of its own for each level, each trained for so many epochs.
-    fn alone(&self, budget: &str, epochs: usize) -> Result<Vec<Measured>, Error> {
-        let of_level = |(index, &sparsity): (usize, &f64)| {
-            let name = alone(index + 1, budget);
-            let config = Config { epochs, ..self.options.config(Ladder::new([sparsity])?) };
-            self.only(&name, &self.train(&name, config)?)
-        };
-        self.options.run.ladder.0.sparsities().iter().enumerate().map(of_level).collect()
+    /// A network of its own for each level.
+    fn alone(&self, (budget, epochs): (&str, usize)) -> Result<Vec<Measured>, Error> {
+        let of_level = |(name, config): (String, Config)| self.only(&name, &self.train(&name, config)?);
+        self.options.alone(budget, epochs)?.into_iter().map(of_level).collect()
     }
 
     /// The levels of a slimmable network whose widths cost a Cortex-M7 (or, where that cannot be emulated, in
@@ -193,17 +206,23 @@ impl Bench<'_> {
         Ok(nn::ssd_mobilenet_v2(scenes.shape, self.options.width, scenes.classes)?)
     }
 
+    /// One network's training.
+    fn training(&self, name: &str, config: Config) -> Result<Run, Error> {
+        Ok(Run {
+            name: name.to_owned(),
+            network: self.network()?,
+            config,
+            checkpoint: self.options.folder().checkpoint(name),
+            start: self.options.run.start(name == NESTED),
+            recalibrated: true,
+        })
+    }
+
     /// Trains one network.
     fn train(&self, name: &str, config: Config) -> Result<Trained, Error> {
-        let checkpoint = self.options.folder().checkpoint(name);
-        // A later training may not have begun when an earlier one was interrupted.
-        let resume = self.options.run.resume && (name == NESTED || checkpoint.exists());
-        let scenes = &self.scenes.train.scenes;
-        let run = Run { name: name.to_owned(), network: self.network()?, config, checkpoint: checkpoint.clone() };
-        let (mut trainer, _) = run.train(resume, scenes)?;
-        self.seconds.borrow_mut().push(History::of(&checkpoint).seconds());
-        trainer.recalibrate(scenes)?;
-        Ok(trainer.trained().clone())
+        let done = self.training(name, config)?.train(&self.scenes.train.scenes)?;
+        self.seconds.borrow_mut().push(done.seconds);
+        Ok(done.trained)
     }
 
     /// Makes a file of a network, reads it back, and measures each level.
@@ -255,7 +274,7 @@ impl Options {
     }
 
     fn folder(&self) -> Folder<'_> {
-        Folder(&self.run.out)
+        Folder(&self.out)
     }
 
     /// Names of all networks that a run may train, the nested one first.
@@ -270,6 +289,30 @@ impl Options {
         const EPOCHS: u32 = 36;
         const QUICK_EPOCHS: u32 = 2;
         self.run.epochs_or(EPOCHS, QUICK_EPOCHS)
+    }
+
+    fn nested(&self) -> Config {
+        self.config(self.run.ladder.0.clone())
+    }
+
+    fn dense(&self) -> Config {
+        self.config(Ladder::dense())
+    }
+
+    /// What networks of their own for each level are trained for: epochs so that all of them together, or that each, is trained
+    /// as long as the nested one.
+    fn budgets(&self) -> [(&'static str, usize); 2] {
+        let epochs = self.epochs();
+        [("a", (epochs / self.run.ladder.0.levels().number()).max(1)), ("b", epochs)]
+    }
+
+    /// Names and configurations of a network of its own for each level.
+    fn alone(&self, budget: &str, epochs: usize) -> Result<Vec<(String, Config)>, Error> {
+        let of_level = |(index, &sparsity): (usize, &f64)| {
+            let config = Config { epochs, ..self.config(Ladder::new([sparsity])?) };
+            Ok((alone(index + 1, budget), config))
+        };
+        self.run.ladder.0.sparsities().iter().enumerate().map(of_level).collect()
     }
 
     /// How all networks are trained. The learning rate, the allocation, the ramp and the share of each level were chosen with

@@ -1,5 +1,6 @@
 //! `pipeline`: images in, a compressed nested network and its figures out.
 use crate::{
+    data::Split,
     deployed,
     error::Error,
     files, interrupt,
@@ -7,15 +8,15 @@ use crate::{
     plot,
     report::Report,
     subject::Subject,
-    training::{self, History, Run},
+    training::{Done, Run, Workspace},
 };
 use clap::Args;
 use nested_csr::{Level, Profile};
 use nested_mask::{
     Ladder, nn,
-    train::{Config, Dataset, Trainer},
+    train::{Config, Dataset},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Train, compress, read back and run a nested network at each of its levels
 #[derive(Args, Debug)]
@@ -24,6 +25,9 @@ pub struct Options {
     data: DataOptions,
     #[command(flatten)]
     run: RunOptions,
+    /// Folder to write into
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    out: PathBuf,
     /// Factor of the channels 16/32/64
     #[arg(long, default_value = "0.5", value_parser = options::width)]
     width: f64,
@@ -39,8 +43,9 @@ const MODEL: &str = "model.ncsr";
 const DENSE_MODEL: &str = "dense.ncsr";
 const PICTURE: &str = "accuracy_latency.png";
 const REPORT: &str = "report.json";
-/// Says which images the checkpoints were trained on.
-const IMAGES: &str = "images.txt";
+
+/// What the nested network's training is called.
+const NESTED: &str = "nested";
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
@@ -48,49 +53,17 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if options.run.validation {
         images = images.validation();
     }
-    if images.train.len() < options.batch as usize {
-        let (path, images) = (options.run.out.clone(), images.train.len());
-        let problem = format!("{images} training images are fewer than a batch of {}", options.batch);
-        return Err(Error::Report { path, problem });
+    let (found, batch) = (images.train.len(), options.batch as usize);
+    if found < batch {
+        return Err(Error::TooFew { found, what: "images", batch });
     }
-    files::prepare_folder(&options.run.out)?;
-    let checkpoint = options.run.out.join(CHECKPOINT);
-    options.same_images(&images.train)?;
-    if !options.run.resume {
-        for name in [CHECKPOINT, DENSE_CHECKPOINT, MODEL, DENSE_MODEL, PICTURE] {
-            files::remove(&options.run.out.join(name))?;
-        }
-    }
-    files::remove(&options.run.out.join(REPORT))?;
-    interrupt::end_with(format!("go on with --resume; the epochs done are in {}", checkpoint.display()))?;
-
-    let (nested, train_seconds) = options.train("nested", options.run.ladder.0.clone(), CHECKPOINT, &images.train)?;
-    let (dense, _) = options.train("dense", Ladder::dense(), DENSE_CHECKPOINT, &images.train)?;
-    let nested =
-        Subject::deploy(nested.trained().clone(), &images.train, Profile::Balanced, &options.run.out.join(MODEL))?;
-    let dense =
-        Subject::deploy(dense.trained().clone(), &images.train, Profile::Balanced, &options.run.out.join(DENSE_MODEL))?;
-
-    let levels = nested.file.levels();
-    let candidates: Vec<_> =
-        levels.up_to().map(|level| (&nested.file, level)).chain([(&dense.file, Level::FIRST)]).collect();
-    let host_ms = deployed::milliseconds(&candidates, &images.test)?;
-    let entry_of_level = |(level, &ms): (Level, &f64)| -> Result<_, Error> {
-        Ok(nested.worth(level, &images.test)?.timed(Some(level.number()), ms))
-    };
-    let report = Report {
-        levels: levels.up_to().zip(&host_ms).map(entry_of_level).collect::<Result<_, _>>()?,
-        dense: dense.worth(Level::FIRST, &images.test)?.timed(None, host_ms[levels.number()]),
-        train_images: images.train.len(),
-        test_images: images.test.len(),
-        dataset: images.name,
-        network: format!("resnet8, width {}", options.width),
-        block: options.run.block.to_string(),
-        seed: options.run.seed,
-        epochs: options.epochs(),
-        train_seconds,
-    };
-    publish(&report, &options.run.out)
+    let trainings = options.trainings(&images.train)?;
+    let _workspace = options.begin(&images.train, &trainings)?;
+    let [nested, dense] = &trainings;
+    let going_on = format!("go on with --resume; the epochs done are in {}", nested.checkpoint.display());
+    interrupt::end_with(going_on)?;
+    let [nested, dense] = [nested.train(&images.train)?, dense.train(&images.train)?];
+    publish(&options.measure(images, nested, dense)?, &options.out)
 }
 
 /// Prints the table and writes picture and report; the report comes last, so that one that is there is complete.
@@ -108,17 +81,6 @@ impl Options {
         self.run.epochs_or(EPOCHS, QUICK_EPOCHS)
     }
 
-    /// Notes which images are trained on; when resuming, checks that they are those of the checkpoints.
-    fn same_images(&self, images: &Dataset) -> Result<(), Error> {
-        let path = self.run.out.join(IMAGES);
-        let now = format!("{} images, CRC-32 {}\n", images.len(), files::crc32([&images.pixels[..], &images.labels]));
-        // A checkpoint that is missing is an error of its own, which names it.
-        if self.run.resume && !self.run.out.join(CHECKPOINT).exists() {
-            return Ok(());
-        }
-        training::same_images(&path, &now, self.run.resume)
-    }
-
     /// How both networks are trained; what the options leave open was chosen with `--validation`.
     fn config(&self, ladder: Ladder) -> Config {
         Config {
@@ -131,25 +93,54 @@ impl Options {
         }
     }
 
-    /// Trains one network with these options; and the seconds that it took, over all calls.
-    fn train(
-        &self,
-        name: &'static str,
-        ladder: Ladder,
-        checkpoint: &str,
-        images: &Dataset,
-    ) -> Result<(Trainer, Option<f64>), Error> {
-        let checkpoint = self.run.out.join(checkpoint);
-        let run = Run {
-            name: name.to_owned(),
-            network: nn::resnet8(images.shape, self.width, images.classes)?,
-            config: self.config(ladder),
-            checkpoint: checkpoint.clone(),
+    /// The nested network's training, and that of the dense one.
+    fn trainings(&self, images: &Dataset) -> Result<[Run; 2], Error> {
+        let run = |name: &str, ladder: Ladder, checkpoint: &str| -> Result<Run, Error> {
+            Ok(Run {
+                name: name.to_owned(),
+                network: nn::resnet8(images.shape, self.width, images.classes)?,
+                config: self.config(ladder),
+                checkpoint: self.out.join(checkpoint),
+                start: self.run.start(name == NESTED),
+                recalibrated: true,
+            })
         };
-        // The second of the two trainings may not have begun when the first was interrupted.
-        let resume = self.run.resume && (name == "nested" || run.checkpoint.exists());
-        let (mut trainer, _) = run.train(resume, images)?;
-        trainer.recalibrate(images)?;
-        Ok((trainer, History::of(&checkpoint).seconds()))
+        Ok([run(NESTED, self.run.ladder.0.clone(), CHECKPOINT)?, run("dense", Ladder::dense(), DENSE_CHECKPOINT)?])
+    }
+
+    /// Takes the folder, and removes what an earlier run left there when both trainings can begin or go on.
+    fn begin(&self, images: &Dataset, trainings: &[Run]) -> Result<Workspace, Error> {
+        let crc32 = files::crc32([&images.pixels[..], &images.labels]);
+        let workspace = Workspace::open(&self.out, format!("{} images, CRC-32 {crc32}", images.len()))?;
+        trainings.iter().try_for_each(Run::check)?;
+        let trained = [CHECKPOINT, DENSE_CHECKPOINT, MODEL, DENSE_MODEL, PICTURE].map(|name| workspace.join(name));
+        workspace.begin(self.run.resume, &[workspace.join(REPORT)], &trained)?;
+        Ok(workspace)
+    }
+
+    /// Makes the files of both networks, reads them back and measures them.
+    fn measure(&self, images: Split, nested: Done, dense: Done) -> Result<Report, Error> {
+        let deploy = |trained, name| Subject::deploy(trained, &images.train, Profile::Balanced, &self.out.join(name));
+        let (train_seconds, nested) = (nested.seconds, deploy(nested.trained, MODEL)?);
+        let dense = deploy(dense.trained, DENSE_MODEL)?;
+        let levels = nested.file.levels();
+        let candidates: Vec<_> =
+            levels.up_to().map(|level| (&nested.file, level)).chain([(&dense.file, Level::FIRST)]).collect();
+        let host_ms = deployed::milliseconds(&candidates, &images.test)?;
+        let entry_of_level = |(level, &ms): (Level, &f64)| -> Result<_, Error> {
+            Ok(nested.worth(level, &images.test)?.timed(Some(level.number()), ms))
+        };
+        Ok(Report {
+            levels: levels.up_to().zip(&host_ms).map(entry_of_level).collect::<Result<_, _>>()?,
+            dense: dense.worth(Level::FIRST, &images.test)?.timed(None, host_ms[levels.number()]),
+            train_images: images.train.len(),
+            test_images: images.test.len(),
+            dataset: images.name,
+            network: format!("resnet8, width {}", self.width),
+            block: self.run.block.to_string(),
+            seed: self.run.seed,
+            epochs: self.epochs(),
+            train_seconds,
+        })
     }
 }

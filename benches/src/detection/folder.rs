@@ -1,10 +1,7 @@
 //! The folder that a run of `detect` writes into.
 use super::Scenes;
-use crate::{error::Error, files, training};
+use crate::{error::Error, files, training::Workspace};
 use std::path::{Path, PathBuf};
-
-/// Says which scenes the checkpoints were trained on.
-const IMAGES: &str = "images.txt";
 
 /// Where things are in the folder of a run.
 pub struct Folder<'a>(pub &'a Path);
@@ -40,19 +37,23 @@ impl Folder<'_> {
         self.0.join("report.json")
     }
 
-    /// Removes what an earlier run left of these networks or, when it goes on, checks that it was of the same scenes.
-    pub fn begin(&self, scenes: &Scenes, networks: &[String], resume: bool) -> Result<(), Error> {
+    /// Takes the folder for a run on these scenes.
+    ///
+    /// # Errors
+    /// Those of [`Workspace::open`].
+    pub fn open(&self, scenes: &Scenes) -> Result<Workspace, Error> {
         let objects: String = scenes.objects.iter().map(|objects| format!("{objects:?}")).collect();
         let crc32 = files::crc32([&scenes.pixels[..], objects.as_bytes()]);
-        let now = format!("{} scenes, CRC-32 {crc32}\n", scenes.len());
-        let goes_on = resume && networks.first().is_some_and(|first| self.checkpoint(first).exists());
-        training::same_images(&self.0.join(IMAGES), &now, goes_on)?;
-        if !resume {
-            for name in networks {
-                files::remove(&self.checkpoint(name))?;
-                files::remove(&self.model(name))?;
-            }
-        }
-        [self.picture(), self.boxes(), self.report()].iter().try_for_each(|path| files::remove(path))
+        Workspace::open(self.0, format!("{} scenes, CRC-32 {crc32}", scenes.len()))
+    }
+
+    /// Removes the figures of an earlier run and, unless this one goes on, what it left of these networks.
+    ///
+    /// # Errors
+    /// Those of [`Workspace::begin`].
+    pub fn begin(&self, workspace: &Workspace, networks: &[String], goes_on: bool) -> Result<(), Error> {
+        let of_network = |name: &String| [self.checkpoint(name), self.model(name)];
+        let trained: Vec<PathBuf> = networks.iter().flat_map(of_network).collect();
+        workspace.begin(goes_on, &[self.report(), self.picture(), self.boxes()], &trained)
     }
 }

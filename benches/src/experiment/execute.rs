@@ -8,27 +8,24 @@ use crate::{
     error::Error,
     files, origin,
     subject::{Subject, Worth},
-    training::{self, History},
+    training::{Done, History, Run, Start, Workspace},
 };
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
     train::{Dataset, TrainError, Trained},
 };
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
 /// How models are coded: they are compared at equal instructions, so for few of them rather than for few bytes.
 const PROFILE: Profile = Profile::Speed;
 
+/// Folders in the folder.
+const CHECKPOINTS: &str = "checkpoints";
+const MODELS: &str = "models";
+
 /// Where the work of all runs lies, of this program alone as long as it has the folder.
-pub struct Folder {
-    path: PathBuf,
-    _lock: File,
-}
+pub struct Folder(Workspace);
 
 impl Folder {
     /// Makes the folder, and checks that files can be written there. It serves one set of images: a checkpoint's name tells
@@ -37,24 +34,23 @@ impl Folder {
     /// # Errors
     /// A folder that cannot be written, one of other images, or one in which another program works.
     pub fn prepare(path: &Path, data: &Data) -> Result<Folder, Error> {
-        for name in ["checkpoints", "models"] {
-            files::prepare_folder(&path.join(name))?;
+        let images = format!("{} and {} images, CRC-32 {}", data.train_images, data.test_images, data.crc32);
+        let workspace = Workspace::open(path, images)?;
+        for name in [CHECKPOINTS, MODELS] {
+            files::prepare_folder(&workspace.join(name))?;
         }
-        let lock = files::lock(path)?;
-        let note = path.join("images.txt");
-        let now = format!("{} and {} images, CRC-32 {}\n", data.train_images, data.test_images, data.crc32);
-        training::same_images(&note, &now, note.exists())?;
-        Ok(Folder { path: path.to_owned(), _lock: lock })
+        workspace.begin(workspace.is_used(), &[], &[])?;
+        Ok(Folder(workspace))
     }
 
     /// The checkpoint of a training: runs that share the training share it.
     pub fn checkpoint(&self, training: &Training) -> PathBuf {
-        self.path.join("checkpoints").join(file_stem("training", training) + ".safetensors")
+        self.0.join(CHECKPOINTS).join(file_stem("training", training) + ".safetensors")
     }
 
     /// The model file of a run.
     pub fn model(&self, id: &str) -> PathBuf {
-        self.path.join("models").join(id.to_owned() + ".ncsr")
+        self.0.join(MODELS).join(id.to_owned() + ".ncsr")
     }
 
     /// The model file of one level of a run that has one for each.
@@ -103,14 +99,15 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
         return failed(None, why.to_owned());
     }
     let (train, test) = images.of(&settings.training)?;
-    let resume = checkpoint.exists();
-    let run = training::Run {
+    let run = Run {
         name: settings.name(),
         network: settings.training.network(train.shape, train.classes)?,
         config: settings.training.config()?,
         checkpoint: checkpoint.clone(),
+        start: Start::ResumeIfThere,
+        recalibrated: settings.recalibrated,
     };
-    let (mut trainer, epochs) = match run.train(resume, &train) {
+    let Done { trained, epochs, seconds, end } = match run.train(&train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
             return failed(History::of(&checkpoint).seconds(), error.to_string());
         }
@@ -118,18 +115,14 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
     };
     // Whoever trained is who the time is counted for, once.
     let is_timed = epochs == 0 && record.has_time_of(&settings.training);
-    let train_seconds = if is_timed { None } else { History::of(&checkpoint).seconds() };
-    let start = Instant::now();
-    if settings.recalibrated {
-        trainer.recalibrate(&train)?;
-    }
+    let train_seconds = if is_timed { None } else { seconds };
     let outcome = Outcome { settings, id: &id, train: &train, test: &test, folder };
     let rows = match (&settings.pruning, settings.training.masking) {
-        (Some(pruning), _) => outcome.pruned(trainer.trained(), pruning)?,
-        (None, MaskingName::Slimmable) => outcome.narrowed(trainer.trained())?,
-        (None, _) => outcome.levels(trainer.trained().clone())?,
+        (Some(pruning), _) => outcome.pruned(&trained, pruning)?,
+        (None, MaskingName::Slimmable) => outcome.narrowed(&trained)?,
+        (None, _) => outcome.levels(trained)?,
     };
-    let other_seconds = Some(start.elapsed().as_secs_f64());
+    let other_seconds = Some(end.elapsed().as_secs_f64());
     Ok(Executed { run: finished([train_seconds, other_seconds], None), rows, epochs })
 }
 

@@ -79,10 +79,7 @@ impl Planned {
         if self.trials.is_empty() {
             return Ok(self.settings.clone());
         }
-        let best = best(record, &self.trials).ok_or_else(|| Error::Report {
-            path: "tuning".into(),
-            problem: format!("no learning rate of the grid works for {}", self.settings.name()),
-        })?;
+        let best = best(record, &self.trials).ok_or_else(|| Error::Untuned { run: self.settings.name() })?;
         Ok(best.made(&self.settings))
     }
 
