@@ -1,6 +1,6 @@
 //! A model as a device would have it: read from a file and run with integers.
 use crate::{error::Error, files, storage};
-use nested_csr::{FormatError, Level, Model, Operation, Profile, Weights};
+use nested_csr::{FormatError, Level, Model, Operation, Profile, TensorShape, Weights};
 use nested_kernels::{BOX_ONE, Detector, Network, Thresholds};
 use nested_mask::{
     detect::{Detection, DetectionSettings, Frame},
@@ -62,13 +62,25 @@ impl Deployed {
         Deployed::new(model, &self.path)
     }
 
-    /// Checks that the images have the size that the model reads.
+    /// Checks that the images have the size and the classes that the model has.
+    ///
+    /// # Errors
+    /// Other images, a model that finds objects.
     pub fn check_images(&self, images: &Dataset) -> Result<(), Error> {
-        let model = self.network.model().input_shape();
-        if model != images.shape {
-            return Err(Error::Images { path: self.path.clone(), model, images: images.shape });
+        self.check_shape(images.shape)?;
+        let (path, model) = (self.path.clone(), self.network.model().output_shape().len());
+        if Detector::new(self.network.model()).is_ok() {
+            return Err(Error::Detector(path));
+        }
+        if model != images.classes {
+            return Err(Error::Classes { path, model, images: images.classes });
         }
         Ok(())
+    }
+
+    fn check_shape(&self, images: TensorShape) -> Result<(), Error> {
+        let model = self.network.model().input_shape();
+        if model == images { Ok(()) } else { Err(Error::Images { path: self.path.clone(), model, images }) }
     }
 
     /// The densest level.
@@ -101,10 +113,7 @@ impl Deployed {
         scenes: &Scenes,
         settings: DetectionSettings,
     ) -> Result<Vec<Vec<Detection>>, Error> {
-        let model = self.network.model().input_shape();
-        if model != scenes.shape {
-            return Err(Error::Images { path: self.path.clone(), model, images: scenes.shape });
-        }
+        self.check_shape(scenes.shape)?;
         let wrong = |source| Error::Kernel { path: self.path.clone(), source };
         let detector = Detector::new(self.network.model()).map_err(wrong)?;
         let share = |fraction: f32| (fraction * 65_536.0).round().clamp(0.0, 65_535.0) as u16;
@@ -254,4 +263,33 @@ pub fn milliseconds(candidates: &[(&Deployed, Level)], images: &Dataset) -> Resu
 
 fn least(values: Vec<f64>) -> f64 {
     values.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random;
+    use nested_csr::Block;
+    use nested_mask::{
+        Ladder,
+        nn::{Network, resnet8, ssd_mobilenet_v2},
+    };
+
+    #[test]
+    fn images_of_another_size_or_other_classes_are_refused_and_so_is_a_detector() {
+        const SHAPE: TensorShape = TensorShape { channels: 1, height: 32, width: 32 };
+        let path = Path::new("a.ncsr");
+        let problem = |network: Network, side: usize, classes: usize| {
+            let model = random::model(&network, Block::OneByOne, &Ladder::dense(), Profile::Size, 1).unwrap();
+            let shape = TensorShape { height: side, ..SHAPE };
+            let images = Dataset::new(shape, classes, vec![0; shape.len()], vec![0]).unwrap();
+            Deployed::new(model, path).unwrap().check_images(&images).err().map(|error| error.to_string())
+        };
+        let classifier = || resnet8(SHAPE, 0.25, 10).unwrap();
+        assert_eq!(problem(classifier(), 32, 10), None);
+        assert_eq!(problem(classifier(), 16, 10).unwrap(), "a.ncsr: reads images of 32×32×1, but these are 16×32×1");
+        assert_eq!(problem(classifier(), 32, 100).unwrap(), "a.ncsr: tells 10 classes apart, but the images have 100");
+        let detector = ssd_mobilenet_v2(SHAPE, 0.25, 10).unwrap();
+        assert_eq!(problem(detector, 32, 10).unwrap(), "a.ncsr: finds objects, but the images are to be classified");
+    }
 }

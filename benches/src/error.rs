@@ -31,6 +31,10 @@ pub enum Error {
     Kernel { path: PathBuf, source: nested_kernels::KernelError },
     #[error("{}: reads images of {}, but these are {}", path.display(), size(.model), size(.images))]
     Images { path: PathBuf, model: TensorShape, images: TensorShape },
+    #[error("{}: tells {model} classes apart, but the images have {images}", path.display())]
+    Classes { path: PathBuf, model: usize, images: usize },
+    #[error("{}: finds objects, but the images are to be classified", .0.display())]
+    Detector(PathBuf),
     #[error(transparent)]
     Format(#[from] nested_csr::FormatError),
     #[error(transparent)]
