@@ -35,6 +35,8 @@ pub enum Error {
     Classes { path: PathBuf, model: usize, images: usize },
     #[error("{}: finds objects, but the images are to be classified", .0.display())]
     Detector(PathBuf),
+    #[error("{name}: no image is left to compose scenes {part} of")]
+    NothingToCompose { name: String, part: &'static str },
     #[error(transparent)]
     Format(#[from] nested_csr::FormatError),
     #[error(transparent)]

@@ -270,7 +270,7 @@ impl Options {
         if self.run.validation {
             items = items.validation();
         }
-        Ok(compose::compose(&items, side, tile, if self.run.quick { QUICK } else { COUNTS }))
+        compose::compose(&items, side, tile, if self.run.quick { QUICK } else { COUNTS })
     }
 
     fn folder(&self) -> Folder<'_> {

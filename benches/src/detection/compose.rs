@@ -1,7 +1,10 @@
 //! Scenes composed of the items of a set of single grey images: items of many sizes that cover one another, between shapes and
 //! fragments of items that are no objects.
 use super::{SceneSplit, paint::Canvas, tiles::Gatherer};
-use crate::data::{Dataset, Split};
+use crate::{
+    data::{Dataset, Split},
+    error::Error,
+};
 use image::{GrayImage, imageops};
 use nested_csr::TensorShape;
 use nested_mask::detect::{Frame, Object};
@@ -31,7 +34,15 @@ const BATCH: usize = 64;
 /// Scenes of `side × side` pixels; with `tile`, images of twice the tile's side, cut into tiles that are scaled to `side`; their
 /// objects have the sizes that fit a tile.
 /// Scenes to train on hold items of the one part of the split, scenes to measure on of the other, so that they share none.
-pub fn compose(items: &Split, side: usize, tile: Option<usize>, counts: Counts) -> SceneSplit {
+///
+/// # Errors
+/// A split with an empty part.
+pub fn compose(items: &Split, side: usize, tile: Option<usize>, counts: Counts) -> Result<SceneSplit, Error> {
+    for (part, items_of_part) in [("to train on", &items.train), ("to measure on", &items.test)] {
+        if items_of_part.is_empty() {
+            return Err(Error::NothingToCompose { name: items.name.clone(), part });
+        }
+    }
     let name = |class: usize| CLASSES.get(class).map_or(class.to_string(), |name| (*name).to_owned());
     let (canvas, unit) = tile.map_or((side, side), |tile| (2 * tile, tile));
     let gather = |items: &Dataset, count: usize, seed| {
@@ -43,12 +54,12 @@ pub fn compose(items: &Split, side: usize, tile: Option<usize>, counts: Counts) 
         }
         gatherer.finish()
     };
-    SceneSplit {
+    Ok(SceneSplit {
         name: format!("scenes of {canvas}×{canvas} composed of items of {}", items.name),
         classes: (0..items.train.classes).map(name).collect(),
         train: gather(&items.train, counts.train, TRAIN_SEED),
         test: gather(&items.test, counts.test, TEST_SEED),
-    }
+    })
 }
 
 /// A function of its arguments alone: the side of an image, the side that objects' sizes are shares of, and which images.
@@ -173,11 +184,11 @@ mod tests {
     fn scenes_are_those_of_their_seed_and_hold_what_they_say() {
         let items = Source::Builtin.load().unwrap();
         let counts = Counts { train: 40, test: 10 };
-        let split = compose(&items, 96, None, counts);
+        let split = compose(&items, 96, None, counts).unwrap();
         assert!(split.train.scenes.check().is_ok() && split.test.scenes.check().is_ok());
-        assert_eq!(compose(&items, 96, None, counts), split);
+        assert_eq!(compose(&items, 96, None, counts).unwrap(), split);
         // A longer list begins with the shorter one.
-        let longer = compose(&items, 96, None, Counts { train: 41, test: 0 }).train;
+        let longer = compose(&items, 96, None, Counts { train: 41, test: 0 }).unwrap().train;
         assert_eq!(longer.scenes.pixels[..40 * 96 * 96], split.train.scenes.pixels);
         assert_eq!(longer.truth[..40], split.train.scenes.objects);
         let objects: Vec<&Object> = split.train.truth.iter().flatten().collect();
@@ -195,13 +206,24 @@ mod tests {
         assert!(images(&items.train).is_disjoint(&images(&items.test)));
         // What is composed of the one part does not depend on the other.
         let black = |items: &Dataset| Dataset { pixels: vec![0; items.pixels.len()], ..items.clone() };
-        let compose = |items: &Split| compose(items, 32, None, Counts { train: 20, test: 20 });
+        let compose = |items: &Split| compose(items, 32, None, Counts { train: 20, test: 20 }).unwrap();
         let split = compose(&items);
         let without_test = compose(&Split { test: black(&items.test), ..items.clone() });
         let without_train = compose(&Split { train: black(&items.train), ..items });
         assert_eq!(split.train, without_test.train);
         assert_eq!(split.test, without_train.test);
         assert!(split.test != without_test.test && split.train != without_train.train);
+    }
+
+    #[test]
+    fn of_a_part_without_an_item_no_scene_is_composed() {
+        let shape = TensorShape { channels: 1, height: 8, width: 8 };
+        let one_a_class = || Dataset::new(shape, 2, vec![200; 2 * 64], vec![0, 1]).unwrap();
+        let split = Split { name: "two".to_owned(), train: one_a_class(), test: one_a_class() };
+        let composed = |split: &Split| compose(split, 32, None, Counts { train: 1, test: 1 });
+        assert!(composed(&split).is_ok());
+        let problem = composed(&split.validation()).unwrap_err().to_string();
+        assert_eq!(problem, "two, validation: no image is left to compose scenes to train on of");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Voc {
     /// Looks which files are there; none is read.
     ///
     /// # Errors
-    /// [`VocError::NoAnnotations`], [`VocError::Read`].
+    /// [`VocError::NoAnnotations`], [`VocError::Read`]; [`VocError::Shared`] and [`VocError::EmptyList`] of the folder's own lists.
     pub fn open(folder: &Path) -> Result<Voc, VocError> {
         let [annotations, images] = ["Annotations", "JPEGImages"].map(|name| folder.join(name));
         let (annotations, images) =
@@ -154,16 +154,20 @@ impl Voc {
 
 /// Images to train on and to measure on: as `ImageSets/Main` says, or four fifths at random and the rest.
 fn split(folder: &Path, names: &[String]) -> Result<[Vec<String>; 2], VocError> {
+    let path = |set: &str| folder.join("ImageSets").join("Main").join(format!("{set}.txt"));
     let list = |set: &str| -> Result<Option<Vec<String>>, VocError> {
-        let path = folder.join("ImageSets").join("Main").join(format!("{set}.txt"));
+        let path = path(set);
         if !path.is_file() {
             return Ok(None);
         }
         let text = fs::read_to_string(&path).map_err(|source| VocError::Read { path, source })?;
         Ok(Some(text.split_whitespace().map(str::to_owned).collect()))
     };
-    for [train, test] in [["trainval", "test"], ["train", "val"]] {
-        if let (Some(train), Some(test)) = (list(train)?, list(test)?) {
+    for sets in [["trainval", "test"], ["train", "val"]] {
+        if let [Some(train), Some(test)] = [list(sets[0])?, list(sets[1])?] {
+            if let Some((set, _)) = sets.into_iter().zip([&train, &test]).find(|(_, names)| names.is_empty()) {
+                return Err(VocError::EmptyList { path: path(set) });
+            }
             let known: BTreeSet<&String> = train.iter().collect();
             return match test.iter().find(|name| known.contains(name)) {
                 Some(name) => Err(VocError::Shared { folder: folder.to_owned(), name: name.clone() }),

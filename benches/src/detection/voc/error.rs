@@ -29,6 +29,9 @@ pub enum VocError {
     /// An image both to train on and to measure on.
     #[error("{}: ImageSets has the image {name} in both lists", folder.display())]
     Shared { folder: PathBuf, name: String },
+    /// A list of images to train on or to measure on without any.
+    #[error("{}: names no image", path.display())]
+    EmptyList { path: PathBuf },
     /// A class that is asked for and in no annotation.
     #[error("no annotation has the class `{class}`; the classes are {known}")]
     UnknownClass { class: String, known: String },

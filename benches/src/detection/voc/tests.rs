@@ -69,6 +69,14 @@ fn the_folders_own_split_counts_and_a_flat_folder_is_read_too() {
     assert_eq!(split.train.scenes.pixels[0], 1);
     assert_eq!(split.test.scenes.pixels[0], 0);
 
+    // As it may be where nothing is measured on: all figures would be of no image.
+    for (list, names) in [("val.txt", "0\n"), ("train.txt", "1\n")] {
+        fs::write(lists.join(list), "\n").unwrap();
+        let problem = read(folder.path(), &[]).unwrap_err().to_string();
+        assert_eq!(problem, format!("{}: names no image", lists.join(list).display()));
+        fs::write(lists.join(list), names).unwrap();
+    }
+
     let flat = tempfile::tempdir().unwrap();
     for name in ["p", "q", "r", "s", "t"] {
         save(&flat.path().join(format!("{name}.png")), 40, 20, 7);
