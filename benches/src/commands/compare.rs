@@ -23,9 +23,10 @@ use std::{path::PathBuf, time::Instant};
 pub struct Options {
     #[command(flatten)]
     common: ExperimentOptions,
-    /// Raw figures of all runs; a run that is there is not repeated
-    #[arg(long, default_value = "docs/results/compare.json", value_name = "FILE")]
-    json: PathBuf,
+    /// Raw figures of all runs; a run that is there is not repeated [default: docs/results/compare.json; with --quick:
+    /// out/quick/compare.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Train these only, of the network named, not at the small budget and without the nested network's other allocations and
     /// blocks; the nested one always is trained, for others are matched to it [default: all]
     #[arg(long, value_delimiter = ',', value_name = "METHODS")]
@@ -38,18 +39,20 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<(), Error> {
     let common = &options.common;
+    let json = common.json(options.json.as_deref(), "compare.json");
     if !common.report || options.recount {
         let images = Images::new(common.data.source().load()?);
-        let mut store = Store::open(&options.json, images.data())?;
+        common.prepare(&json)?;
+        let mut store = Store::open(&json, images.data())?;
         store.is_of(Suite::Full, common.network(), common.width())?;
-        let folder = Folder::prepare(&common.out, &images.data())?;
-        interrupt::end_with(format!("the same command goes on; the runs done are in {}", options.json.display()))?;
+        let folder = Folder::prepare(&common.out(), &images.data())?;
+        interrupt::end_with(format!("the same command goes on; the runs done are in {}", json.display()))?;
         if !common.report {
             options.train(&images, &mut store, &folder)?;
         }
         options.count(&images, &mut store, &folder)?;
     }
-    results::of_comparison(&common.docs, &options.json)
+    results::of_comparison(&common.docs(), &json)
 }
 
 impl Options {

@@ -3,9 +3,16 @@ use super::{
     plan::Scale,
     settings::{AllocationName, Growth, NetworkName},
 };
-use crate::options::{self, DataOptions};
+use crate::{
+    error::Error,
+    files,
+    options::{self, DataOptions},
+};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where quick runs leave what they make.
+const QUICK: &str = "out/quick";
 
 /// What is trained on what, and where things go.
 #[derive(Args, Debug)]
@@ -21,12 +28,13 @@ pub struct ExperimentOptions {
     /// Seeds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
-    /// Folder of the checkpoints and models; runs of both experiments that train the same share the work
-    #[arg(long, default_value = "out/experiments", value_name = "DIR")]
-    pub out: PathBuf,
-    /// Folder of the document and the figures
-    #[arg(long, default_value = "docs", value_name = "DIR")]
-    pub docs: PathBuf,
+    /// Folder of the checkpoints and models; runs of both experiments that train the same share the work [default:
+    /// out/experiments; with --quick: out/quick]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Folder of the document and the figures [default: docs; with --quick: out/quick/docs]
+    #[arg(long, value_name = "DIR")]
+    docs: Option<PathBuf>,
     /// Train nothing: write document and figures anew from the raw figures
     #[arg(long)]
     pub report: bool,
@@ -36,6 +44,34 @@ pub struct ExperimentOptions {
 }
 
 impl ExperimentOptions {
+    /// Folder of the checkpoints and models.
+    pub fn out(&self) -> PathBuf {
+        self.place(self.out.as_deref(), ["out/experiments", QUICK])
+    }
+
+    /// Folder of the document and the figures.
+    pub fn docs(&self) -> PathBuf {
+        self.place(self.docs.as_deref(), ["docs", "out/quick/docs"])
+    }
+
+    /// The file of the raw figures: the one asked for, or the one of this name.
+    pub fn json(&self, asked: Option<&Path>, name: &str) -> PathBuf {
+        asked.map_or_else(|| self.place(None, ["docs/results", QUICK]).join(name), Path::to_owned)
+    }
+
+    /// What was asked for, or one of these: the figures of a quick run may not take the place of a whole one's.
+    fn place(&self, asked: Option<&Path>, [whole, quick]: [&str; 2]) -> PathBuf {
+        asked.unwrap_or_else(|| Path::new(if self.quick { quick } else { whole })).to_owned()
+    }
+
+    /// Makes the folder of this file of raw figures if it is that of quick runs, which nobody else makes.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn prepare(&self, json: &Path) -> Result<(), Error> {
+        if json.parent() == Some(Path::new(QUICK)) { files::prepare_folder(Path::new(QUICK)) } else { Ok(()) }
+    }
+
     /// The network that the experiment is about.
     pub fn network(&self) -> NetworkName {
         self.network
@@ -92,4 +128,28 @@ fn others(scale: &Scale) -> Vec<Scale> {
             ..scale.clone()
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: ExperimentOptions,
+    }
+
+    /// Ten minutes of toy networks would stand in `docs`.
+    #[test]
+    fn a_quick_run_writes_below_a_folder_of_its_own_unless_told_otherwise() {
+        let places = |arguments: &[&str]| {
+            let Cli { options } = Cli::parse_from(["compare"].iter().chain(arguments));
+            [options.out(), options.docs(), options.json(None, "a.json")].map(|path| path.display().to_string())
+        };
+        assert_eq!(places(&[]), ["out/experiments", "docs", "docs/results/a.json"]);
+        assert_eq!(places(&["--quick"]), ["out/quick", "out/quick/docs", "out/quick/a.json"]);
+        assert_eq!(places(&["--quick", "--out", "o", "--docs", "d"]), ["o", "d", "out/quick/a.json"]);
+    }
 }
