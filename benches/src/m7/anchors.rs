@@ -73,7 +73,7 @@ pub(super) struct Most {
 }
 
 impl Anchors {
-    /// Reads the file.
+    /// Reads the file and checks it.
     ///
     /// # Errors
     /// [`M7Error::File`].
@@ -81,7 +81,17 @@ impl Anchors {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("anchors.toml");
         let wrong = |problem: String| M7Error::File { path: path.clone(), problem };
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-        toml::from_str(&text).map_err(|error| wrong(error.to_string()))
+        Anchors::parse(&text).map_err(wrong)
+    }
+
+    fn parse(text: &str) -> Result<Anchors, String> {
+        let anchors: Anchors = toml::from_str(text).map_err(|error| error.to_string())?;
+        // Between them goals are interpolated.
+        let rises = |least: &[(usize, f64)]| !least.is_empty() && least.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        match anchors.goals.speedups.iter().find(|goal| !rises(&goal.least)) {
+            Some(goal) => Err(format!("the sparsities of the goal `{}` do not rise, or there are none", goal.name)),
+            None => Ok(anchors),
+        }
     }
 
     /// How much of the last level's instructions the first may take.
@@ -128,7 +138,8 @@ impl Anchor {
 impl Speedup {
     /// The goal at a sparsity, between those that are given.
     pub(super) fn at(&self, sparsity: f64) -> Option<f64> {
-        let above = self.least.iter().position(|(at, _)| sparsity <= *at as f64).unwrap_or(self.least.len() - 1);
+        let last = self.least.len().checked_sub(1)?;
+        let above = self.least.iter().position(|(at, _)| sparsity <= *at as f64).unwrap_or(last);
         let (to, goal) = *self.least.get(above)?;
         let Some((from, before)) = above.checked_sub(1).map(|below| self.least[below]) else { return Some(goal) };
         let share = (sparsity - from as f64) / (to - from) as f64;
@@ -147,5 +158,16 @@ mod tests {
         assert_eq!([of("C", 0.0), of("C", 90.0), of("C", 99.0)], [1.8, 12.3, 18.5]);
         assert!((of("G", 75.0) - 4.8).abs() < 1e-9 && (of("G", 25.0) - 2.05).abs() < 1e-9);
         assert_eq!([of("I", 0.0), of("J", 0.0)], [3.5; 2]);
+    }
+
+    #[test]
+    fn goals_without_sparsities_or_with_some_that_do_not_rise_are_refused() {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("anchors.toml")).unwrap();
+        let start = text.find("least = [").unwrap();
+        let end = start + text[start..].find("]]").unwrap() + 2;
+        for least in ["least = []", "least = [[90, 2.0], [90, 3.0]]"] {
+            let problem = Anchors::parse(&[&text[..start], least, &text[end..]].concat()).unwrap_err();
+            assert!(problem.ends_with("do not rise, or there are none"), "{problem}");
+        }
     }
 }
