@@ -126,57 +126,67 @@ fn measure_model(firmware: &Firmware, path: &Path, images: usize) -> Result<(), 
 /// All parts that are wanted.
 fn measure(options: &Options, firmware: &Firmware) -> Result<(), Error> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    let anchors = m7::Anchors::read()?;
-    let trained = trained_models()?;
+    let (anchors, trained) = (m7::Anchors::read()?, trained_models()?);
     println!("{}, {}\n", firmware.board.cpu, firmware.compiler);
     let (mut core, mut shapes) = (Core::default(), Vec::new());
     if wanted(Part::Layers) {
-        core.layers = m7::measure_layers(firmware, &anchors)?;
-        m7::print_layers(&anchors, &core.layers);
-        shapes = m7::measure_shapes(firmware, &anchors, &core.layers)?;
-        println!("\n## Other shapes\n");
-        m7::print_shapes(&shapes);
-        println!("\n## Layers of trained models\n");
-        let layers = trained_layers(firmware, &anchors, &trained)?;
-        m7::print_trained(&layers);
-        core.layers.extend(layers);
+        (core.layers, shapes) = layers(firmware, &anchors, &trained)?;
     }
-    let code_bytes = firmware.code_len()?;
-    let mut switch_instructions = None;
+    let (code_bytes, mut switch_instructions) = (firmware.code_len()?, None);
     if wanted(Part::Networks) {
         (core.networks, switch_instructions) = networks(options, firmware, &anchors, &trained)?;
-        print_networks(&anchors, &core.networks, code_bytes);
-    }
-    if let Some(switch) = switch_instructions {
-        println!("A switch between levels: {switch} instructions.");
+        print_networks(&anchors, &core.networks, code_bytes, switch_instructions);
     }
     let deadline = if wanted(Part::Deadline) { Some(deadline(firmware, &trained)?) } else { None };
     if wanted(Part::Cases) {
         core.cases_checked = m7::check_cases(firmware, options.cases, options.seed)?;
         println!("{} random cases equal the reference.", core.cases_checked);
     }
+    // Without the portable kernels, which are no part of the baseline.
     let counts = m7::counts(M7.cpu, &core.layers, &shapes, &core.networks);
     if wanted(Part::Portable) {
         core.layers.extend(portable(options, &anchors, &core.layers)?);
     }
     let run = m7::Run { layers: &core.layers, shapes: &shapes, networks: &core.networks, switch: switch_instructions };
-    let goals = m7::reached(&anchors, run);
-    if !goals.is_empty() {
-        println!("\n## Goals\n");
-        m7::print_reached(&goals);
-    }
+    let goals = goals(&anchors, run);
     let other_cores = if wanted(Part::Cores) { other_cores(options, &anchors, &trained)? } else { BTreeMap::new() };
     if let Some(path) = &options.json {
         let compiler = firmware.compiler.clone();
         let report = Report { compiler, core, shapes, switch_instructions, goals, deadline, code_bytes, other_cores };
         files::write_json(path, &report)?;
     }
-    if options.rebase {
-        m7::rebase(&firmware.compiler, counts)?;
-    } else if options.check {
-        check(firmware, &counts)?;
+    match (options.rebase, options.check) {
+        (true, _) => Ok(m7::rebase(&firmware.compiler, counts)?),
+        (false, true) => check(firmware, &counts),
+        (false, false) => Ok(()),
     }
-    Ok(())
+}
+
+/// The reference layers and those of trained models, and shapes beside them.
+fn layers(
+    firmware: &Firmware,
+    anchors: &m7::Anchors,
+    trained: &[Trained],
+) -> Result<(Vec<Layer>, Vec<ShapeRow>), Error> {
+    let mut layers = m7::measure_layers(firmware, anchors)?;
+    m7::print_layers(anchors, &layers);
+    let shapes = m7::measure_shapes(firmware, anchors, &layers)?;
+    println!("\n## Other shapes\n");
+    m7::print_shapes(anchors, &shapes);
+    println!("\n## Layers of trained models\n");
+    let of_trained = trained_layers(firmware, anchors, trained)?;
+    m7::print_trained(&of_trained);
+    layers.extend(of_trained);
+    Ok((layers, shapes))
+}
+
+fn goals(anchors: &m7::Anchors, run: m7::Run<'_>) -> Vec<m7::Goal> {
+    let goals = m7::reached(anchors, run);
+    if !goals.is_empty() {
+        println!("\n## Goals\n");
+        m7::print_reached(&goals);
+    }
+    goals
 }
 
 fn check(firmware: &Firmware, counts: &BTreeMap<String, u32>) -> Result<(), Error> {
@@ -265,7 +275,7 @@ fn networks(
     Ok((rows, switch))
 }
 
-fn print_networks(anchors: &m7::Anchors, rows: &[Row], code: usize) {
+fn print_networks(anchors: &m7::Anchors, rows: &[Row], code: usize, switch: Option<u32>) {
     println!("\n## Networks\n\n*of live B*: the arena over the most activations that are needed at the same time.\n");
     m7::print_networks(rows, code);
     println!("\nThe code takes {code} bytes of flash beside the model.\n\n## Where the instructions of networks go");
@@ -277,6 +287,9 @@ fn print_networks(anchors: &m7::Anchors, rows: &[Row], code: usize) {
     }
     let shown = |row: &Row| row.network != DETECTOR && (row.block == "1x1" || row.network == "resnet8");
     m7::print_nodes(rows, |row| row.width == 1.0 && shown(row));
+    if let Some(switch) = switch {
+        println!("A switch between levels: {switch} instructions.");
+    }
 }
 
 /// On test images where there are some of its size.

@@ -1,5 +1,8 @@
 //! What the goals of single layers come to for the layers of a network.
-use super::{Anchors, Row};
+use super::{
+    Anchors, Row,
+    networks::{READING, SEARCH},
+};
 use crate::table::{Table, grouped};
 use nested_csr::{Level, Model, Operation, Weights, Window};
 
@@ -96,8 +99,8 @@ pub fn print_goals(anchors: &Anchors, rows: &[Row]) {
     let searches: Vec<String> =
         rows.iter().filter_map(|row| row.search_instructions).map(|count| grouped(count.into())).collect();
     println!(
-        "\nThe detection is counted at a score of 20 % with room for 64 candidates. At 2 % with room for 200, as for average \
-         precision, it takes {} instructions at these levels.",
+        "\nThe detection is counted at {READING}. At {SEARCH}, as for average precision, it takes {} instructions at these \
+         levels.",
         searches.join(", ")
     );
 }

@@ -6,7 +6,7 @@ use nested_kernels::{Detection, Detector, Network, Thresholds};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
-use std::{fs, path::PathBuf};
+use std::{fmt, fs, path::PathBuf};
 
 /// The reference microcontroller.
 const FLASH: usize = 2 << 20;
@@ -50,8 +50,8 @@ pub struct Row {
     pub images: usize,
     /// Whether 2 MiB of flash and 512 KiB of SRAM hold model, code and arena.
     pub fits: bool,
-    /// Of a detector, instructions of reading boxes as for average precision (a score of 2 %, 200 candidates) instead of as a
-    /// device would (20 %, 64), which are among `instructions`.
+    /// Of a detector, instructions of reading boxes as for average precision ([`SEARCH`]) instead of as a device would
+    /// ([`READING`]), which are among `instructions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search_instructions: Option<u32>,
     pub nodes: Vec<NodeRow>,
@@ -210,17 +210,24 @@ pub(super) fn run(
 
 /// How a detector's output is read: the most candidates, and what is taken for found.
 #[derive(Clone, Copy)]
-struct Reading {
+pub(super) struct Reading {
     room: usize,
     thresholds: Thresholds,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let score = 100.0 * f64::from(self.thresholds.score) / 65_536.0;
+        write!(f, "a score of {score:.0} % with room for {} candidates", self.room)
+    }
 }
 
 /// Boxes that a row's instructions are counted with room for.
 pub const ROOM: usize = 64;
 /// As a device would: a fifth, so that random weights find something, too. Its instructions are among a row's.
-const READING: Reading = Reading { room: ROOM, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
+pub(super) const READING: Reading = Reading { room: ROOM, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
 /// As for average precision, which wants the unlikely ones, too: 2 %. Its instructions stand beside.
-const SEARCH: Reading = Reading { room: 200, thresholds: Thresholds { score: 1_311, iou: 29_491 } };
+pub(super) const SEARCH: Reading = Reading { room: 200, thresholds: Thresholds { score: 1_311, iou: 29_491 } };
 
 /// Images of uniform random values.
 pub fn random_images(len: usize, count: usize) -> Vec<Vec<i8>> {
@@ -414,6 +421,13 @@ mod tests {
     use crate::random;
     use nested_csr::{Block, Profile, TensorShape};
     use nested_mask::{Ladder, nn};
+
+    #[test]
+    fn readings_are_told_in_per_cent() {
+        let told = [READING, SEARCH].map(|reading| reading.to_string());
+        assert_eq!(told[0], format!("a score of 20 % with room for {ROOM} candidates"));
+        assert_eq!(told[1], "a score of 2 % with room for 200 candidates");
+    }
 
     #[test]
     fn a_residual_block_keeps_three_maps_and_a_sum_none_more() {

@@ -165,7 +165,8 @@ fn nonzero_macs(model: &nested_csr::Model<Vec<u8>>) -> Result<usize, nested_csr:
 }
 
 /// Prints each shape beside its nearest reference layer.
-pub fn print_shapes(rows: &[ShapeRow]) {
+pub fn print_shapes(anchors: &Anchors, rows: &[ShapeRow]) {
+    let why = format!("why more than {}", anchors.goals.most.shape);
     let headings = [
         "shape",
         "sparsity %",
@@ -174,7 +175,7 @@ pub fn print_shapes(rows: &[ShapeRow]) {
         "nearest layer",
         "times its",
         "scratch B",
-        "why more than 1.3",
+        why.as_str(),
     ];
     let mut table = Table::new(headings);
     for row in rows {
