@@ -42,8 +42,8 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
         let _ = writeln!(
             text,
             "\n## Layers of the nested network\n\nInstructions at each level, and what the goals of single layers (speed-ups over \
-             CMSIS-NN's dense kernels at the layer's own sparsity, [Cortex-M](m7.md)) come to. Boxes are read at a score of 20 % with room for {}.\n\n{}",
-            m7::ROOM,
+             CMSIS-NN's dense kernels at the layer's own sparsity, [Cortex-M](m7.md)) come to. Boxes are read at {}.\n\n{}",
+            m7::READING,
             m7::layers_and_goals(anchors, &rows)
         );
     }

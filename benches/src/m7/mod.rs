@@ -24,7 +24,9 @@ pub use goals::{add_goals, layers_and_goals, print_goals, print_span, sum_of_goa
 pub use inspect::{dsp_instructions, no_float, no_panic};
 pub use layers::{Layer, measure_layers, measure_trained, print_layers, print_means, print_portable, print_trained};
 pub use levels::{firmware, instructions, level_rows, sparsities};
-pub use networks::{Case, Cycles, Measured, ROOM, Row, measure_networks, print_networks, print_nodes, random_images};
+pub use networks::{
+    Case, Cycles, Measured, READING, ROOM, Row, measure_networks, print_networks, print_nodes, random_images,
+};
 pub use reached::{Goal, Run, print_reached, reached};
 pub use shapes::{ShapeRow, measure_shapes, print_shapes};
 pub use zoo::{DETECTOR, Untrained, zoo};

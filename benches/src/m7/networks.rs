@@ -210,7 +210,7 @@ pub(super) fn run(
 
 /// How a detector's output is read: the most candidates, and what is taken for found.
 #[derive(Clone, Copy)]
-pub(super) struct Reading {
+pub struct Reading {
     room: usize,
     thresholds: Thresholds,
 }
@@ -225,7 +225,7 @@ impl fmt::Display for Reading {
 /// Boxes that a row's instructions are counted with room for.
 pub const ROOM: usize = 64;
 /// As a device would: a fifth, so that random weights find something, too. Its instructions are among a row's.
-pub(super) const READING: Reading = Reading { room: ROOM, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
+pub const READING: Reading = Reading { room: ROOM, thresholds: Thresholds { score: 13_107, iou: 29_491 } };
 /// As for average precision, which wants the unlikely ones, too: 2 %. Its instructions stand beside.
 pub(super) const SEARCH: Reading = Reading { room: 200, thresholds: Thresholds { score: 1_311, iou: 29_491 } };
 
