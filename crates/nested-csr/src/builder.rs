@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Profile {
     /// The fewest bytes.
     #[default]

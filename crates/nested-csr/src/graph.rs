@@ -193,3 +193,11 @@ pub struct Node<'a> {
     /// Shape of the tensor it makes.
     pub output: TensorShape,
 }
+
+impl Node<'_> {
+    /// The tensor it makes.
+    pub const fn tensor(&self) -> TensorId {
+        // A model has fewer nodes than a `TensorId` counts.
+        TensorId(self.index as u16 + 1)
+    }
+}

@@ -25,6 +25,8 @@ pub(crate) const COST_LEN: usize = 4;
 /// let model = Model::parse(&file)?; // a `file` of two levels
 /// assert_eq!((model.levels().number(), model.name(0), model.output_shape().len()), (2, Some("pool"), 1));
 ///
+/// assert_eq!(model.nodes().map(|node| model.shape(node.tensor())).collect::<Vec<_>>(), [Some(model.output_shape())]);
+///
 /// // What a device gets first is a file of its own, which knows how much is to come.
 /// let first = Model::parse(model.prefix(Level::FIRST)?)?;
 /// assert_eq!((first.levels().number(), first.levels_stated().number()), (1, 2));
@@ -104,6 +106,19 @@ impl<B: AsRef<[u8]>> Model<B> {
         }
         let record = self.body().node(index);
         Some(Node { index, operation: self.operation(&record), output: record.output })
+    }
+
+    /// All nodes, in order.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        (0..self.node_count()).filter_map(|index| self.node(index))
+    }
+
+    /// Shape of a tensor, O(1). `None` past the last one.
+    pub fn shape(&self, tensor: TensorId) -> Option<TensorShape> {
+        match usize::from(tensor.0).checked_sub(1) {
+            None => Some(self.input_shape()),
+            Some(maker) => (maker < self.node_count()).then(|| self.body().node(maker).output),
+        }
     }
 
     /// The name of node `index`, O(1); empty when it has none. `None` past the end.

@@ -6,8 +6,8 @@ use crate::anchors;
 use crate::body::{self, NodeRecord};
 use crate::builder::{EncodedLayer, Source, check_len, pad, write_file};
 use crate::{
-    Block, FormatError, HeadAnchors, Kind, Level, Model, Padding, Place, Profile, Quantization, Requantization,
-    TensorId, TensorShape, Window,
+    Block, FormatError, HeadAnchors, Kind, Level, Model, NodeParameters, Padding, Place, Profile, Quantization,
+    Requantization, TensorId, TensorShape, Window,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -42,6 +42,19 @@ pub struct NodeLevel {
     pub input_weights: [i16; 2],
     /// See [`crate::NodeParameters::rows`].
     pub rows: Vec<Requantization>,
+}
+
+/// What a model that was read says, to build it anew.
+impl From<NodeParameters<'_>> for NodeLevel {
+    fn from(parameters: NodeParameters<'_>) -> NodeLevel {
+        NodeLevel {
+            output: parameters.output(),
+            low: parameters.low,
+            high: parameters.high,
+            input_weights: parameters.input_weights,
+            rows: parameters.rows.iter().collect(),
+        }
+    }
 }
 
 /// Puts a model together, node by node, then writes it as bytes.

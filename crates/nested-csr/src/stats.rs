@@ -94,6 +94,7 @@ impl Stats {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RingStats {
     /// How its positions are written.
     pub code: IndexCode,

@@ -3,15 +3,29 @@
 use ndarray::NdFloat;
 use pulp::{Arch, Simd, WithSimd};
 
-/// The floats that networks compute in: `f32`, and `f64` for exact checks.
-pub trait Scalar: NdFloat + Default {
-    /// A machine vector.
-    type Vector<S: Simd>: Copy + Send + Sync;
-
+/// The floats that networks compute in: `f32`, and `f64` for exact checks. No other type can be one: how it is put into machine
+/// vectors is this crate's own business.
+///
+/// ```
+/// use nested_mask::nn::Scalar;
+///
+/// fn mean<T: Scalar>(values: &[T]) -> T {
+///     values.iter().fold(T::zero(), |sum, &value| sum + value) / T::from_f64(values.len() as f64)
+/// }
+/// assert_eq!((mean(&[1.0_f32, 2.0]), mean(&[1.0_f64, 2.0])), (1.5, 1.5));
+/// ```
+pub trait Scalar: NdFloat + Default + Lanes {
     /// From a double, rounded.
     fn from_f64(value: f64) -> Self;
     /// To a double.
     fn to_f64(self) -> f64;
+}
+
+/// A float in machine vectors. Public in a private module, so that it seals [`Scalar`] and `pulp` is in no signature of the crate.
+pub trait Lanes: Sized {
+    /// A machine vector.
+    type Vector<S: Simd>: Copy + Send + Sync;
+
     /// Lanes of a vector.
     fn lanes<S: Simd>() -> usize;
     /// The whole vectors of a slice.
@@ -40,8 +54,6 @@ macro_rules! scalar {
     ($t:ty, $vector:ident, $lanes:ident, $as:ident, $as_mut:ident, $splat:ident, $add:ident, $mul:ident, $fma:ident,
      $max:ident, $min:ident, $less:ident, $select:ident, $sum:ident) => {
         impl Scalar for $t {
-            type Vector<S: Simd> = S::$vector;
-
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $t
@@ -50,6 +62,11 @@ macro_rules! scalar {
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
+        }
+
+        impl Lanes for $t {
+            type Vector<S: Simd> = S::$vector;
+
             #[inline(always)]
             fn lanes<S: Simd>() -> usize {
                 S::$lanes
