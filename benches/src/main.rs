@@ -7,6 +7,7 @@ mod detection;
 mod error;
 mod experiment;
 mod files;
+mod goal;
 mod host;
 mod interrupt;
 mod m7;

@@ -1,6 +1,9 @@
 //! The goals of `benches/anchors.toml` beside what a run found.
 use super::{Anchors, DETECTOR, Layer, Row, ShapeRow, goals, layers::mean_speedup};
-use crate::table::{Table, grouped};
+use crate::{
+    goal::Bound,
+    table::{Table, grouped},
+};
 use serde::Serialize;
 
 /// What a run measured on the Cortex-M7; a goal of a part that was not run is left out.
@@ -17,26 +20,14 @@ pub struct Run<'r> {
 pub struct Goal {
     pub goal: String,
     #[serde(flatten)]
-    pub target: Target,
+    pub target: Bound,
     pub found: f64,
     pub reached: bool,
 }
 
-/// What counts as reached.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
 impl Goal {
-    fn new(goal: impl Into<String>, target: Target, found: f64) -> Goal {
-        let reached = match target {
-            Target::AtLeast(least) => found >= least,
-            Target::AtMost(most) => found <= most,
-        };
-        Goal { goal: goal.into(), target, found, reached }
+    fn new(goal: impl Into<String>, target: Bound, found: f64) -> Goal {
+        Goal { goal: goal.into(), target, found, reached: target.holds(found) }
     }
 }
 
@@ -52,8 +43,8 @@ pub fn reached(anchors: &Anchors, run: Run<'_>) -> Vec<Goal> {
     found
 }
 
-fn most(most: f64) -> Target {
-    Target::AtMost(most)
+fn most(most: f64) -> Bound {
+    Bound::AtMost(most)
 }
 
 /// With the preferred scratch, and groups of layers also with the least.
@@ -65,7 +56,7 @@ fn speedups(anchors: &Anchors, layers: &[Layer]) -> Vec<Goal> {
                 let mean = |block| mean_speedup(layers, &group.layers, block, sparsity, least_scratch);
                 let scratch = if least_scratch { ", least scratch" } else { "" };
                 let name = format!("{}, {sparsity} %{scratch}: times CMSIS-NN", group.name);
-                let goal = |mean| Goal::new(name, Target::AtLeast(least), mean);
+                let goal = |mean| Goal::new(name, Bound::AtLeast(least), mean);
                 found.extend(mean("1x1").or_else(|| mean("dense")).map(goal));
             }
         }
@@ -168,10 +159,8 @@ pub fn print_reached(goals: &[Goal]) {
     // Ratios are small, counts are not.
     let number = |value: f64| if value < 50.0 { format!("{value:.3}") } else { grouped(value.round() as u64) };
     for Goal { goal, target, found, reached } in goals {
-        let target = match *target {
-            Target::AtLeast(least) => format!("at least {}", number(least)),
-            Target::AtMost(most) => format!("at most {}", number(most)),
-        };
+        let of = if matches!(target, Bound::AtLeast(_)) { "at least" } else { "at most" };
+        let target = format!("{of} {}", number(target.limit()));
         let reached = if *reached { "yes" } else { "no" };
         table.row([goal.clone(), target, number(*found), reached.to_owned()]);
     }
@@ -243,7 +232,7 @@ mod tests {
         let goals = run(&layers, &[]);
         let goal = find(&goals, "1x1 (F-H), 90 %");
         assert!((goal.found - 250.0f64.cbrt()).abs() < 1e-9, "10 · 4 · 6.25 is 250");
-        assert_eq!((goal.target, goal.reached, goals.len()), (Target::AtLeast(8.4), false, 1));
+        assert_eq!((goal.target, goal.reached, goals.len()), (Bound::AtLeast(8.4), false, 1));
     }
 
     #[test]
@@ -268,7 +257,7 @@ mod tests {
         let rows = [mobile(90.0, 1), mobile(69.9, 25_000_001), Row { least_arena: true, ..mobile(70.0, 30_000_000) }];
         let goals = run(&[], &rows);
         let goal = find(&goals, "mobilenetv1 w=1, 70 %, 1x1: instructions");
-        assert_eq!((goal.target, goal.found, goal.reached), (Target::AtMost(25e6), 25_000_001.0, false));
+        assert_eq!((goal.target, goal.found, goal.reached), (Bound::AtMost(25e6), 25_000_001.0, false));
         assert!(goals.iter().all(|goal| !goal.goal.contains("cycles")), "none were modelled");
         assert_eq!(find(&goals, "arena for speed").found, 1.5);
     }

@@ -9,6 +9,7 @@ use crate::{
         record::{Record, Row},
         settings::{AllocationName, Budget, Method, NetworkName, Suite, Training},
     },
+    goal::Bound,
     table::Table,
 };
 
@@ -30,29 +31,9 @@ enum Verdict {
     Beside,
 }
 
-/// What a figure must not be beyond.
-#[derive(Clone, Copy)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Bound {
-    fn verdict(self, found: f64) -> Verdict {
-        let holds = match self {
-            Bound::AtLeast(limit) => found >= limit,
-            Bound::AtMost(limit) => found <= limit,
-        };
-        if holds { Verdict::Met } else { Verdict::Missed }
-    }
-}
-
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Bound::AtLeast(limit) => write!(f, "≥ {limit:.2}"),
-            Bound::AtMost(limit) => write!(f, "≤ {limit:.2}"),
-        }
+impl Verdict {
+    fn of(bound: Bound, found: f64) -> Verdict {
+        if bound.holds(found) { Verdict::Met } else { Verdict::Missed }
     }
 }
 
@@ -66,9 +47,9 @@ impl Goal {
         };
         Goal {
             what,
-            needed: format!("{bound}{unit}"),
+            needed: format!("{bound:.2}{unit}"),
             found: found.map(text),
-            verdict: found.filter(is_whole).map_or(Verdict::Open, |found| bound.verdict(found.mean)),
+            verdict: found.filter(is_whole).map_or(Verdict::Open, |found| Verdict::of(bound, found.mean)),
         }
     }
 
@@ -76,9 +57,9 @@ impl Goal {
     fn of_figure(what: String, bound: Bound, found: Option<f64>, unit: &str) -> Goal {
         Goal {
             what,
-            needed: format!("{bound}{unit}"),
+            needed: format!("{bound:.2}{unit}"),
             found: found.map(|found| format!("{found:.2}{unit}")),
-            verdict: found.map_or(Verdict::Open, |found| bound.verdict(found)),
+            verdict: found.map_or(Verdict::Open, |found| Verdict::of(bound, found)),
         }
     }
 
