@@ -169,8 +169,7 @@ impl Deployed {
     /// Sums over the nodes, given each one's operation and the pixels of its output.
     fn sum_over_nodes(&self, of_node: impl Fn(Operation<'_>, u64) -> Result<u64, FormatError>) -> Result<u64, Error> {
         let model = self.network.model();
-        (0..model.node_count())
-            .filter_map(|index| model.node(index))
+        (model.nodes())
             .map(|node| of_node(node.operation, (node.output.height * node.output.width) as u64))
             .sum::<Result<u64, _>>()
             .map_err(|source| self.format_error(source))

@@ -23,10 +23,7 @@ pub fn add_goals(anchors: &Anchors, model: &Model<Vec<u8>>, rows: &mut [Row]) {
 fn goal(anchors: &Anchors, model: &Model<Vec<u8>>, index: usize, level: usize) -> Option<f64> {
     let node = model.node(index)?;
     let pixels = node.output.height * node.output.width;
-    let channels = |input: nested_csr::TensorId| match usize::from(input.0).checked_sub(1) {
-        None => Some(model.input_shape().channels),
-        Some(maker) => Some(model.node(maker)?.output.channels),
-    };
+    let channels = |input| model.shape(input).map(|shape| shape.channels);
     let (a_mac, speedup, weights) = match node.operation {
         Operation::Convolution { input, window, weights } => {
             let channels = channels(input)?;

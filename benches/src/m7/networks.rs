@@ -286,7 +286,7 @@ pub(super) fn bytes(numbers: &[i8]) -> Vec<u8> {
 /// The most bytes of activations that are needed at the same time, without the image and the logits, which are not in the
 /// arena. A sum may take the place of an operand that is not needed any more.
 fn live_len(model: &Model<Vec<u8>>) -> usize {
-    let nodes: Vec<_> = (0..model.node_count()).filter_map(|index| model.node(index)).collect();
+    let nodes: Vec<_> = model.nodes().collect();
     let reads = |operation: &Operation<'_>| match *operation {
         Operation::Add { left, right } | Operation::Concatenation { left, right } => [left, right],
         Operation::Convolution { input, .. }

@@ -46,20 +46,13 @@ pub(super) struct Sparse<'m> {
 
 /// The sparse layers of a model.
 pub(super) fn sparse_layers(model: &Model<Vec<u8>>) -> Vec<Sparse<'_>> {
-    let of_node = |index: usize| match model.node(index)?.operation {
-        Operation::Convolution { input, window, weights: Weights::Sparse(matrix) } => Some(Sparse {
-            node: index,
-            name: model.name(index)?,
-            input: match usize::from(input.0).checked_sub(1) {
-                None => model.input_shape(),
-                Some(maker) => model.node(maker)?.output,
-            },
-            window,
-            matrix,
-        }),
+    let sparse = model.nodes().filter_map(|node| match node.operation {
+        Operation::Convolution { input, window, weights: Weights::Sparse(matrix) } => {
+            Some(Sparse { node: node.index, name: model.name(node.index)?, input: model.shape(input)?, window, matrix })
+        }
         _ => None,
-    };
-    (0..model.node_count()).filter_map(of_node).collect()
+    });
+    sparse.collect()
 }
 
 /// The layer alone, with its own weights, rings and requantisation, on a map of any size.

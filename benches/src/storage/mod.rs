@@ -137,7 +137,7 @@ fn bits(ours: usize, bound: f64, nested: &[Nested<'_>]) -> Bits {
 /// None for a model of the operations of this version; the builder's are passed on.
 pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Vec<u8>>, FormatError> {
     let mut builder = ModelBuilder::new(model.levels(), model.input_shape(), model.input_quantization())?;
-    for node in (0..model.node_count()).filter_map(|index| model.node(index)) {
+    for node in model.nodes() {
         let name = model.name(node.index).unwrap_or_default();
         let levels = node_levels(model, node.index);
         match node.operation {
@@ -174,17 +174,7 @@ pub fn encode_again(model: &Model<Vec<u8>>, profile: Profile) -> Result<Model<Ve
 
 /// What a node has of its own at each level, as a builder takes it.
 pub fn node_levels(model: &Model<Vec<u8>>, node: usize) -> Vec<NodeLevel> {
-    let of_level = |level| {
-        let parameters = model.parameters(level, node)?;
-        Some(NodeLevel {
-            output: parameters.output(),
-            low: parameters.low,
-            high: parameters.high,
-            input_weights: parameters.input_weights,
-            rows: parameters.rows.iter().collect(),
-        })
-    };
-    model.levels().up_to().filter_map(of_level).collect()
+    model.levels().up_to().filter_map(|level| model.parameters(level, node)).map(NodeLevel::from).collect()
 }
 
 /// The weights of a layer and the ring of each.
