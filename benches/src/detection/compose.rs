@@ -177,7 +177,6 @@ fn stamp(canvas: &mut Canvas, item: &GrayImage, top: isize, left: isize, gain: f
 mod tests {
     use super::*;
     use crate::data::Source;
-    use nested_mask::train::Images;
     use std::collections::HashSet;
 
     #[test]
