@@ -90,6 +90,9 @@ pub fn layer(
 /// Grey is 0.
 const INPUT: Quantization = Quantization { scale: 1.0 / 64.0, zero_point: 0 };
 
+/// Of operations that are added later.
+const NO_OTHER: &str = "an operation that the networks of `nested-mask` do not have";
+
 struct Generator<'a> {
     random: Xoshiro256PlusPlus,
     builder: ModelBuilder,
@@ -121,6 +124,7 @@ impl<'a> Generator<'a> {
             }
             // Both tensors have the zero point of a tensor without activation.
             Operation::Concatenation { left, .. } => self.zero_points[usize::from(left.0)],
+            _ => unreachable!("{NO_OTHER}: {operation:?}"),
         };
         match operation {
             Operation::Convolution { input, window, rows, finish } => {
@@ -164,6 +168,7 @@ impl<'a> Generator<'a> {
             Operation::Concatenation { left, right } => {
                 self.builder.concatenation(name, left, right)?;
             }
+            _ => unreachable!("{NO_OTHER}: {operation:?}"),
         }
         self.zero_points.push(zero_point);
         Ok(())

@@ -129,7 +129,8 @@ pub fn count(store: &mut Store, folder: &Folder, again: bool) -> Result<bool, Er
 }
 
 /// Host times of all rows of the comparison whose models are in the folder, measured in turn in one process, so that what
-/// else the machine does falls on all alike. Others have none then: times of other kernels, or of another hour, do not compare.
+/// else the machine does falls on all alike: times of other kernels, or of another hour, do not compare. Taken `again`, others
+/// have none then; otherwise nothing is timed when models of some that have a time are missing.
 /// `false`: without a model, or when all have a time and it is not to be taken `again`.
 pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset, again: bool) -> Result<bool, Error> {
     let mut models: Vec<(PathBuf, Deployed)> = Vec::new();
@@ -152,6 +153,12 @@ pub fn host_times(record: &mut Record, folder: &Folder, images: &Dataset, again:
     }
     let all_timed = places.iter().all(|&place| record.rows[place].host_ms.is_some());
     if places.is_empty() || (all_timed && !again) {
+        return Ok(false);
+    }
+    let timed = record.rows.iter().enumerate().filter(|(_, row)| row.host_ms.is_some());
+    let lost = timed.filter(|(place, _)| !places.contains(place)).count();
+    if lost > 0 && !again {
+        eprintln!("no times are taken: {lost} that are there are of another session, and their models are missing");
         return Ok(false);
     }
     let times = deployed::milliseconds(&candidates, images)?;

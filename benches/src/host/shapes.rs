@@ -69,6 +69,7 @@ fn nodes(network: &Network) -> Vec<NodeShape> {
         Operation::AveragePool { input, window } => ("average pool", vec![input], window, Activation::Identity),
         Operation::MaxPool { input, window } => ("max pool", vec![input], window, Activation::Identity),
         Operation::Concatenation { left, right } => ("concatenation", vec![left, right], point, Activation::Identity),
+        _ => unreachable!("an operation that the crate's own networks do not have: {operation:?}"),
     };
     let node = |node: &nested_mask::nn::Node| {
         let (op, inputs, window, activation) = describe(node.operation);

@@ -400,12 +400,12 @@ impl ModelBuilder {
     /// # let image = TensorShape { channels: 2, height: 8, width: 8 };
     /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
     /// # builder.max_pool("pool", builder.input(), Window::square(2, 2, 0))?;
-    /// builder.costs(&[310_000, 0])?; // level 2 has not been measured
+    /// builder.set_costs(&[310_000, 0])?; // level 2 has not been measured
     /// let model = builder.finish(Profile::Size)?;
     /// assert_eq!((model.cost(Level::FIRST), model.cost(Level::new(2)?)), (Some(310_000), None));
     /// # Ok::<(), nested_csr::FormatError>(())
     /// ```
-    pub fn costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
+    pub fn set_costs(&mut self, costs: &[u32]) -> Result<(), FormatError> {
         check_len("costs", self.levels.number(), costs.len())?;
         self.costs = costs.to_vec();
         Ok(())

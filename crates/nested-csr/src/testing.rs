@@ -200,7 +200,7 @@ pub fn model() -> impl Strategy<Value = Model<Vec<u8>>> {
                 }
             }
             let costs: Vec<u32> = levels.up_to().map(|level| level.number() as u32 % 3).collect();
-            builder.costs(&costs).ok()?;
+            builder.set_costs(&costs).ok()?;
             builder.finish(profile).ok()
         },
     )

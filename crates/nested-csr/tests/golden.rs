@@ -88,7 +88,7 @@ fn model() -> Result<Vec<u8>, FormatError> {
     let (weights, rings) = pattern(Shape { rows: 4, columns: 3 }, Block::OneByOne, 3, 4);
     let sparse = ConvolutionWeights::Sparse { block: Block::OneByOne, weights: &weights, rings: &rings };
     builder.convolution("logits", f, Window::square(1, 1, 0), 4, sparse, &node_levels(4, 17, [0, 0]))?;
-    builder.costs(&[1000, 0, 3000])?;
+    builder.set_costs(&[1000, 0, 3000])?;
     Ok(builder.finish(Profile::Size)?.into_bytes())
 }
 

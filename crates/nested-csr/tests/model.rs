@@ -53,7 +53,7 @@ fn build() -> Result<Model<Vec<u8>>, FormatError> {
         Window { kernel: [2, 1], ..Window::square(1, 1, 0) },
         &node_levels(1, 0, [8192, 0]),
     )?;
-    builder.costs(&[1000, 2000])?;
+    builder.set_costs(&[1000, 2000])?;
     builder.finish(Profile::Size)
 }
 

@@ -36,7 +36,7 @@ impl Governor {
     /// # let image = TensorShape { channels: 1, height: 2, width: 2 };
     /// # let mut builder = ModelBuilder::new(Level::new(2)?, image, Quantization { scale: 0.1, zero_point: 0 })?;
     /// # builder.max_pool("", builder.input(), Window::square(2, 1, 0))?;
-    /// # builder.costs(&[310_000, 480_000])?;
+    /// # builder.set_costs(&[310_000, 480_000])?;
     /// # let bytes = builder.finish(Profile::Size)?.into_bytes();
     /// let model = Model::parse(bytes)?; // whose file states 310,000 and 480,000
     /// assert_eq!(Governor::of(&model).densest_within(400_000), Some(Level::FIRST));

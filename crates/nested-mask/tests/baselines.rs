@@ -138,7 +138,7 @@ fn with_a_concatenation_inside() -> Network {
     let right = b.depthwise("depthwise", right, Window::square(3, 1, 1), finish).unwrap();
     let right = b.add("twice", right, right, Activation::Identity).unwrap();
     let right = b.max_pool("pool", right, Window::square(2, 2, 0)).unwrap();
-    let both = b.concatenate("both", left, right).unwrap();
+    let both = b.concatenation("both", left, right).unwrap();
     let x = b.convolution("after", both, Window::square(1, 1, 0), 12, finish.sparse()).unwrap();
     b.fully_connected("logits", x, 4).unwrap();
     b.finish().unwrap()

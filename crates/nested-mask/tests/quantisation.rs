@@ -194,9 +194,9 @@ fn tensors_that_are_put_together_share_a_range_with_all_that_is_made_of_them() {
         let wide = b.add("wide", x, x, Activation::Identity).unwrap();
         let pool = |b: &mut NetworkBuilder| b.max_pool("pool", x, Window::square(2, 2, 0)).unwrap();
         let (pooled, both) = if pool_first {
-            (pool(&mut b), b.concatenate("both", x, wide).unwrap())
+            (pool(&mut b), b.concatenation("both", x, wide).unwrap())
         } else {
-            let both = b.concatenate("both", x, wide).unwrap();
+            let both = b.concatenation("both", x, wide).unwrap();
             (pool(&mut b), both)
         };
         let of_pool = b.fully_connected("of pool", pooled, 3).unwrap();
@@ -213,7 +213,7 @@ fn the_images_range_is_not_forced_on_what_is_computed() {
         let mut b = NetworkBuilder::new(shape);
         let pooled = b.max_pool("pool", b.input(), Window::square(2, 2, 0)).unwrap();
         let x = b.convolution("x", pooled, Window::square(1, 1, 0), 2, Finish::NORM).unwrap();
-        let both = b.concatenate("both", if tied { x } else { b.input() }, pooled).unwrap();
+        let both = b.concatenation("both", if tied { x } else { b.input() }, pooled).unwrap();
         b.fully_connected("logits", both, 3).unwrap();
         b.finish().unwrap()
     };

@@ -4,7 +4,7 @@
 //! box differs from the anchor, the logit of the background, the logits of the classes. The output of the network is the
 //! head maps one after the other, each channel-major.
 use super::Frame;
-use nested_csr::{ANCHOR_ONE, Anchor as Size, FormatError, HeadAnchors, ModelBuilder, TensorId};
+use nested_csr::{ANCHOR_ONE, Anchor, FormatError, HeadAnchors, ModelBuilder, TensorId};
 
 /// How much of an anchor's size a code of 1 moves a centre. Source: Liu et al. (2016), their variances.
 const CENTRE: f32 = 0.1;
@@ -27,7 +27,7 @@ pub struct AnchorMap {
     /// Cells of a row.
     pub width: usize,
     /// Sizes of the anchors of each cell, by their height and width.
-    pub sizes: Vec<Size>,
+    pub sizes: Vec<Anchor>,
 }
 
 /// All anchors of a detector.
@@ -90,7 +90,7 @@ pub(crate) fn check_classes(classes: usize) -> Result<(), AnchorsError> {
 
 /// One anchor of one cell; [`Anchors`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Anchor {
+pub struct PlacedAnchor {
     /// Where its first value stands in a network's output.
     pub start: usize,
     /// From one of its values to the next.
@@ -181,7 +181,7 @@ impl Anchors {
     }
 
     /// All anchors: by map, then by size, then by cell, as their values stand in the output.
-    pub fn iter(&self) -> impl Iterator<Item = Anchor> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = PlacedAnchor> + '_ {
         let mut start = 0;
         self.maps.iter().flat_map(move |map| {
             let (cells, first) = (map.height * map.width, start);
@@ -192,9 +192,9 @@ impl Anchors {
                     (cell / map.width) as f32 / map.height as f32 + 0.5 / map.height as f32,
                     (cell % map.width) as f32 / map.width as f32 + 0.5 / map.width as f32,
                 ];
-                let Size { height, width } = map.sizes[size];
+                let Anchor { height, width } = map.sizes[size];
                 let sides = [height, width].map(|side| f32::from(side) / f32::from(ANCHOR_ONE));
-                Anchor {
+                PlacedAnchor {
                     start: first + size * self.values() * cells + cell,
                     step: cells,
                     frame: Frame::around(centre, sides),
@@ -204,7 +204,7 @@ impl Anchors {
     }
 }
 
-impl Anchor {
+impl PlacedAnchor {
     /// The code of a box: vertical and horizontal shift of the centre, logarithms of height and width.
     pub fn encode(&self, frame: &Frame) -> [f32; 4] {
         let ([y, x], [h, w]) = (self.frame.centre(), self.frame.size());
@@ -230,8 +230,8 @@ impl Anchor {
 mod tests {
     use super::*;
 
-    fn size(height: u16, width: u16) -> Size {
-        Size { height, width }
+    fn size(height: u16, width: u16) -> Anchor {
+        Anchor { height, width }
     }
 
     fn anchors() -> Anchors {

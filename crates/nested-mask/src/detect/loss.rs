@@ -2,7 +2,7 @@
 //! hardest of the others, and a smooth distance of the boxes.
 //!
 //! Source: Liu et al., SSD (2016), equations 1–3; hard negatives in section 2.2.
-use super::{Anchor, Matching, anchors::CODE};
+use super::{Matching, PlacedAnchor, anchors::CODE};
 use crate::nn::{Scalar, log_softmax};
 
 /// Negatives that count for each anchor that is to find an object.
@@ -25,7 +25,7 @@ pub(crate) struct Teacher<'a, T> {
 /// With a teacher the cross-entropy is `(1 − mix) · CE(labels) + mix · T² · CE(teacher at T)` over the same anchors, and
 /// the boxes are to be those of the teacher to the part `mix`.
 pub(crate) fn image_loss<T: Scalar>(
-    anchors: &[Anchor],
+    anchors: &[PlacedAnchor],
     classes: usize,
     matching: &Matching,
     each: T,
@@ -48,7 +48,7 @@ pub(crate) fn image_loss<T: Scalar>(
 }
 
 /// Of the background's anchors those that are surest to have an object.
-fn hardest<T: Scalar>(anchors: &[Anchor], classes: usize, matching: &Matching, values: &[T]) -> Vec<usize> {
+fn hardest<T: Scalar>(anchors: &[PlacedAnchor], classes: usize, matching: &Matching, values: &[T]) -> Vec<usize> {
     let Matching { found, ignored } = matching;
     let wanted = if found.is_empty() { LEAST_NEGATIVES } else { NEGATIVES * found.len() };
     let mut matched = found.iter().map(|found| found.anchor).peekable();
@@ -89,7 +89,7 @@ impl<T: Scalar> Logits<T> {
     /// Cross-entropy of one anchor (class 0: the background), times `each`, and its gradient.
     fn cross_entropy(
         &mut self,
-        anchor: &Anchor,
+        anchor: &PlacedAnchor,
         class: usize,
         each: T,
         teacher: Option<&Teacher<'_, T>>,
@@ -129,7 +129,7 @@ fn log_probabilities<T: Scalar>(log: &mut [T], heat: T, logit: impl Fn(usize) ->
 
 /// Smooth distance of a box's code, times `each`, and its gradient.
 fn boxes<T: Scalar>(
-    anchor: &Anchor,
+    anchor: &PlacedAnchor,
     code: [f32; CODE],
     each: T,
     teacher: Option<&Teacher<'_, T>>,
@@ -163,7 +163,7 @@ mod tests {
 
     const CLASSES: usize = 3;
 
-    fn anchors() -> Vec<Anchor> {
+    fn anchors() -> Vec<PlacedAnchor> {
         let map = |height, sizes| AnchorMap { height, width: 2, sizes };
         let maps = vec![
             map(
@@ -221,7 +221,7 @@ mod tests {
         let mut values = vec![0.0f64; 14 * (BESIDES + CLASSES)];
         // Anchors 2, 5 and 9 are surest of a class; 4 has an object.
         for (anchor, logit) in [(2, 3.0), (5, 2.0), (9, 1.0), (4, 9.0)] {
-            let at: Anchor = anchors[anchor];
+            let at: PlacedAnchor = anchors[anchor];
             values[at.start + 6 * at.step] = logit;
         }
         let mut matching = Matching { found: vec![Match { anchor: 4, class: 1, code: [0.0; 4] }], ignored: Vec::new() };

@@ -1,5 +1,5 @@
 //! Which anchors are to find which objects.
-use super::{Anchor, Object, anchors::CODE};
+use super::{Object, PlacedAnchor, anchors::CODE};
 
 /// From this overlap on an anchor is to find an object. Source: Liu et al. (2016), section 2.2.
 const OVERLAP: f32 = 0.5;
@@ -26,7 +26,7 @@ pub(crate) struct Matching {
 
 /// Each object gets the free anchor that covers it best, and each other anchor the object that it covers best, if it does so
 /// by half; difficult objects have none.
-pub(crate) fn matches(anchors: &[Anchor], objects: &[Object]) -> Matching {
+pub(crate) fn matches(anchors: &[PlacedAnchor], objects: &[Object]) -> Matching {
     // (object, overlap) of each anchor.
     let mut best: Vec<Option<(usize, f32)>> = vec![None; anchors.len()];
     for (index, object) in objects.iter().enumerate().filter(|(_, object)| !object.difficult) {
@@ -51,8 +51,9 @@ pub(crate) fn matches(anchors: &[Anchor], objects: &[Object]) -> Matching {
         let object = &objects[(*best)?.0];
         Some(Match { anchor, class: object.class, code: anchors[anchor].encode(&object.frame) })
     });
-    let difficult =
-        |anchor: &Anchor| objects.iter().any(|object| object.difficult && anchor.frame.iou(&object.frame) >= OVERLAP);
+    let difficult = |anchor: &PlacedAnchor| {
+        objects.iter().any(|object| object.difficult && anchor.frame.iou(&object.frame) >= OVERLAP)
+    };
     let ignored = anchors.iter().enumerate().filter(|(index, anchor)| best[*index].is_none() && difficult(anchor));
     Matching { found: found.collect(), ignored: ignored.map(|(index, _)| index).collect() }
 }
@@ -77,7 +78,7 @@ mod tests {
                 nested_csr::Anchor { height: 1300, width: 1300 },
             ],
         };
-        let anchors: Vec<Anchor> = Anchors::new(3, vec![map]).unwrap().iter().collect();
+        let anchors: Vec<PlacedAnchor> = Anchors::new(3, vec![map]).unwrap().iter().collect();
         // The first is a cell; the second is tiny and covered by nothing; the third does not count.
         let objects = [object(1, 0.25, 0.5, 0.25), object(2, 0.9, 0.9, 0.02), object(0, 0.0, 0.0, 0.25)];
         let objects = [objects[0], objects[1], Object { difficult: true, ..objects[2] }];
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn two_objects_at_one_place_have_an_anchor_each() {
         let map = AnchorMap { height: 2, width: 2, sizes: vec![nested_csr::Anchor { height: 2048, width: 2048 }] };
-        let anchors: Vec<Anchor> = Anchors::new(2, vec![map]).unwrap().iter().collect();
+        let anchors: Vec<PlacedAnchor> = Anchors::new(2, vec![map]).unwrap().iter().collect();
         let Matching { found, ignored } = matches(&anchors, &[object(0, 0.0, 0.0, 0.5), object(1, 0.0, 0.0, 0.5)]);
         assert!(ignored.is_empty());
         assert_eq!(found.iter().map(|m| (m.anchor, m.class)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);

@@ -8,7 +8,7 @@ mod frame;
 mod loss;
 mod matching;
 
-pub use anchors::{Anchor, AnchorMap, Anchors, AnchorsError};
+pub use anchors::{AnchorMap, Anchors, AnchorsError, PlacedAnchor};
 pub(crate) use anchors::{BESIDES, check_classes};
 pub use decode::{Detection, DetectionSettings, detections};
 pub use frame::{Frame, Object};

@@ -188,7 +188,7 @@ impl NetworkBuilder {
     ///
     /// # Errors
     /// [`NetworkError`]; a model holds at most 65,535 of them.
-    pub fn concatenate(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
+    pub fn concatenation(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
         let channels = self.read(name, left)?.len().saturating_add(self.read(name, right)?.len());
         if channels > usize::from(u16::MAX) {
             return Err(NetworkError::TooManyValues { node: name.into(), values: channels });
@@ -238,7 +238,7 @@ impl NetworkBuilder {
     /// let window = Window::square(3, 2, 1); // halves the sides
     /// let fine = b.convolution("fine", b.input(), window, anchors.values(), Finish::BIAS)?;
     /// let coarse = b.convolution("coarse", fine, window, anchors.values(), Finish::BIAS)?;
-    /// b.concatenate("heads", fine, coarse)?;
+    /// b.concatenation("heads", fine, coarse)?;
     /// let network = b.finish_detector(anchors)?;
     /// assert_eq!((network.classes(), network.outputs()), (2, 7 * (4 * 4 + 2 * 2)));
     /// # Ok::<(), nested_mask::nn::NetworkError>(())
@@ -332,7 +332,7 @@ mod tests {
     fn a_concatenation_of_more_than_can_be_counted_is_refused() {
         let mut b = NetworkBuilder::new(TensorShape { channels: usize::MAX, height: 1, width: 1 });
         let error = NetworkError::TooManyValues { node: "twice".into(), values: usize::MAX };
-        assert_eq!(b.concatenate("twice", b.input(), b.input()), Err(error));
+        assert_eq!(b.concatenation("twice", b.input(), b.input()), Err(error));
     }
 
     #[test]

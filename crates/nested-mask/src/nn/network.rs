@@ -5,6 +5,7 @@ use nested_csr::{TensorId, TensorShape, Window};
 
 /// What follows a node's sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Activation {
     /// Nothing.
     #[default]
@@ -60,6 +61,7 @@ impl Finish {
 
 /// What a node computes; see [`nested_csr::Operation`] for the exact sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation {
     /// A convolution; fully connected when the kernel is the whole map.
     Convolution {
@@ -115,6 +117,7 @@ pub enum Operation {
 
 /// A named operation; node `i` makes tensor `i + 1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Node {
     /// Unique in its network.
     pub name: String,

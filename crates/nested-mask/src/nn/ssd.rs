@@ -72,7 +72,7 @@ pub fn ssd_mobilenet_v2(shape: TensorShape, width: f64, classes: usize) -> Resul
     }
     let mut all = heads[0];
     for (index, &head) in heads.iter().enumerate().skip(1) {
-        all = b.concatenate(&format!("heads1to{}", index + 1), all, head)?;
+        all = b.concatenation(&format!("heads1to{}", index + 1), all, head)?;
     }
     b.finish_detector(Anchors::new(classes, maps)?)
 }

@@ -74,7 +74,7 @@ mod tests {
             let x = b.convolution("x", pooled, Window::square(1, 1, 0), 3, Finish::BIAS).unwrap();
             let y = b.convolution("y", pooled, Window::square(1, 1, 0), 3, Finish::BIAS).unwrap();
             let z = b.max_pool("z", x, Window::square(2, 1, 0)).unwrap();
-            let both = b.concatenate("both", y, if of_images { pooled } else { z }).unwrap();
+            let both = b.concatenation("both", y, if of_images { pooled } else { z }).unwrap();
             let sum = b.add("sum", x, x, Default::default()).unwrap();
             b.fully_connected("from sum", sum, 2).unwrap();
             b.fully_connected("logits", both, 2).unwrap();

@@ -5,7 +5,7 @@ use super::{
     scene_change::SceneChange,
 };
 use crate::{
-    detect::{Anchor, Anchors, Matching, Object, Teacher, image_loss, matches},
+    detect::{Anchors, Matching, Object, PlacedAnchor, Teacher, image_loss, matches},
     nn::{Loss, Network},
 };
 use nested_csr::TensorShape;
@@ -160,7 +160,7 @@ impl Task for Scenes {
     }
 
     fn objective(&self, network: &Network, _: &Config, images: &[usize], changes: &[SceneChange]) -> Objective {
-        let anchors: Vec<Anchor> = network.anchors().into_iter().flat_map(Anchors::iter).collect();
+        let anchors: Vec<PlacedAnchor> = network.anchors().into_iter().flat_map(Anchors::iter).collect();
         let of_image =
             |(&image, change): (&usize, &SceneChange)| matches(&anchors, &change.objects(&self.objects[image]));
         let found: Vec<Matching> = images.iter().zip(changes).map(of_image).collect();

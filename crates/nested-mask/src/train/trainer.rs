@@ -17,6 +17,7 @@ use rand::seq::SliceRandom;
 
 /// Where a running epoch is; [`Trainer::train_epoch`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The epoch, from 1.
     pub epoch: usize,
@@ -32,6 +33,7 @@ pub struct Progress {
 
 /// What an epoch gave; [`Trainer::train_epoch`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EpochReport {
     /// The epoch, from 1.
     pub epoch: usize,

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Loss {
     /// Mean cross-entropy.
     pub mean: f64,

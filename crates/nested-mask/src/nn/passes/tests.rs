@@ -134,9 +134,9 @@ fn gradients_of_a_concatenation_are_the_losses_slopes() {
     let finish = Finish::NORM.then(Activation::Relu);
     let network = network(shape(1, 3, 4), |b, x| {
         let y = b.convolution("other", x, Window::square(3, 2, 1), 2, finish).unwrap();
-        let both = b.concatenate("both", y, x).unwrap();
+        let both = b.concatenation("both", y, x).unwrap();
         let z = b.convolution("third", x, Window::square(1, 1, 0), 2, finish.sparse()).unwrap();
-        let three = b.concatenate("three", both, z).unwrap();
+        let three = b.concatenation("three", both, z).unwrap();
         b.convolution("after", three, Window::square(3, 1, 1), 3, Finish::NORM).unwrap()
     });
     check(&network, Block::OneByOne);
