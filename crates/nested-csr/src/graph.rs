@@ -196,8 +196,8 @@ pub struct Node<'a> {
 
 impl Node<'_> {
     /// The tensor it makes.
-    pub const fn tensor(&self) -> TensorId {
-        // A model has fewer nodes than a `TensorId` counts.
-        TensorId(self.index as u16 + 1)
+    pub fn tensor(&self) -> TensorId {
+        // A model that was read has fewer nodes than a `TensorId` counts.
+        TensorId(u16::try_from(self.index.saturating_add(1)).unwrap_or(u16::MAX))
     }
 }
