@@ -223,6 +223,9 @@ pub struct Training {
     pub by_gradient: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regrowth: Option<RegrowthUntil>,
+    /// Whether levels share γ and β.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared_affine: bool,
 }
 
 /// Exchange of weights after the ramp; see [`Regrowth`].
@@ -309,6 +312,7 @@ impl Training {
                 Saliency::Magnitude
             },
             regrowth: self.regrowth.map(|regrowth| Regrowth { until: regrowth.until, share: regrowth.share }),
+            shared_affine: self.shared_affine,
             label_smoothing: self.label_smoothing,
             int8_from: self.int8_from,
             augmentation: Augmentation { flip: self.flip, erase: self.erase, ..defaults.augmentation },

@@ -73,8 +73,8 @@ impl Goal {
 pub fn summary(goals: &[Goal]) -> String {
     let of = |verdict| goals.iter().filter(move |goal| goal.verdict == verdict);
     let named = |verdict| {
-        let names: Vec<&str> = of(verdict).map(|goal| goal.what.as_str()).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join("; ") }
+        let names: Vec<String> = of(verdict).map(|goal| goal.what.clone()).collect();
+        listed(&names)
     };
     let count = |verdict| of(verdict).count();
     let mut text = format!(
@@ -88,6 +88,10 @@ pub fn summary(goals: &[Goal]) -> String {
         text += &format!(" Not measured: {}.", named(Verdict::Open));
     }
     text
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join("; ") }
 }
 
 /// Goals as a table.
@@ -386,16 +390,16 @@ fn frontier(full: &[Group<'_>]) -> [Goal; 2] {
                     names.extend(is_one(point).then(|| format!("{}{variant}, at {level:.0} %", kind.method().name())));
                 }
             }
-            if names.is_empty() { "none".to_owned() } else { names.join("; ") }
+            names
         };
         [named(&|point| is_above(&curve, point)), named(&|point| point.0 > end.0 && point.1 > end.1)]
     });
-    let [over, beyond] = found.map_or([None, None], |found| found.map(Some));
-    let verdict = match over.as_deref() {
-        Some("none") => Verdict::Met,
+    let verdict = match &found {
+        Some([over, _]) if over.is_empty() => Verdict::Met,
         Some(_) => Verdict::Missed,
         None => Verdict::Open,
     };
+    let [over, beyond] = found.map_or([None, None], |found| found.map(|names| Some(listed(&names))));
     let what = "on the frontier: rivals above and left of the nested curve".to_owned();
     let goal = Goal { what, needed: "none".to_owned(), found: over, verdict };
     [goal, Goal::beside("rivals above the nested curve's end, with more instructions".to_owned(), beyond)]

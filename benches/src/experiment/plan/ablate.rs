@@ -108,6 +108,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             change: Box::new(|settings| settings.recalibrated = false),
             retuned: false,
         },
+        changed("batch norm: γ and β shared by all levels", |training| training.shared_affine = true),
         changed("labels: smoothed by 0.1", |training| training.label_smoothing = 0.1),
         changed("images: mirrored too", |training| training.flip = true),
         changed("images: erased too", |training| training.erase = 8),

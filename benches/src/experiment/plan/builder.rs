@@ -80,6 +80,7 @@ impl Builder<'_> {
             erase: 0,
             by_gradient: false,
             regrowth: None,
+            shared_affine: false,
         }
     }
 

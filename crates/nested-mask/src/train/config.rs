@@ -142,6 +142,9 @@ pub struct Config {
     pub momentum: f64,
     /// Weight decay, on convolution weights only.
     pub weight_decay: f64,
+    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1; statistics are each
+    /// level's own. By default γ and β are, too.
+    pub shared_affine: bool,
     /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
     /// Whether sparser levels learn from the densest, where there are several.
@@ -177,6 +180,7 @@ impl Default for Config {
             warm_up: 0.05,
             momentum: 0.9,
             weight_decay: 3e-4,
+            shared_affine: false,
             label_smoothing: 0.0,
             distillation: None,
             int8_from: 1.0,
@@ -291,6 +295,18 @@ impl Config {
                 "Config::distillation",
                 "a ladder of one level",
                 "has no sparser level to teach",
+            ),
+            (
+                self.shared_affine && self.ladder.levels().number() == 1,
+                "Config::shared_affine",
+                "a ladder of one level",
+                "has no other level to share with",
+            ),
+            (
+                self.shared_affine && slimmable,
+                "Config::shared_affine",
+                "Masking::Slimmable",
+                "cannot silence the channels of one level alone",
             ),
         ];
         if let Some((_, what, with, why)) = rules.into_iter().find(|rule| rule.0) {

@@ -1,8 +1,8 @@
 //! Gradient descent with momentum, masked: what a step does not train keeps its value and its velocity.
-use super::Masking;
+use super::{Config, Masking};
 use crate::{
     Descent, RoutingMatrix,
-    nn::{Gradient, Layer, LayerGradient, Parameters},
+    nn::{Gradient, Layer, LayerGradient, Norm, Parameters},
 };
 use nested_csr::MAX_LEVELS;
 
@@ -15,6 +15,7 @@ pub(super) struct Optimizer {
     pub(super) layers: Vec<Option<Velocity>>,
     routed: Gradient<f32>,
     masking: Masking,
+    shared_affine: bool,
 }
 
 /// Velocities of one layer.
@@ -22,7 +23,7 @@ pub(super) struct Optimizer {
 pub(super) struct Velocity {
     pub(super) weights: Vec<f32>,
     pub(super) bias: Vec<f32>,
-    /// One a level: of γ and β.
+    /// One a level: of γ and β. When levels share these, the densest's is theirs.
     pub(super) norms: Vec<[Vec<f32>; 2]>,
 }
 
@@ -35,7 +36,7 @@ impl Velocity {
 }
 
 impl Optimizer {
-    pub(super) fn new(parameters: &Parameters<f32>, masking: Masking) -> Optimizer {
+    pub(super) fn new(parameters: &Parameters<f32>, config: &Config) -> Optimizer {
         let velocity = |layer: &Layer<f32>| Velocity {
             weights: vec![0.0; layer.weights.len()],
             bias: vec![0.0; layer.bias.len()],
@@ -44,7 +45,8 @@ impl Optimizer {
         Optimizer {
             layers: parameters.layers.iter().map(|layer| layer.as_ref().map(velocity)).collect(),
             routed: Gradient::zeros(parameters),
-            masking,
+            masking: config.masking,
+            shared_affine: config.shared_affine,
         }
     }
 
@@ -53,10 +55,12 @@ impl Optimizer {
         for layer in self.routed.layers.iter_mut().flatten() {
             layer.weights.fill(0.0);
             layer.bias.fill(0.0);
+            layer.scale.fill(0.0);
+            layer.shift.fill(0.0);
         }
     }
 
-    /// Adds a level's gradient, each ring's share; layers without a mask count as ring 1. The level's own normalisations
+    /// Adds a level's gradient, each ring's share; layers without a mask count as ring 1. Normalisations of the level's own
     /// learn at once, for no other level uses them.
     pub(super) fn add(
         &mut self,
@@ -71,14 +75,11 @@ impl Optimizer {
             let (Some(layer), Some(gradient)) = (layer, gradient) else { continue };
             let (Some(routed), Some(velocity)) = (routed, velocity) else { continue };
             self.masking.route(layer, gradient, routed, routing, level);
-            if let (Some(norm), Some([scale, shift])) =
-                (layer.norms.get_mut(level - 1), velocity.norms.get_mut(level - 1))
-            {
-                let undecayed = Descent { weight_decay: 0.0, ..descent };
-                descend(&mut norm.scale, &gradient.scale, scale, undecayed);
-                // Int8 multipliers are positive, and levels share the weights' sign. What is not a number stays, to be seen.
-                norm.scale.iter_mut().filter(|scale| **scale < LEAST_SCALE).for_each(|scale| *scale = LEAST_SCALE);
-                descend(&mut norm.shift, &gradient.shift, shift, undecayed);
+            if self.shared_affine {
+                continue;
+            }
+            if let (Some(norm), Some(velocity)) = (layer.norms.get_mut(level - 1), velocity.norms.get_mut(level - 1)) {
+                descend_affine(norm, gradient, velocity, descent);
                 if self.masking == Masking::Slimmable {
                     silence(layer, level);
                 }
@@ -86,17 +87,23 @@ impl Optimizer {
         }
     }
 
-    /// Moves the weights of the rings that the step trains, and biases with ring 1.
+    /// Moves the weights of the rings that the step trains, and biases with ring 1; γ and β, too, when levels share them.
     pub(super) fn step(&mut self, parameters: &mut Parameters<f32>, routing: &RoutingMatrix, descent: Descent<f32>) {
         for ((layer, routed), velocity) in parameters.layers.iter_mut().zip(&self.routed.layers).zip(&mut self.layers) {
             let (Some(layer), Some(routed), Some(velocity)) = (layer, routed, velocity) else { continue };
-            let Some(weights) = layer.weights.as_slice_mut() else { continue };
             let first = routing.trains(1);
             if first {
                 // Whatever its weights' rings, a layer's bias serves every level, like a layer without a mask.
                 let undecayed = Descent { weight_decay: 0.0, ..descent };
                 descend(&mut layer.bias, &routed.bias, &mut velocity.bias, undecayed);
+                if self.shared_affine {
+                    if let (Some(norm), Some(velocity)) = (layer.norms.last_mut(), velocity.norms.last_mut()) {
+                        descend_affine(norm, routed, velocity, descent);
+                    }
+                    share_affine(layer);
+                }
             }
+            let Some(weights) = layer.weights.as_slice_mut() else { continue };
             match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
                 None if first => descend(weights, &routed.weights, &mut velocity.weights, descent),
                 None => {}
@@ -151,6 +158,31 @@ impl Masking {
             }
         }
         add(&mut routed.bias, &gradient.bias);
+        add(&mut routed.scale, &gradient.scale);
+        add(&mut routed.shift, &gradient.shift);
+    }
+}
+
+/// Moves γ and β of a normalisation, which do not decay.
+fn descend_affine(
+    norm: &mut Norm<f32>,
+    gradient: &LayerGradient<f32>,
+    [scale, shift]: &mut [Vec<f32>; 2],
+    descent: Descent<f32>,
+) {
+    let undecayed = Descent { weight_decay: 0.0, ..descent };
+    descend(&mut norm.scale, &gradient.scale, scale, undecayed);
+    // Int8 multipliers are positive, and levels share the weights' sign. What is not a number stays, to be seen.
+    norm.scale.iter_mut().filter(|scale| **scale < LEAST_SCALE).for_each(|scale| *scale = LEAST_SCALE);
+    descend(&mut norm.shift, &gradient.shift, shift, undecayed);
+}
+
+/// Gives all levels γ and β of the densest.
+pub(super) fn share_affine(layer: &mut Layer<f32>) {
+    let Some((densest, others)) = layer.norms.split_last_mut() else { return };
+    for other in others {
+        other.scale.clone_from(&densest.scale);
+        other.shift.clone_from(&densest.shift);
     }
 }
 
@@ -234,7 +266,7 @@ mod tests {
                 |parameters: &Parameters<f32>, node: usize| parameters.layers[node].as_ref().unwrap().weights.clone();
             for masking in [Masking::Nested, Masking::StraightThrough, Masking::Dsnn] {
                 let mut after = before.clone();
-                let mut optimizer = Optimizer::new(&after, masking);
+                let mut optimizer = Optimizer::new(&after, &Config { masking, ..Config::default() });
                 optimizer.start();
                 for level in (1..=3).filter(|&level| step.uses(level)) {
                     optimizer.add(&mut after, &gradients[level - 1], &step, level, descent);
@@ -279,7 +311,7 @@ mod tests {
                 for (of_ring_1, moved) in [(1.0, 0.5), (0.0, 0.0)] {
                     let step = RoutingMatrix::new(2, vec![0.0, of_ring_1, 0.0, 1.0]).unwrap();
                     let mut after = before.clone();
-                    let mut optimizer = Optimizer::new(&after, masking);
+                    let mut optimizer = Optimizer::new(&after, &Config { masking, ..Config::default() });
                     optimizer.start();
                     optimizer.add(&mut after, &gradient, &step, 2, descent);
                     optimizer.step(&mut after, &step, descent);
@@ -287,6 +319,43 @@ mod tests {
                         assert!(layer.bias.iter().all(|&bias| bias == -moved), "{masking:?}, {masked}, {of_ring_1}");
                     }
                 }
+            }
+        }
+    }
+
+    /// γ and β that all levels share move by what the routing gives ring 1 of each level's gradient, in a step that trains it;
+    /// those of their own by the gradient of theirs.
+    #[test]
+    fn shared_gammas_and_betas_learn_with_ring_1_and_others_from_their_level() {
+        let network = of_one_sparse_layer(Finish::NORM);
+        let before = Parameters::<f32>::random(&network, Level::new(2).unwrap(), 1);
+        let gradients = [0.5, 0.125].map(|value| {
+            let mut gradient = Gradient::zeros(&before);
+            for layer in gradient.layers.iter_mut().flatten() {
+                layer.scale.fill(value);
+                layer.shift.fill(-value);
+            }
+            gradient
+        });
+        let descent = Descent { learning_rate: 1.0, momentum: 0.0, weight_decay: 0.5 };
+        let still = RoutingMatrix::new(2, vec![0.0, 0.0, 0.0, 1.0]).unwrap();
+        let both = RoutingMatrix::new(2, vec![0.5, 2.0, 0.0, 1.0]).unwrap();
+        for (shared_affine, routing, moved) in [
+            (true, &both, [0.5; 2]),
+            (true, &still, [0.0; 2]),
+            (false, &both, [0.5, 0.125]),
+            (false, &still, [0.5, 0.125]),
+        ] {
+            let mut after = before.clone();
+            let mut optimizer = Optimizer::new(&after, &Config { shared_affine, ..Config::default() });
+            optimizer.start();
+            for (level, gradient) in (1..).zip(&gradients) {
+                optimizer.add(&mut after, gradient, routing, level, descent);
+            }
+            optimizer.step(&mut after, routing, descent);
+            for (norm, moved) in after.layers[0].as_ref().unwrap().norms.iter().zip(moved) {
+                assert!(norm.scale.iter().all(|&scale| scale == 1.0 - moved), "{shared_affine}, {norm:?}");
+                assert!(norm.shift.iter().all(|&shift| shift == moved), "{shared_affine}, {norm:?}");
             }
         }
     }
@@ -303,7 +372,7 @@ mod tests {
         let mut gradient = Gradient::zeros(&parameters);
         gradient.layers[0].as_mut().unwrap().weights.iter_mut().for_each(|value| *value = 1.0);
         let descent = Descent { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
-        let mut optimizer = Optimizer::new(&parameters, Masking::Nested);
+        let mut optimizer = Optimizer::new(&parameters, &Config::default());
         for level in [2, 1] {
             let before = (parameters.clone(), optimizer.clone());
             let routing = one_level(level);

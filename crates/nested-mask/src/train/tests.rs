@@ -79,7 +79,7 @@ proptest! {
         let mut velocity = Array2::zeros(weights.dim());
 
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let mut optimizer = Optimizer::new(&parameters, Masking::Nested);
+        let mut optimizer = Optimizer::new(&parameters, &Config::default());
         for moment in 0..9 {
             let step = routing.draw(3, f64::from(moment) / 9.0, &mut random).unwrap();
             let learning_rate = random.random_range(0.01..1.0f32);
@@ -175,6 +175,24 @@ fn a_trained_network_goes_on_with_its_weights_and_normalisations() {
         };
         let densest = of_old.levels();
         assert_eq!(of_old.apply(densest, old.weights.view()), of_new.apply(densest, new.weights.view()));
+    }
+    // Shared: γ and β of the densest, to the end; statistics of each.
+    let shared = Config { shared_affine: true, epochs: 1, ..still.clone() };
+    let trainer = Trainer::from_trained(trained.clone(), shared).unwrap();
+    let (of_start, ended) = (trainer.trained().parameters.clone(), run(trainer));
+    let layers = trained.parameters.layers.iter().zip(&of_start.layers).zip(&ended.parameters.layers);
+    for ((old, start), end) in
+        layers.filter_map(|((old, start), end)| Some(((old.as_ref()?, start.as_ref()?), end.as_ref()?)))
+    {
+        for (norm, old_norm) in start.norms.iter().zip(&old.norms) {
+            let densest = &old.norms[1];
+            assert_eq!((&norm.scale, &norm.shift), (&densest.scale, &densest.shift));
+            assert_eq!((&norm.mean, &norm.variance), (&old_norm.mean, &old_norm.variance));
+        }
+        let [sparse, dense] = &end.norms[..] else { continue };
+        assert_eq!((&sparse.scale, &sparse.shift), (&dense.scale, &dense.shift));
+        assert_ne!(sparse.scale, start.norms[0].scale);
+        assert_ne!(sparse.mean, dense.mean);
     }
     // Another number of levels: all start as the densest was.
     let three = Config { ladder: Ladder::new([0.9, 0.8, 0.4]).unwrap(), ..still.clone() };
@@ -542,6 +560,7 @@ fn settings_that_take_each_others_effect_are_refused() {
     let distillation = Some(Distillation { start: 0.5, mix: 0.5, temperature: 2.0 });
     let quarter = Config { ramp: Ramp { start: 0.0, end: 0.25 }, ..config() };
     let (allocation, saliency) = (Allocation::GlobalPerInstruction, Saliency::FirstOrder);
+    let shared_affine = true;
     let (dense, single) = (Ladder::dense(), Ladder::new([0.5]).unwrap());
     // Straight through the mask, the first row is of all weights.
     let weighted = |coefficients: &[f64]| {
@@ -574,6 +593,11 @@ fn settings_that_take_each_others_effect_are_refused() {
         ),
         (weighted(&[1.0, 0.0, 0.0, 1.0]), weighted(&[1.0, 0.1, 0.0, 0.0])),
         (weighted(&[0.0, 0.0, 5.0, 1.0]), Config { masking: Masking::Nested, ..weighted(&[0.0, 0.0, 5.0, 1.0]) }),
+        (
+            Config { shared_affine, ladder: single.clone(), ..config() },
+            Config { shared_affine, masking: Masking::Dsnn, ..config() },
+        ),
+        (Config { shared_affine, masking: Masking::Slimmable, ..config() }, Config { shared_affine, ..config() }),
         (weighted(&[1.0, 0.0, 0.0, 1.0]), Config { ladder: single, routing: one_level, ..weighted(&[1.0; 4]) }),
         (Config { distillation, ladder: dense.clone(), ..config() }, Config { allocation, ladder: dense, ..config() }),
     ];

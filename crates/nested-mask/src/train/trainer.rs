@@ -3,7 +3,7 @@ use super::{
     Config, Dataset, Examples, Masking, Normalization, TrainError, Trained,
     augment::{Stream, stream},
     measure::on_a_worker,
-    optimizer::{Optimizer, Velocity},
+    optimizer::{Optimizer, Velocity, share_affine},
     ranking,
     step::Moment,
 };
@@ -102,7 +102,8 @@ impl Trainer {
     /// ladder, or one, with which every level starts. Given masks are not taken over, for the configuration says which there
     /// are: weights that they prune start at 0, and masks are made anew ([`Config::ramp`] says when they reach the ladder;
     /// `Ramp { start: 0.0, end: 0.0 }`: before the first step). Training keeps γ at 0.01 or more: a row whose γ is negative
-    /// changes its sign with its weights and running means, and yields what it did.
+    /// changes its sign with its weights and running means, and yields what it did. Levels that share γ and β start with the
+    /// densest's.
     ///
     /// # Errors
     /// Those of [`Self::new`]; [`TrainError::Parameters`] for parameters of another network, that are not finite or have a negative
@@ -133,8 +134,12 @@ impl Trainer {
             let (what, value) = ("label_smoothing", config.label_smoothing);
             return Err(TrainError::Config { what, value, must: "0 for a detector" });
         }
+        let mut parameters = parameters.into_start(&network, config.ladder.levels())?;
+        if config.shared_affine {
+            parameters.layers.iter_mut().flatten().for_each(share_affine);
+        }
         let trained = Trained {
-            parameters: parameters.into_start(&network, config.ladder.levels())?,
+            parameters,
             network,
             ladder: config.ladder.clone(),
             block: config.masking.block(config.block),
@@ -142,7 +147,7 @@ impl Trainer {
         };
         let mut trainer = Trainer {
             saliency: Trainer::no_saliency(&trained, config.saliency),
-            optimizer: Optimizer::new(&trained.parameters, config.masking),
+            optimizer: Optimizer::new(&trained.parameters, &config),
             passes: Passes::new(&trained.network, config.batch),
             gradient: Gradient::zeros(&trained.parameters),
             trained,
