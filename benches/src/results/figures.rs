@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    experiment::plan::{self, Kind},
+    experiment::plan::{self, Kind, PrunedRate},
     files,
     plot::{self, CostAxis, Frame, INK},
 };
@@ -87,8 +87,10 @@ fn series(groups: &[Group<'_>], cost: impl Fn(Kind, &Group<'_>, &Cell<'_>) -> Op
 /// Short enough for the legend.
 fn name(kind: Kind, group: &Group<'_>) -> String {
     match kind {
-        Kind::Pruned { dense: false, .. } => "pruned stand-alone".to_owned(),
-        Kind::Pruned { dense: true, .. } => "pruned dense".to_owned(),
+        Kind::Pruned { dense, rate, .. } => {
+            let of = if dense { "pruned dense" } else { "pruned stand-alone" };
+            of.to_owned() + if rate == PrunedRate::OfTrained { ", own rate" } else { "" }
+        }
         Kind::Slimmable { joint: true } | Kind::Dsnn { joint: true } => format!("{}, joint", kind.method().name()),
         _ => group.key.name(),
     }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     experiment::{
-        plan::{self, DSNN, Kind, PRUNED, SLIMMABLE},
+        plan::{self, DSNN, Kind, RECALIBRATED, SLIMMABLE},
         record::{Record, Row},
         settings::{AllocationName, Budget, Method, NetworkName, Suite, Training},
     },
@@ -265,13 +265,12 @@ fn least<const N: usize>(leads: [Option<Estimate>; N]) -> Option<Estimate> {
 }
 
 /// Points over the networks that were pruned at run time and recalibrated, at the sparsest level. The goal is to lead the
-/// better of them.
+/// best of them.
 fn over_pruning(full: &[Group<'_>]) -> Vec<Goal> {
-    let recalibrated = [PRUNED[0], PRUNED[1]];
-    let leads = recalibrated.map(|kind| nested_over(full, kind, LEVELS[0]));
+    let leads = RECALIBRATED.map(|kind| nested_over(full, kind, LEVELS[0]));
     let what = format!("nested over run-time pruning with recalibration, at {:.0} %", LEVELS[0]);
     let goal = Goal::of_seeds(what, Bound::AtLeast(10.0), least(leads), " points");
-    let each = recalibrated.into_iter().zip(leads).map(|(kind, lead)| {
+    let each = RECALIBRATED.into_iter().zip(leads).map(|(kind, lead)| {
         let what = format!("nested over that {}, at {:.0} %", kind.variant().unwrap_or_default(), LEVELS[0]);
         Goal::beside(what, lead.map(|lead| format!("{lead} points")))
     });

@@ -1,7 +1,7 @@
 //! How the pictures tell methods apart: each has a colour, a shape and, where lines would be confused, dashes of its own,
 //! the same in all pictures.
 use crate::experiment::{
-    plan::Kind,
+    plan::{Kind, PrunedRate},
     settings::{AllocationName, Budget},
 };
 use plotters::{coord::Shift, element::DashedPathElement, prelude::*};
@@ -56,8 +56,10 @@ impl Look {
             Kind::NestedSpread(_) => look((0, 158, 115), Triangle, false, Short),
             Kind::StandAlone(Budget::A) => look((230, 159, 0), Downward, false, Long),
             Kind::StandAlone(Budget::B) => look((213, 94, 0), Square, true, None),
-            Kind::Pruned { dense: false, .. } => look((90, 90, 90), Triangle, true, Short),
-            Kind::Pruned { dense: true, .. } => look((150, 150, 150), Diamond, true, Short),
+            Kind::Pruned { dense: false, rate: PrunedRate::OfLevels, .. } => look((90, 90, 90), Triangle, true, Short),
+            Kind::Pruned { dense: false, .. } => look((90, 90, 90), Triangle, false, Long),
+            Kind::Pruned { dense: true, rate: PrunedRate::OfLevels, .. } => look((150, 150, 150), Diamond, true, Short),
+            Kind::Pruned { dense: true, .. } => look((150, 150, 150), Diamond, false, Long),
             Kind::Dsnn { joint: false } => look((136, 34, 85), Cross, false, None),
             Kind::Dsnn { joint: true } => look((136, 34, 85), Circle, true, Short),
             Kind::Slimmable { joint: false } => look((204, 121, 167), Plus, false, None),

@@ -1,7 +1,7 @@
 //! The comparison's runs.
 use super::{
     Builder, Planned, Scale, given,
-    kinds::{DSNN, Kind, PRUNED, SLIMMABLE, SPREAD},
+    kinds::{DSNN, Kind, RECALIBRATED, SLIMMABLE, SPREAD, UNCALIBRATED},
 };
 use crate::experiment::{
     images::Images,
@@ -24,7 +24,7 @@ pub fn matched(scale: &Scale, images: &Images) -> Option<Planned> {
 pub fn compare(scale: &Scale, images: &Images, widths: &[Width]) -> Vec<Planned> {
     let builder = Builder { scale, images, widths };
     let core = [Kind::Nested, Kind::StandAlone(Budget::A), Kind::Dense, Kind::StandAlone(Budget::B)];
-    let mut rivals = PRUNED.to_vec();
+    let mut rivals: Vec<Kind> = RECALIBRATED.into_iter().chain(UNCALIBRATED).collect();
     if !widths.is_empty() {
         rivals.extend(SLIMMABLE);
     }

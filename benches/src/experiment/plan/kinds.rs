@@ -5,9 +5,6 @@ use crate::{
     options::BlockOption,
 };
 
-/// The variants of pruning at run time whose batch-norm statistics are measured anew, and the others.
-const RECALIBRATED: [&str; 2] = ["of the densest stand-alone, recalibrated", "of dense, recalibrated"];
-const UNCALIBRATED: [&str; 2] = ["of the densest stand-alone", "of dense"];
 /// The variant of the rivals that pass through all levels at each step.
 const JOINT: &str = "all levels a step";
 
@@ -20,9 +17,11 @@ pub enum Kind {
     /// With another allocation.
     NestedSpread(AllocationName),
     StandAlone(Budget),
-    /// `dense`: of the network without masks; otherwise of the densest stand-alone one with all image passes.
+    /// `dense`: of the network without masks; otherwise of the densest stand-alone one with all image passes. `recalibrated`:
+    /// its batch-norm statistics are measured anew.
     Pruned {
         dense: bool,
+        rate: PrunedRate,
         recalibrated: bool,
     },
     /// `joint`: through all levels at each step, as their authors do; otherwise through a random one, as the nested network.
@@ -35,12 +34,26 @@ pub enum Kind {
     Dense,
 }
 
-/// Recalibrated ones first, which the others take their rates from.
-pub const PRUNED: [Kind; 4] = [
-    Kind::Pruned { dense: false, recalibrated: true },
-    Kind::Pruned { dense: true, recalibrated: true },
-    Kind::Pruned { dense: false, recalibrated: false },
-    Kind::Pruned { dense: true, recalibrated: false },
+/// Which rate a network is trained at that is pruned at run time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PrunedRate {
+    /// The best for its levels, pruned and recalibrated.
+    OfLevels,
+    /// The best for the network as it is trained, before it is pruned.
+    OfTrained,
+}
+
+/// Pruned at run time and recalibrated, in each way.
+pub const RECALIBRATED: [Kind; 4] = [
+    Kind::Pruned { dense: false, rate: PrunedRate::OfLevels, recalibrated: true },
+    Kind::Pruned { dense: false, rate: PrunedRate::OfTrained, recalibrated: true },
+    Kind::Pruned { dense: true, rate: PrunedRate::OfLevels, recalibrated: true },
+    Kind::Pruned { dense: true, rate: PrunedRate::OfTrained, recalibrated: true },
+];
+/// Pruned at run time and nothing else.
+pub const UNCALIBRATED: [Kind; 2] = [
+    Kind::Pruned { dense: false, rate: PrunedRate::OfLevels, recalibrated: false },
+    Kind::Pruned { dense: true, rate: PrunedRate::OfLevels, recalibrated: false },
 ];
 /// Through one level a step, and through all.
 pub const SLIMMABLE: [Kind; 2] = [Kind::Slimmable { joint: false }, Kind::Slimmable { joint: true }];
@@ -52,7 +65,7 @@ pub const SPREAD: [Kind; 2] = [Kind::NestedSpread(AllocationName::Erk), Kind::Ne
 pub fn all() -> impl Iterator<Item = Kind> {
     let single =
         [Kind::Nested, Kind::StandAlone(Budget::A), Kind::StandAlone(Budget::B), Kind::Dense, Kind::NestedInPairs];
-    single.into_iter().chain(PRUNED).chain(SLIMMABLE).chain(DSNN).chain(SPREAD)
+    single.into_iter().chain(RECALIBRATED).chain(UNCALIBRATED).chain(SLIMMABLE).chain(DSNN).chain(SPREAD)
 }
 
 impl Kind {
@@ -60,8 +73,10 @@ impl Kind {
     pub fn tuned_as(self) -> Kind {
         match self {
             Kind::NestedInPairs | Kind::NestedSpread(_) => Kind::Nested,
+            Kind::Pruned { dense: true, rate: PrunedRate::OfTrained, .. } => Kind::Dense,
+            Kind::Pruned { dense: false, rate: PrunedRate::OfTrained, .. } => Kind::StandAlone(Budget::B),
             // Pruned without anything after it, networks are hardly better than chance.
-            Kind::Pruned { dense, .. } => Kind::Pruned { dense, recalibrated: true },
+            Kind::Pruned { dense, rate, .. } => Kind::Pruned { dense, rate, recalibrated: true },
             kind => kind,
         }
     }
@@ -86,8 +101,16 @@ impl Kind {
 
     pub fn variant(self) -> Option<&'static str> {
         match self {
-            Kind::Pruned { dense, recalibrated: true } => Some(RECALIBRATED[usize::from(dense)]),
-            Kind::Pruned { dense, recalibrated: false } => Some(UNCALIBRATED[usize::from(dense)]),
+            Kind::Pruned { dense, rate, recalibrated } => Some(match (dense, rate, recalibrated) {
+                (false, PrunedRate::OfLevels, true) => "of the densest stand-alone, recalibrated",
+                (true, PrunedRate::OfLevels, true) => "of dense, recalibrated",
+                (false, PrunedRate::OfTrained, true) => "of the densest stand-alone at its own rate, recalibrated",
+                (true, PrunedRate::OfTrained, true) => "of dense at its own rate, recalibrated",
+                (false, PrunedRate::OfLevels, false) => "of the densest stand-alone",
+                (true, PrunedRate::OfLevels, false) => "of dense",
+                (false, PrunedRate::OfTrained, false) => "of the densest stand-alone at its own rate",
+                (true, PrunedRate::OfTrained, false) => "of dense at its own rate",
+            }),
             Kind::Dsnn { joint: true } | Kind::Slimmable { joint: true } => Some(JOINT),
             _ => None,
         }

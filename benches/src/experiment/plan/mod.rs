@@ -6,7 +6,7 @@ mod kinds;
 
 pub use ablate::ablate;
 pub use compare::{basis, compare, matched};
-pub use kinds::{DSNN, Kind, PRUNED, SLIMMABLE, all};
+pub use kinds::{DSNN, Kind, PrunedRate, RECALIBRATED, SLIMMABLE, all};
 
 use super::{
     record::Record,
@@ -147,7 +147,7 @@ fn given(trials: &[Trial]) -> impl Iterator<Item = Planned> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{kinds::UNCALIBRATED, *};
     use crate::experiment::{
         images::Images,
         record::{Finished, Row, id},
@@ -236,13 +236,24 @@ mod tests {
             resolved.map(|settings| settings.training.learning_rate).collect()
         };
         assert_eq!(rates(&trained, &alone), [0.4, 0.2]);
-        for kind in PRUNED {
+        for kind in
+            RECALIBRATED.into_iter().chain(UNCALIBRATED).filter(|kind| kind.method() == kind.tuned_as().method())
+        {
             let pruned = builder.tuned(Suite::Full, kind, 2);
             let trials: Vec<Settings> = pruned[0].tuned_on().cloned().collect();
             assert!(trials.iter().all(|trial| trial.pruning.as_ref().is_some_and(|pruning| pruning.recalibrated)));
             let best_pruned = |settings: &Settings| Some(100.0 - settings.training.learning_rate);
             assert_eq!(rates(&record(&trials, best_pruned), &pruned), [0.1]);
         }
+        // At its own rate it is the network that stands alone.
+        let own = RECALIBRATED.into_iter().find(|kind| kind.tuned_as() == Kind::StandAlone(Budget::B)).unwrap();
+        let [pruned, alone] =
+            [own, Kind::StandAlone(Budget::B)].map(|kind| builder.tuned(Suite::Full, kind, 2).pop().unwrap());
+        let trials: Vec<Settings> = pruned.tuned_on().cloned().collect();
+        let by_rate = record(&trials, |settings| Some(settings.training.learning_rate));
+        let [pruned, alone] = [pruned, alone].map(|planned| planned.resolve(&by_rate).unwrap());
+        assert_eq!(pruned.training, alone.training);
+        assert!(pruned.pruning.is_some_and(|pruning| pruning.recalibrated) && alone.pruning.is_none());
     }
 
     #[test]
