@@ -33,6 +33,8 @@ pub struct Frame<'a> {
     pub x_desc: &'a str,
     /// Pixels left free to the right.
     pub margin: u32,
+    /// Accuracies below it have no label.
+    pub floor: f64,
 }
 
 /// A chart of accuracy against a cost.
@@ -102,7 +104,7 @@ impl Frame<'_> {
             .y_desc("top-1 accuracy, per cent")
             .y_labels(8)
             .x_label_formatter(cost.label)
-            .y_label_formatter(&|top1| format!("{top1:.1}"))
+            .y_label_formatter(&|&top1| if top1 < self.floor { String::new() } else { format!("{top1:.1}") })
             .draw()
             .map_err(wrong)?;
         Ok(chart)
@@ -130,7 +132,8 @@ pub fn register_fonts() {
 fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> Result<(), String> {
     let subtitle = format!("{}, {} blocks; {}; int8, one host thread", report.network, report.block, report.dataset);
     let title = "Accuracy against time, one network at each of its levels";
-    let frame = Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image", margin: 40 };
+    let frame =
+        Frame { title, subtitle: &subtitle, x_desc: "milliseconds an image", margin: 40, floor: f64::NEG_INFINITY };
     let (time, accuracy) = ranges(report);
     let ticks = RangedCoordf64::from(time.clone()).key_points(8);
     let time = CostAxis { range: time, ticks, label: &|time| format!("{time:.2}") };

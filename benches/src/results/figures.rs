@@ -69,7 +69,7 @@ pub fn accuracy_storage(folder: &Path, groups: &[Group<'_>], of: &str) -> Result
     draw(folder, "accuracy-storage", [&title, "kilobytes, logarithmic"], &series(groups, bytes))
 }
 
-/// One curve a row of the comparison; what was pruned and not recalibrated is hardly better than chance.
+/// One curve a row of the comparison.
 fn series(groups: &[Group<'_>], cost: impl Fn(Kind, &Group<'_>, &Cell<'_>) -> Option<f64>) -> Vec<Series> {
     let one = |kind: Kind| {
         let group = of_kind(groups, kind)?;
@@ -81,7 +81,15 @@ fn series(groups: &[Group<'_>], cost: impl Fn(Kind, &Group<'_>, &Cell<'_>) -> Op
         let points: Vec<Point> = group.cells.iter().filter_map(point).collect();
         (!points.is_empty()).then(|| Series { name: name(kind, group), look: Look::of(kind), points })
     };
-    plan::all().filter(|kind| !matches!(kind, Kind::Pruned { recalibrated: false, .. })).filter_map(one).collect()
+    plan::all().filter(|&kind| is_drawn(kind)).filter_map(one).collect()
+}
+
+/// Not what is pruned and not recalibrated, hardly better than chance, nor a dense network pruned at a rate that serves it worse.
+fn is_drawn(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Pruned { recalibrated: false, .. } | Kind::Pruned { dense: true, rate: PrunedRate::OfTrained, .. }
+    )
 }
 
 /// Short enough for the legend.
@@ -89,7 +97,7 @@ fn name(kind: Kind, group: &Group<'_>) -> String {
     match kind {
         Kind::Pruned { dense, rate, .. } => {
             let of = if dense { "pruned dense" } else { "pruned stand-alone" };
-            of.to_owned() + if rate == PrunedRate::OfTrained { ", own rate" } else { "" }
+            of.to_owned() + if rate == PrunedRate::OfTrained { " (b)" } else { "" }
         }
         Kind::Slimmable { joint: true } | Kind::Dsnn { joint: true } => format!("{}, joint", kind.method().name()),
         _ => group.key.name(),
@@ -116,8 +124,10 @@ fn draw(folder: &Path, name: &str, [title, x_desc]: [&str; 2], series: &[Series]
 
 /// Where things are in the picture.
 struct Space {
-    /// Accuracies: what is below is noted at the border.
+    /// Accuracies: what is below is noted in a strip under them.
     shown: Range<f64>,
+    /// Where that strip ends, in the accuracies' scale; nothing is below: their own end.
+    bottom: f64,
     /// Costs, as powers of 2.
     cost: Range<f64>,
 }
@@ -129,14 +139,18 @@ fn chart<B: DrawingBackend>(
 ) -> Result<(), String> {
     let wrong = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     let space = Space::around(all);
-    let below = all.iter().flat_map(|series| &series.points).any(|point| !space.shows(point));
-    let subtitle = "int8, from the file; bars are ± one standard deviation over the seeds".to_owned()
-        + if below { "; arrows with numbers: accuracies below the picture" } else { "" };
+    let subtitle = "int8, from the file, each level; bars are ± one standard deviation over the seeds".to_owned()
+        + if space.bottom < space.shown.start { "; grey strip: below the scale" } else { "" };
     let label = |power: &f64| format!("{}", (power.exp2() * 1e3).round() / 1e3);
     let axis = CostAxis { range: space.cost.clone(), ticks: space.ticks(), label: &label };
-    let frame = Frame { title, subtitle: &subtitle, x_desc, margin: LEGEND };
-    let chart = frame.draw(area, axis, space.shown.clone())?;
+    let frame = Frame { title, subtitle: &subtitle, x_desc, margin: LEGEND, floor: space.shown.start };
+    let chart = frame.draw(area, axis, space.bottom..space.shown.end)?;
     let place = |cost: f64, top1: f64| chart.backend_coord(&(cost.log2(), top1));
+    if space.bottom < space.shown.start {
+        let corners = [(space.cost.start, space.shown.start), (space.cost.end, space.bottom)];
+        let strip = corners.map(|corner| chart.backend_coord(&corner));
+        area.draw(&Rectangle::new(strip, STRIP.filled())).map_err(wrong)?;
+    }
     // What the comparison is about lies over the others.
     let upwards = || all.iter().rev();
     for Series { look, points, .. } in upwards() {
@@ -161,28 +175,33 @@ fn chart<B: DrawingBackend>(
     legend(area, all).and_then(|()| area.present()).map_err(wrong)
 }
 
-/// Points below the picture: at the border their shape and how accurate they are; over each other where they meet.
+/// Pixels of a note, and how near to each other are points whose notes stand over each other.
+const NOTE: i32 = 26;
+const NOTE_WIDTH: i32 = 76;
+/// Behind the notes.
+const STRIP: RGBColor = RGBColor(240, 240, 240);
+
+/// Points below the scale, in the strip under it: shape and accuracy, the lowest one lowest.
 fn notes<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     all: &[Series],
     space: &Space,
     place: impl Fn(f64, f64) -> (i32, i32),
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    const LINE: i32 = 26;
-    const WIDTH: i32 = 70;
+    let mut below: Vec<(&Look, &Point)> = Vec::new();
+    for Series { look, points, .. } in all {
+        below.extend(points.iter().filter(|point| !space.shows(point)).map(|point| (look, point)));
+    }
+    below.sort_by(|(_, a), (_, b)| a.top1.total_cmp(&b.top1));
     let mut noted: Vec<(i32, i32)> = Vec::new();
-    for series in all {
-        for point in series.points.iter().filter(|point| !space.shows(point)) {
-            let (x, border) = place(point.cost, space.shown.start);
-            let under = noted.iter().filter(|(other, _)| (other - x).abs() < WIDTH).map(|&(_, y)| y).min();
-            let y = under.unwrap_or(border - 4) - LINE;
-            let arrow = [(x - 6, border - 11), (x + 6, border - 11), (x, border - 1)];
-            area.draw(&Polygon::new(arrow.to_vec(), INK.filled()))?;
-            series.look.mark(area, (x, y + 6))?;
-            let style = (plot::FONT, 20).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(format!("{:.1}", point.top1), (x + 14, y + 6), style))?;
-            noted.push((x, y));
-        }
+    for (look, point) in below {
+        let (x, border) = place(point.cost, space.bottom);
+        let under = noted.iter().filter(|(other, _)| (other - x).abs() < NOTE_WIDTH).map(|&(_, y)| y).min();
+        let y = under.unwrap_or(border + NOTE / 2 - 4) - NOTE;
+        look.mark(area, (x, y))?;
+        let style = (plot::FONT, 20).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(format!("{:.1}", point.top1), (x + 14, y), style))?;
+        noted.push((x, y));
     }
     Ok(())
 }
@@ -232,7 +251,17 @@ impl Space {
         let room = ((highest - least) * ROOM).max(0.1);
         let cost = span(&sorted(|point| point.cost.log2()));
         let side = ((cost.end - cost.start) * ROOM).max(0.1);
-        Space { shown: least - room..highest + room, cost: cost.start - side..cost.end + side }
+        let (shown, cost) = (least - room..highest + room, cost.start - side..cost.end + side);
+        let below: Vec<f64> =
+            points().filter(|point| point.top1 < shown.start).map(|point| point.cost.log2()).collect();
+        // As many notes over each other as there are near to one of them.
+        let pixels = (cost.end - cost.start) / f64::from(plot::SIZE.0 - LEGEND - 110);
+        let near =
+            |place: f64| below.iter().filter(|other| (*other - place).abs() < f64::from(NOTE_WIDTH) * pixels).count();
+        let lines = below.iter().map(|&place| near(place)).max();
+        let strip = lines.map_or(0.0, |lines| f64::from(NOTE) * lines as f64 + 6.0) / f64::from(plot::SIZE.1 - 195);
+        let bottom = shown.end - (shown.end - shown.start) / (1.0 - strip.min(0.5));
+        Space { shown, bottom, cost }
     }
 
     fn shows(&self, point: &Point) -> bool {

@@ -7,7 +7,7 @@ use crate::{
     experiment::{
         plan::{self, DSNN, Kind, RECALIBRATED, SLIMMABLE},
         record::{Record, Row},
-        settings::{AllocationName, Budget, Method, NetworkName, Suite, Training},
+        settings::{AllocationName, Budget, Method, NetworkName, Settings, Suite, Training},
     },
     goal::Bound,
     table::Table,
@@ -66,6 +66,11 @@ impl Goal {
     /// A figure that stands beside the goals.
     pub fn beside(what: String, found: Option<String>) -> Goal {
         Goal { what, needed: String::new(), found, verdict: Verdict::Beside }
+    }
+
+    /// Points of accuracy that stand beside the goals.
+    pub fn points_beside(what: String, found: Option<Estimate>) -> Goal {
+        Goal::beside(what, found.map(|found| format!("{found} points")))
     }
 }
 
@@ -140,24 +145,28 @@ pub fn all(
     goals.extend(above(full, a, [0.0; 3], "over stand-alone, equal total compute, full budget"));
     goals.extend(above(small, a, [1.0; 3], "over stand-alone, equal total compute, small budget"));
     goals.extend(above(full, b, [-0.5, -0.4, -0.3], "over stand-alone with the whole budget each"));
-    goals.extend(over_slimmable(full, Kind::Nested).map(|(level, found)| {
+    goals.extend(over_slimmable(full, Kind::Nested, instructions).map(|(level, found)| {
         let what = format!("nested over slimmable at equal instructions, at {level:.0} %");
         Goal::of_seeds(what, Bound::AtLeast(1.5), found, " points")
     }));
-    goals.extend(over_slimmable(full, b).map(|(level, found)| {
+    goals.extend(over_slimmable(full, Kind::Nested, prefix_bytes).map(|(level, found)| {
+        Goal::points_beside(format!("nested over slimmable at equal prefix bytes, at {level:.0} %"), found)
+    }));
+    goals.extend(over_slimmable(full, b, instructions).map(|(level, found)| {
         let what =
             format!("stand-alone with the whole budget each over slimmable at equal instructions, at {level:.0} %");
-        Goal::beside(what, found.map(|found| format!("{found} points")))
+        Goal::points_beside(what, found)
     }));
     goals.extend(over_dsnn(full));
     goals.extend(over_pruning(full));
     goals.extend(quantised(full));
-    goals.push(monotone(full));
+    let nested = of_kind(full, Kind::Nested).filter(|group| is_whole(Some(group), &LEVELS));
+    goals.push(monotone("nested, means over the seeds".to_owned(), nested));
     goals.extend(blocks(full));
     goals.extend(automatic(full));
     goals.extend(frontier(full));
     goals.push(Goal::of_figure(
-        "time of a nested training / a dense one with the same image passes".to_owned(),
+        "time of a nested training / a dense one with the same image passes, ResNet-8".to_owned(),
         Bound::AtMost(1.1),
         record.training_ratio,
         "",
@@ -171,7 +180,22 @@ pub fn all(
         }
     }));
     goals.extend(networks(others));
+    goals.extend(OTHERS.into_iter().map(|(network, width)| {
+        let what = format!("{network} of width {width}, time of the nested training / the dense one, once each");
+        Goal::beside(what, time_ratio(record, network).map(|ratio| format!("{ratio:.2}")))
+    }));
     goals
+}
+
+/// Seconds of the nested training of a network over those of its dense one, which has the same image passes.
+fn time_ratio(record: &Record, network: NetworkName) -> Option<f64> {
+    let seconds = |method| {
+        let is_it = |settings: &Settings| {
+            (settings.suite, settings.method, settings.training.network) == (Suite::Networks, method, network)
+        };
+        record.runs.iter().find(|run| is_it(&run.settings))?.train_seconds
+    };
+    Some(seconds(Method::Nested)? / seconds(Method::Dense)?)
 }
 
 /// Whether all seeds of a group are there at each level.
@@ -204,17 +228,19 @@ pub fn ablation_hours(record: &Record, groups: &[Group<'_>]) -> Goal {
 /// Other networks: each level against the same network trained without masks.
 fn networks(groups: &[Group<'_>]) -> Vec<Goal> {
     let goals = OTHERS.into_iter().flat_map(|(network, width)| {
-        let top1 = move |method, level| {
-            let is_it = |group: &&Group<'_>| {
-                (group.key.method, group.key.network, group.key.width) == (method, network, Some(width))
-            };
-            groups.iter().find(is_it).and_then(|group| group.at(level)).map(Cell::top1)
+        let trained = move |method| {
+            groups
+                .iter()
+                .find(|group| (group.key.method, group.key.network, group.key.width) == (method, network, Some(width)))
         };
-        LEVELS.into_iter().zip([1.5, 1.0, 0.7]).map(move |(level, limit)| {
+        let top1 = move |method, level| trained(method)?.at(level).map(Cell::top1);
+        let below = LEVELS.into_iter().zip([1.5, 1.0, 0.7]).map(move |(level, limit)| {
             let found = top1(Method::Dense, 0.0).zip(top1(Method::Nested, level)).map(|(dense, nested)| dense - nested);
             let what = format!("{network} of width {width}, nested below dense, at {level:.0} %");
             Goal::of_figure(what, Bound::AtMost(limit), found, " points")
-        })
+        });
+        let nested = trained(Method::Nested).filter(|group| LEVELS.iter().all(|&level| group.at(level).is_some()));
+        below.chain([monotone(format!("{network} of width {width}, nested"), nested)])
     });
     goals.collect()
 }
@@ -272,7 +298,7 @@ fn over_pruning(full: &[Group<'_>]) -> Vec<Goal> {
     let goal = Goal::of_seeds(what, Bound::AtLeast(10.0), least(leads), " points");
     let each = RECALIBRATED.into_iter().zip(leads).map(|(kind, lead)| {
         let what = format!("nested over that {}, at {:.0} %", kind.variant().unwrap_or_default(), LEVELS[0]);
-        Goal::beside(what, lead.map(|lead| format!("{lead} points")))
+        Goal::points_beside(what, lead)
     });
     [goal].into_iter().chain(each).collect()
 }
@@ -289,11 +315,11 @@ fn quantised(full: &[Group<'_>]) -> Vec<Goal> {
     LEVELS.map(goal).into()
 }
 
-fn monotone(full: &[Group<'_>]) -> Goal {
-    let nested = of_kind(full, Kind::Nested).filter(|group| is_whole(Some(group), &LEVELS));
+/// How far a level's accuracy lies below that of the next sparser one, at worst.
+fn monotone(name: String, nested: Option<&Group<'_>>) -> Goal {
     let worst =
         nested.map(|nested| nested.cells.windows(2).map(|pair| pair[0].top1() - pair[1].top1()).fold(0.0, f64::max));
-    Goal::of_figure("a level below the sparser one".to_owned(), Bound::AtMost(0.2), worst, " points")
+    Goal::of_figure(format!("{name}: a level below the next sparser one"), Bound::AtMost(0.2), worst, " points")
 }
 
 fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
@@ -309,25 +335,51 @@ fn blocks(full: &[Group<'_>]) -> Vec<Goal> {
 pub fn over_slimmable<'g>(
     full: &'g [Group<'_>],
     sparse: Kind,
+    cost: Cost,
 ) -> impl Iterator<Item = (f64, Option<Estimate>)> + use<'g> {
-    let over = move |level: f64, slimmable: Kind| over_curve(of_kind(full, sparse)?, of_kind(full, slimmable)?, level);
+    let over =
+        move |level: f64, slimmable: Kind| over_curve(of_kind(full, sparse)?, of_kind(full, slimmable)?, level, cost);
     LEVELS.into_iter().map(move |level| (level, least(SLIMMABLE.map(|slimmable| over(level, slimmable)))))
 }
 
-/// Automatic allocation against ERK, likewise.
+/// Automatic allocation against ERK, likewise; beside it, both against uniform allocation, which is the default.
 fn automatic(full: &[Group<'_>]) -> Vec<Goal> {
-    let spread = |allocation| of_kind(full, Kind::NestedSpread(allocation));
-    let groups = spread(AllocationName::Automatic).zip(spread(AllocationName::Erk));
+    let [erk, automatic] = [AllocationName::Erk, AllocationName::Automatic].map(Kind::NestedSpread);
+    let over = |kind, other, level| over_curve(of_kind(full, kind)?, of_kind(full, other)?, level, instructions);
     let goal = |level| {
-        let found = groups.and_then(|(automatic, erk)| over_curve(automatic, erk, level));
         let what = format!("automatic allocation over ERK at equal instructions, at {level:.0} %");
-        Goal::of_seeds(what, Bound::AtLeast(0.0), found, " points")
+        Goal::of_seeds(what, Bound::AtLeast(0.0), over(automatic, erk, level), " points")
     };
-    LEVELS.map(goal).into()
+    let beside = |level| {
+        let of = |name: &str, kind| {
+            let what = format!("{name} over uniform allocation at equal instructions, at {level:.0} %");
+            Goal::points_beside(what, over(kind, Kind::Nested, level))
+        };
+        [of("automatic", automatic), of("ERK", erk)]
+    };
+    LEVELS.map(goal).into_iter().chain(LEVELS.into_iter().flat_map(beside)).collect()
 }
 
-/// Points of a level over another method's curve at equal instructions, of the seeds that both have.
-fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64) -> Option<Estimate> {
+/// What a level costs; `None` when it was not counted.
+pub type Cost = fn(&Row) -> Option<f64>;
+
+/// Instructions of a Cortex-M7.
+pub fn instructions(row: &Row) -> Option<f64> {
+    row.m7_instructions.map(|count| count as f64)
+}
+
+/// Bytes of the level and the sparser ones.
+fn prefix_bytes(row: &Row) -> Option<f64> {
+    Some(row.prefix_bytes as f64)
+}
+
+/// Points of a level over another method's curve at equal costs, of the seeds that both have.
+fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64, cost: Cost) -> Option<Estimate> {
+    let point = |row: &Row| Some((cost(row)?, row.top1_int8));
+    let curve = |group: &Group<'_>, seed: u64| -> Curve {
+        let rows = group.cells.iter().flat_map(|cell| &cell.rows).filter(|row| row.seed == seed);
+        rows.filter_map(|row| point(row)).collect()
+    };
     let of_seed = |row: &&Row| {
         let own = group.at(level)?.rows.iter().find(|own| own.seed == row.seed)?;
         over_point(&curve(group, row.seed), &curve(other, row.seed), point(own)?, point(row)?)
@@ -335,19 +387,8 @@ fn over_curve(group: &Group<'_>, other: &Group<'_>, level: f64) -> Option<Estima
     Estimate::of(other.at(level)?.rows.iter().filter_map(of_seed))
 }
 
-/// Instructions and accuracy of some levels.
+/// Cost and accuracy of some levels, sparsest first.
 type Curve = Vec<(f64, f64)>;
-
-/// Instructions and accuracy.
-fn point(row: &Row) -> Option<(f64, f64)> {
-    Some((row.m7_instructions? as f64, row.top1_int8))
-}
-
-/// The points of a seed.
-fn curve(group: &Group<'_>, seed: u64) -> Curve {
-    let rows = group.cells.iter().flat_map(|cell| &cell.rows).filter(|row| row.seed == seed);
-    rows.filter_map(|row| point(row)).collect()
-}
 
 /// How far a point of one curve lies over another curve at the point's cost. Where that curve does not reach so far, it is
 /// the other way round: how far the rival's point of the same level lies below the first curve. `None` where neither reaches
@@ -369,39 +410,66 @@ fn at_cost(curve: &[(f64, f64)], cost: f64) -> Option<f64> {
     Some(a0 + (a1 - a0) * (cost - c0) / (c1 - c0))
 }
 
-/// No point of dynamic pruning, DSNN, slimmable or stand-alone at budget (a) is above and left of the nested curve in
-/// accuracy against instructions. Beside it, which of them are more accurate than the densest level with more instructions
-/// than it has. Before all of them are counted there is no verdict.
+/// No point of run-time pruning, DSNN, slimmable or stand-alone at budget (a) is above and left of the nested curve in
+/// accuracy against instructions; where none is, the nearest is named. Beside it, which of them are more accurate than the
+/// densest level with more instructions than it has. Before all of them are counted there is no verdict.
 fn frontier(full: &[Group<'_>]) -> [Goal; 2] {
+    const RIVALS: &str = "run-time pruning, DSNN, slimmable or stand-alone (a)";
     let points = |kind: Kind| -> Option<Curve> {
         let group = of_kind(full, kind).filter(|group| is_whole(Some(group), &LEVELS))?;
         group.cells.iter().map(|cell| Some((cell.instructions()?, cell.top1()))).collect()
     };
-    let rivals: Option<Vec<(Kind, Curve)>> =
-        plan::all().filter(|&kind| is_rival(kind)).map(|kind| Some((kind, points(kind)?))).collect();
+    let levels_of = |kind: Kind| -> Option<Vec<Rival>> {
+        Some(LEVELS.into_iter().zip(points(kind)?).map(|(level, point)| Rival::new(full, kind, level, point)).collect())
+    };
+    let rivals: Option<Vec<Vec<Rival>>> = plan::all().filter(|&kind| is_rival(kind)).map(levels_of).collect();
     let found = points(Kind::Nested).zip(rivals).map(|(curve, rivals)| {
+        let rivals = rivals.concat();
         let end = curve.last().copied().unwrap_or_default();
-        let named = |is_one: &dyn Fn((f64, f64)) -> bool| {
-            let mut names = Vec::new();
-            for (kind, points) in &rivals {
-                for (&point, level) in points.iter().zip(LEVELS) {
-                    let variant = kind.variant().map_or(String::new(), |variant| format!(", {variant}"));
-                    names.extend(is_one(point).then(|| format!("{}{variant}, at {level:.0} %", kind.method().name())));
-                }
-            }
-            names
-        };
-        [named(&|point| is_above(&curve, point)), named(&|point| point.0 > end.0 && point.1 > end.1)]
+        let above: Vec<String> =
+            rivals.iter().filter(|rival| is_above(&curve, rival.point)).map(Rival::with_lead).collect();
+        let beyond = |rival: &&Rival| rival.point.0 > end.0 && rival.point.1 > end.1;
+        let beyond: Vec<String> = rivals.iter().filter(beyond).map(|rival| rival.name.clone()).collect();
+        let mean = |rival: &Rival| rival.lead.map_or(f64::NEG_INFINITY, |lead| lead.mean);
+        let nearest = rivals.iter().max_by(|a, b| mean(a).total_cmp(&mean(b))).filter(|_| above.is_empty());
+        let nearest = nearest.map(|nearest| format!("; the nearest: {}", nearest.with_lead())).unwrap_or_default();
+        (above.is_empty(), listed(&above) + &nearest, listed(&beyond))
     });
-    let verdict = match &found {
-        Some([over, _]) if over.is_empty() => Verdict::Met,
+    let verdict = match found {
+        Some((true, ..)) => Verdict::Met,
         Some(_) => Verdict::Missed,
         None => Verdict::Open,
     };
-    let [over, beyond] = found.map_or([None, None], |found| found.map(|names| Some(listed(&names))));
-    let what = "on the frontier: rivals above and left of the nested curve".to_owned();
+    let (over, beyond) = found.map_or((None, None), |(_, over, beyond)| (Some(over), Some(beyond)));
+    let what = format!("on the frontier: points of {RIVALS} above and left of the nested curve");
     let goal = Goal { what, needed: "none".to_owned(), found: over, verdict };
-    [goal, Goal::beside("rivals above the nested curve's end, with more instructions".to_owned(), beyond)]
+    [goal, Goal::beside("such points above the nested curve's end, with more instructions".to_owned(), beyond)]
+}
+
+/// A level of a rival beside the nested curve.
+#[derive(Clone)]
+struct Rival {
+    name: String,
+    point: (f64, f64),
+    /// Points above the nested curve at equal instructions.
+    lead: Option<Estimate>,
+}
+
+impl Rival {
+    fn new(full: &[Group<'_>], kind: Kind, level: f64, point: (f64, f64)) -> Rival {
+        let variant = kind.variant().map_or(String::new(), |variant| format!(", {variant}"));
+        let groups = of_kind(full, kind).zip(of_kind(full, Kind::Nested));
+        Rival {
+            name: format!("{}{variant}, at {level:.0} %", kind.method().name()),
+            point,
+            lead: groups.and_then(|(rival, nested)| over_curve(rival, nested, level, instructions)),
+        }
+    }
+
+    fn with_lead(&self) -> String {
+        let lead = self.lead.map_or(String::new(), |lead| format!(", by {} points", lead.signed()));
+        format!("{}{lead}", self.name)
+    }
 }
 
 fn is_rival(kind: Kind) -> bool {
@@ -485,7 +553,7 @@ mod tests {
             let goals = goals(record).into_iter().filter(|goal| goal.verdict == Verdict::Open);
             goals.map(|goal| goal.what).collect()
         };
-        let ratio = "time of a nested training / a dense one with the same image passes";
+        let ratio = "time of a nested training / a dense one with the same image passes, ResNet-8";
         assert_eq!(open(&record), [ratio]);
         assert_eq!(
             goals(&record).iter().find(|goal| goal.what.starts_with("hours")).unwrap().outcome().0,
@@ -549,6 +617,15 @@ mod tests {
     }
 
     #[test]
+    fn where_no_rival_is_above_the_curve_the_nearest_is_named() {
+        let record = whole();
+        let [frontier, beyond] = frontier(&groups(&record, Suite::Full));
+        let found = frontier.found.as_deref().unwrap();
+        assert!(found.starts_with("none; the nearest: ") && found.ends_with(", by -1.00 ± 0.00 points"), "{found}");
+        assert_eq!((frontier.verdict, beyond.outcome()), (Verdict::Met, (Some("none"), Verdict::Beside)));
+    }
+
+    #[test]
     fn a_rival_above_the_curve_is_named_and_one_beyond_its_end_stands_beside() {
         let mut record = whole();
         let mut better = rows(DSNN[1], 3, |level| if level > 85.0 { 99.0 } else { 50.0 });
@@ -559,7 +636,10 @@ mod tests {
         record.rows.retain(|row| row.variant.as_deref() != DSNN[1].variant() || row.method != Method::Dsnn);
         record.rows.extend(better);
         let [frontier, beyond] = frontier(&groups(&record, Suite::Full));
-        assert_eq!(frontier.outcome(), (Some("dsnn, all levels a step, at 90 %"), Verdict::Missed));
+        assert_eq!(
+            frontier.outcome(),
+            (Some("dsnn, all levels a step, at 90 %, by +8.90 ± 0.00 points"), Verdict::Missed)
+        );
         assert_eq!(beyond.outcome(), (Some("dsnn, all levels a step, at 70 %"), Verdict::Beside));
     }
 

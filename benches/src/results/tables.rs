@@ -13,6 +13,7 @@ use crate::{
     },
     table::{Table, grouped},
 };
+use nested_mask::train::Config;
 use std::fmt::Write;
 
 /// The whole document.
@@ -27,7 +28,7 @@ pub fn document(
     let others = groups(comparison, Suite::Networks);
     let goals = if goals::are_of(comparison) {
         let goals = goals::all(comparison, full, &small, &others, storage);
-        format!("{} {ERRORS}\n\n{}", goals::summary(&goals), goals::table(&goals))
+        format!("{}\n\n{ERRORS}\n{}", goals::summary(&goals), goals::table(&goals))
     } else {
         NO_GOALS.to_owned()
     };
@@ -44,6 +45,7 @@ pub fn document(
     sections.push(section("## Small budget\n", &small, comparison));
     sections.push(section("## Other networks\n", &others, comparison));
     sections.extend(wider(wide));
+    sections.push(format!("## Settings\n\n{SETTINGS}\n\n{}", settings(comparison)));
     sections.push(format!("## Storage\n\n{STORAGE}\n\n{}", storage::table(storage)));
     sections.push(format!(
         "## Learning rates\n\n{RATES}{}\n\n{}",
@@ -69,15 +71,26 @@ const INTRODUCTION: &str = "\
 # Results
 
 Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` from `results/compare.json` and
-`results/ablate.json`, where the raw figures of every run are; `--report` makes it anew without training. Learning rates
-were chosen on validation images, a fifth of the training images; [method.md](method.md) says which settings were changed after
-earlier comparisons had been seen. The verdicts are computed.
+`results/ablate.json`, where the raw figures of every run are. `DIR` has the four files of Fashion-MNIST, as Debian's package
+`dataset-fashion-mnist` puts them into `/usr/share/datasets/fashion-mnist`. Both commands leave out runs that their file has,
+`--report` makes this page without training, and `compare --data DIR --json out/compare.json --docs out/docs` trains all
+anew. Learning rates were chosen on validation images, a fifth of the training images; [method.md](method.md) says which settings
+were changed after earlier comparisons had been seen.
 ";
 
 const ERRORS: &str = "\
-After ± stands the standard error of a mean over the seeds; differences are taken seed by seed. DSNN and slimmable networks were
-trained in two ways, and at each level the better one counts. *At equal instructions*: at those
-of the level or, where the rival's curve does not reach them, at the rival's. *Hours of compute* are of training, measuring and counting.";
+A verdict compares the mean over the seeds with what is needed. After ± stands its standard error; differences are taken seed by seed. Of three
+seeds, 95 % intervals are 4.3 standard errors wide to either side, so what is nearer to its limit is not certain; nor does an error
+tell how far other test images would move a figure (±0.3 point for an accuracy, less for a difference).
+
+* Networks that are compared *at equal instructions* or *bytes*: the rival's curve, straight between its levels, is read at the cost of
+  the level or, where it does not reach so far, ours at the cost of the rival's same level. All others are compared level by level.
+* DSNN and slimmable networks were trained in two ways, and networks that are pruned at run time at two rates; at each level the better one
+  counts.
+* *(a)*, *equal total compute*: all stand-alone networks together have the image passes of the nested one; *(b)*: each of them has as many.
+  Those of (b) are no rivals on the frontier: they are what nesting is to cost little beside.
+* *Hours of compute* are of training, measuring and counting, without the choice of the slimmable networks' widths (under a minute).
+";
 
 const NO_GOALS: &str = "\
 None: they were set for ResNet-8 at half width, 21 epochs of 60,000 images and 10,000 test images.
@@ -95,8 +108,8 @@ The nested network with one factor changed, at the small budget: int8 accuracy o
 deviation over the seeds; *over the default's* is told seed by seed, ± its standard error. *MACs*: the non-zero ones of all levels over
 the default's. All have the same image passes, as near as
 whole epochs allow: what passes through several levels a step makes fewer steps or, with *smaller batches*, as many. Learning rates
-were tuned with seed 1, which is in no row: the default's for all but those that move a weight more or less often or far, which have
-their own.
+were tuned with seed 1, which is in no row, for the best of many rates looks better than it is: the default's serves all changes but
+those by which a weight moves more or less often or far, which were tuned separately.
 Layers without masks count as ring 1, so that with *ring* they learn from level 1 alone, and with *frozen* in its turn alone.";
 
 const STORAGE: &str = "\
@@ -108,7 +121,16 @@ Int8 accuracy on validation images (a fifth of the training images, which are th
 budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best
 mean over its levels was taken, of networks that stand alone each level's own; rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
-of the pruned and recalibrated network. What is not listed took the rate of the method it varies.";
+of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and
+automatic took the nested network's rate, and what is pruned and not recalibrated that of what is.";
+
+const SETTINGS: &str = "\
+Of all trainings, unless a row says otherwise: the *rate* of a table is the peak, after a linear rise from 0 and before a cosine to 0; γ, β
+and biases do not decay. In ResNet-8 the six 3×3 convolutions after the first are sparse, in ResNet-9 all 3×3 ones but the first, in MobileNetV1 the
+pointwise ones; the sparsity is that of their weights, and all other layers are dense. ResNet-9 and MobileNetV1 read images padded to 32×32.
+Trainings of the small budget and the ablation use a part of the training images that is the same for all runs, and so is the
+validation part, which has equally many images of each class. A seed determines initial weights, the images' order and changes, and drawn levels;
+the seeds are 1, 2 and so on, and learning rates were tuned with seed 1.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
@@ -129,9 +151,12 @@ fn origin(record: &Record) -> String {
         listed(record.runs.iter().map(|run| &run.machine)),
         listed(record.runs.iter().map(|run| &run.commit))
     );
-    let trained_by = listed(record.runs.iter().flat_map(|run| &run.trained_by));
-    let _ =
-        if trained_by.is_empty() { write!(text, ". ") } else { write!(text, "; networks trained by {trained_by}. ") };
+    let others = record.runs.iter().filter(|run| !run.trained_by.is_empty());
+    let trained_by = listed(others.clone().flat_map(|run| &run.trained_by));
+    let _ = match others.count() {
+        0 => write!(text, ". "),
+        runs => write!(text, "; networks of {runs} runs trained by {trained_by}. "),
+    };
     if let Some(Counter { commit, compiler, .. }) = &record.counter {
         let _ = write!(text, "Instructions: Cortex-M7 in QEMU, kernels of {commit}, {compiler}. ");
     }
@@ -161,10 +186,9 @@ fn listed<'r>(names: impl Iterator<Item = &'r String>) -> String {
 fn wider(wide: &Record) -> Option<String> {
     let full = groups(wide, Suite::Full);
     let lead = |(level, found): (f64, Option<Estimate>)| {
-        let what = format!("nested over slimmable at equal instructions, at {level:.0} %");
-        Goal::beside(what, found.map(|found| format!("{found} points")))
+        Goal::points_beside(format!("nested over slimmable at equal instructions, at {level:.0} %"), found)
     };
-    let leads: Vec<Goal> = goals::over_slimmable(&full, Kind::Nested).map(lead).collect();
+    let leads: Vec<Goal> = goals::over_slimmable(&full, Kind::Nested, goals::instructions).map(lead).collect();
     let widths = widths(wide)?;
     let (origin, leads) = (origin(wide), goals::table(&leads));
     Some(
@@ -183,8 +207,9 @@ fn section(heading: &str, groups: &[Group<'_>], record: &Record) -> String {
         text,
         "\nAccuracies in per cent, mean ± standard deviation over the seeds; *passes*: images times levels, forward and\n\
          backward, of one network. (a): all stand-alone networks together have the nested one's passes; (b): each has\n\
-         them. Models are coded for speed, which costs bytes and saves instructions. Host times are of one thread and of the\n\
-         models that were there when all were timed in turn. {}{}\n",
+         them. Models are coded for speed, which costs bytes and saves instructions; *prefix bytes* are those that a device needs for\n\
+         the level and the sparser ones. Instructions are those with an arena that has room for the fastest plan. Host times are of one\n\
+         thread, all models in turn; –: not timed, as those of images that are not the test images' size. {}{}\n",
         trainings(record, suite),
         failed(record, suite)
     );
@@ -211,7 +236,7 @@ fn trainings(record: &Record, suite: Suite) -> String {
                 100.0 * growth.end
             ),
             (_, steps) if steps.is_empty() => continue,
-            (_, steps) => format!("{}{steps}: what tuning chose for passing through all levels.", method.name()),
+            (_, steps) => format!("{}{steps}: chosen by tuning.", method.name()),
         };
         if run.settings.suite == suite && !told.contains(&text) {
             told.push(text);
@@ -262,6 +287,27 @@ fn result(group: &Group<'_>, cell: &Cell<'_>) -> Vec<String> {
         maybe(cell.instructions(), &whole),
         maybe(cell.host_ms(), &|ms| format!("{ms:.3}")),
     ]
+}
+
+/// What all trainings have in common.
+fn settings(record: &Record) -> Table {
+    let mut table = Table::new(["setting", "value"]);
+    let Config { momentum, weight_decay, warm_up, rank_every, augmentation, .. } = Config::default();
+    let batch = record.runs.iter().find(|run| run.settings.method == Method::Nested);
+    let rows = [
+        ("images a step", batch.map_or(String::new(), |run| run.settings.training.batch.to_string())),
+        ("momentum (SGD)", momentum.to_string()),
+        ("weight decay", weight_decay.to_string()),
+        ("rise of the rate, share of the steps", warm_up.to_string()),
+        ("changes of the images", format!("moved by up to {} pixel each way", augmentation.shift)),
+        ("steps between two rankings of the weights", rank_every.to_string()),
+        ("sparsity's growth", "cubic, to the share of the steps that each table names".to_owned()),
+        ("routing", "one random level a step".to_owned()),
+    ];
+    for (setting, value) in rows {
+        table.row([setting.to_owned(), value]);
+    }
+    table
 }
 
 /// What slimmable networks' widths were chosen by.

@@ -193,7 +193,7 @@ impl<D: Dimension> NestedMask<D> {
     /// [`Self::by_score`] for one sparsity a level, sparsest first, that may be equal: those of a ramp, which begins with 0 at
     /// every level ([`crate::schedule::Ramp::sparsities`]), or of an allocation, which may leave a layer dense at several
     /// levels ([`crate::Allocation::sparsities`], [`sparsities_across`]). A level that is to be no denser than the one below
-    /// it adds nothing: its ring is empty. Rounding up to 10⁻⁹ below 0, above 1, or above the level before is taken as none.
+    /// it adds nothing: its ring is empty. What is below 0, above 1 or above the level before by no more than 10⁻⁹ counts as a rounding error, and as equal.
     ///
     /// # Errors
     /// [`MaskError::Ladder`] for no or too many sparsities, one outside `[0, 1]`, one that rises; [`MaskError::NotANumber`],
@@ -260,12 +260,12 @@ impl<D: Dimension> NestedMask<D> {
         self.block
     }
 
-    /// Whether each weight is in the support of a level.
+    /// Whether each weight is in the support of a level; beyond the mask's levels, of the densest.
     pub fn support(&self, level: Level) -> Array<bool, D> {
         self.rings.mapv(|ring| ring != 0 && usize::from(ring) <= level.number())
     }
 
-    /// Weights in the support of a level.
+    /// Weights in the support of a level; beyond the mask's levels, of the densest.
     pub fn count(&self, level: Level) -> usize {
         self.rings.iter().filter(|&&ring| ring != 0 && usize::from(ring) <= level.number()).count()
     }
@@ -278,15 +278,15 @@ impl<D: Dimension> NestedMask<D> {
         starts.filter(|&start| rings[start] != 0 && usize::from(rings[start]) <= level.number()).count()
     }
 
-    /// `1 − support / weights`.
+    /// Share of the weights that are not in the support of a level, in `[0, 1)`: `1 − support / weights`.
     pub fn sparsity(&self, level: Level) -> f64 {
         1.0 - self.count(level) as f64 / self.rings.len() as f64
     }
 
-    /// The weights of a level: 0 outside its support.
+    /// The weights of a level: 0 outside its support ([`Self::support`]).
     ///
     /// # Errors
-    /// [`MaskError::Shape`].
+    /// [`MaskError::Shape`] for weights of another shape than the mask's.
     pub fn apply<T: Float>(&self, level: Level, weights: ArrayView<T, D>) -> Result<Array<T, D>, MaskError> {
         self.same_shape(weights.shape())?;
         Ok(Zip::from(&self.rings).and(&weights).map_collect(|&ring, &weight| {

@@ -17,8 +17,8 @@ pub enum Saliency {
     /// `w²`.
     #[default]
     Magnitude,
-    /// The mean of `(w · g)²` over the last steps that used the weight: how much the loss changes, to first order, when it
-    /// becomes 0.
+    /// The moving mean of `(w · g)²` over the steps that used the weight, each of which counts 0.95 of the next: how much the
+    /// loss changes, to first order, when the weight becomes 0.
     /// Source: Molchanov et al., Importance Estimation for Neural Network Pruning (2019), equation 8.
     FirstOrder,
 }
@@ -26,7 +26,7 @@ pub enum Saliency {
 /// `(w · g)²` of one step; its mean over steps is [`Saliency::FirstOrder`].
 ///
 /// # Errors
-/// [`MaskError::Shape`], where the weights stand for the mask.
+/// [`MaskError::Shape`] for a gradient of another shape; its field `mask` has that of the weights.
 ///
 /// ```
 /// use ndarray::array;
@@ -45,8 +45,9 @@ pub fn first_order<T: Float, D: Dimension>(
 }
 
 impl<D: Dimension> NestedMask<D> {
-    /// Exchanges this share of the densest support: its blocks of the least magnitude leave it, and of those outside it the
-    /// blocks of the greatest gradient come in, outermost. Each level keeps its number of blocks; the survivors are ranked
+    /// Exchanges this share of the densest support, in `[0, 1]` (what is beyond counts as the nearest of the two): its blocks of
+    /// the least sum of squares leave it, and of those outside it the blocks of the greatest sum of squares of the gradient come
+    /// in, outermost. Each level keeps its number of blocks; the survivors are ranked
     /// anew by magnitude. What comes in should begin at 0. Source, for one level: Evci et al., Rigging the Lottery (2020).
     ///
     /// `gradient` is that of all weights, also of those outside the support.

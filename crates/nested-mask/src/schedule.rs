@@ -22,7 +22,8 @@ pub fn cosine(progress: f64, warm_up: f64) -> f64 {
     0.5 * (1.0 + (std::f64::consts::PI * after).cos())
 }
 
-/// When sparsity grows: masks are re-ranked between `start` and `end`, then frozen. Shares of the whole training.
+/// When sparsity grows: masks are re-ranked between `start` and `end`, then frozen. Shares of the whole training, with
+/// `0 ≤ start ≤ end ≤ 1`, which [`crate::train::Config::check`] sees to. Where they are equal, sparsity is there at once.
 ///
 /// ```
 /// use nested_mask::schedule::Ramp;

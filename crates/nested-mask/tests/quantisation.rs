@@ -1,7 +1,7 @@
 //! The int8 model of a trained network against the float network, through a naive reference of the integer arithmetic.
 use nested_csr::{Level, Model, Operation, Quantization, TensorId, TensorShape, Weights, Window};
 use nested_mask::detect::{Frame, Object};
-use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, resnet8, ssd_mobilenet_v2};
+use nested_mask::nn::{Activation, Finish, Network, NetworkBuilder, ds_cnn, resnet8, ssd_mobilenet_v2};
 use nested_mask::quant::{QuantError, quantize, quantize_row};
 use nested_mask::train::{Augmentation, Config, Dataset, Images, Scenes, Trainer};
 use nested_mask::{Block, Ladder};
@@ -156,8 +156,11 @@ fn accuracy(model: &Model<Vec<u8>>, level: Level, dataset: &Dataset) -> f64 {
 fn int8_classifies_like_float_at_each_level() {
     let shape = TensorShape { channels: 1, height: 12, width: 12 };
     let (train, test) = (images(192, shape, 1), images(200, shape, 2));
-    for block in [Block::OneByOne, Block::OneByTwo] {
-        let mut trainer = trained(resnet8(shape, 0.25, 3).unwrap(), &train, block);
+    let resnet = || resnet8(shape, 0.25, 3).unwrap();
+    let networks =
+        [(resnet(), Block::OneByOne), (resnet(), Block::OneByTwo), (ds_cnn(shape, 0.25, 3).unwrap(), Block::OneByOne)];
+    for (network, block) in networks {
+        let mut trainer = trained(network, &train, block);
         let model = quantize(trainer.trained(), &train).unwrap();
         for level in trainer.config().ladder.levels().up_to() {
             let float = trainer.evaluate(level, &test).unwrap();

@@ -61,6 +61,7 @@ fn variants() -> Vec<Config> {
         Config { regrowth: Some(Regrowth { until: 0.9, share: 0.3 }), block: Block::OneByTwo, ..config() },
         Config { masking: Masking::Dsnn, int8_from: 0.0, ..config() },
         Config { masking: Masking::StraightThrough, ..config() },
+        Config { shared_affine: true, ..config() },
         Config { masking: Masking::Slimmable, distillation, ..config() },
         Config { masking: Masking::Slimmable, block: Block::OneByTwo, ..config() },
     ]
@@ -158,6 +159,25 @@ fn an_epoch_whose_last_step_broke_is_not_saved() {
         }
         assert_eq!(trainer.save(&path), Err(TrainError::Broken { epoch: 1 }));
         assert_eq!(Trainer::resume(&path, network(), config).unwrap().epoch(), 0);
+    }
+}
+
+/// Divided by so small a temperature, logits are infinite, while all layers' sums are finite.
+#[test]
+fn a_loss_that_alone_is_not_finite_names_the_last_layer() {
+    let distillation = |temperature| Some(Distillation { start: 0.0, mix: 0.5, temperature });
+    let config = Config { distillation: distillation(1e-44), routing: Routing::Joint, ..config() };
+    let mut trainer = Trainer::new(network(), config.clone()).unwrap();
+    match trainer.train_epoch(&dataset(), &mut |_| {}) {
+        Err(TrainError::NotFinite { what, layer, epoch: 1, step: 1 }) => {
+            assert_eq!((what.as_str(), layer), ("the loss is NaN", network().nodes().last().unwrap().name.clone()));
+        }
+        other => panic!("{other:?}"),
+    }
+    // In single precision these are 0 and infinite.
+    for temperature in [1e-50, 1e50] {
+        let config = Config { distillation: distillation(temperature), ..config.clone() };
+        assert!(matches!(config.check(), Err(TrainError::Config { what: "distillation.temperature", .. })));
     }
 }
 

@@ -158,6 +158,12 @@ fn what_is_wrong_is_named() {
         NestedMask::from_rings(array![[1, 2]], Level::FIRST, Block::OneByOne),
         Err(MaskError::Ring { index: 1, ring: 2, levels: 1 })
     );
+    let mask = NestedMask::from_rings(array![[1, 0]], Level::FIRST, Block::OneByOne).unwrap();
+    assert_eq!(mask.apply(Level::FIRST, array![[2.0, 3.0]].view()), Ok(array![[2.0, 0.0]]));
+    assert_eq!(
+        mask.apply(Level::FIRST, array![[2.0], [3.0]].view()),
+        Err(MaskError::Shape { mask: vec![1, 2], other: vec![2, 1] })
+    );
 }
 
 #[test]

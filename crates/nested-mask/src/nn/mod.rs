@@ -29,7 +29,7 @@
 //!     passes.forward(&parameters, Statistics::Batch);
 //!     let wanted = |image: usize, class: usize| f32::from(u8::from(class == usize::from(labels[image])));
 //!     let loss = passes.cross_entropy(&labels, wanted);
-//!     passes.backward(&parameters, &mut gradient); // `Routing` combines those of several levels
+//!     passes.backward(&parameters, &mut gradient); // in place of the last level's; `Routing` combines them
 //!     assert!(loss.mean.is_finite() && passes.first_not_finite().is_none());
 //! }
 //! # Ok(()) }

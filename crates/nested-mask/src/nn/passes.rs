@@ -259,7 +259,7 @@ impl<T: Scalar> Passes<T> {
     }
 
     /// The backward pass of the last forward pass, with its parameters: from the gradient of the logits to that of the
-    /// parameters. Statistics of the batch depend on them, running ones are constants.
+    /// parameters, which takes the place of what `gradient` held. Statistics of the batch depend on them, running ones are constants.
     ///
     /// # Panics
     /// As [`Self::prepare`], and with a gradient that is not of these parameters ([`Gradient::zeros`]).

@@ -134,16 +134,16 @@ pub struct Config {
     pub seed: u64,
     /// How gradients of the levels reach the rings.
     pub routing: Routing,
-    /// Peak learning rate.
+    /// Peak learning rate: after `warm_up` it falls to 0 as a cosine does.
     pub learning_rate: f64,
     /// Share of the training in which the rate rises from 0.
     pub warm_up: f64,
     /// Momentum of the gradient descent.
     pub momentum: f64,
-    /// Weight decay, on convolution weights only.
+    /// Weight decay, on the weights of all layers; γ, β and biases do not decay, nor do weights that a step does not train.
     pub weight_decay: f64,
-    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1; statistics are each
-    /// level's own. By default γ and β are, too.
+    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1; each level has
+    /// statistics of its own. By default it also has its own γ and β.
     pub shared_affine: bool,
     /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
@@ -156,7 +156,8 @@ pub struct Config {
     /// When sparsity grows. Where rings are trained in turn ([`Routing::Frozen`], [`Routing::Staged`]) it ends before the first
     /// ring's turn does, so early that a step of that turn follows; how long a step is is known when an epoch begins.
     pub ramp: Ramp,
-    /// Steps between two rankings of the weights, while sparsity grows.
+    /// Steps between two rankings of the weights: while sparsity grows, in [`Regrowth`]'s time and, with [`Masking::Dsnn`], to
+    /// the end.
     pub rank_every: usize,
     /// Changes of the images.
     pub augmentation: Augmentation,
@@ -196,7 +197,7 @@ impl Config {
     ///
     /// # Errors
     /// [`TrainError::Config`] names the first that is not; [`TrainError::Routing`]; [`TrainError::Combination`] for settings
-    /// that take each other's effect.
+    /// of which one leaves the other without effect.
     pub fn check(&self) -> Result<(), TrainError> {
         const FRACTION: &str = "in [0, 1]";
         const POSITIVE: &str = "positive and finite";
@@ -226,7 +227,13 @@ impl Config {
             [
                 ("distillation.start", start, (0.0..=1.0).contains(&start), FRACTION),
                 ("distillation.mix", mix, (0.0..=1.0).contains(&mix), FRACTION),
-                ("distillation.temperature", temperature, temperature > 0.0 && temperature.is_finite(), POSITIVE),
+                // Losses are of single precision, in which it may be 0 or infinite.
+                (
+                    "distillation.temperature",
+                    temperature,
+                    temperature as f32 > 0.0 && (temperature as f32).is_finite(),
+                    POSITIVE,
+                ),
             ]
         });
         let of_regrowth = self.regrowth.map(|Regrowth { until, share }| {

@@ -102,7 +102,7 @@ pub enum TrainError {
     NotFinite {
         /// What was found.
         what: String,
-        /// The first layer with a value that is not finite; empty when only the loss is.
+        /// The first layer with a value that is not finite; the network's last one when only the loss is.
         layer: String,
         /// From 1.
         epoch: usize,

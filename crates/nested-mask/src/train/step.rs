@@ -120,8 +120,9 @@ impl Trainer {
     }
 
     fn not_finite(&self, what: String, step: usize) -> TrainError {
-        let node = self.passes.first_not_finite();
-        let layer = node.map_or(String::new(), |node| self.trained.network.nodes()[node].name.clone());
+        let nodes = self.trained.network.nodes();
+        let node = self.passes.first_not_finite().map(|node| &nodes[node]).or(nodes.last());
+        let layer = node.map_or(String::new(), |node| node.name.clone());
         TrainError::NotFinite { what, layer, epoch: self.epoch + 1, step: step + 1 }
     }
 }

@@ -37,9 +37,10 @@ pub struct Progress {
 pub struct EpochReport {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// Mean loss of its steps.
+    /// Mean loss of its steps, in nats an image or, of a detector, a matched anchor.
     pub loss: f64,
-    /// Share of the training images that were classified rightly on the way, in `[0, 1]`; 0 of a detector.
+    /// Share of the training images that were classified rightly on the way, in `[0, 1]`, over all levels that the steps used, with
+    /// the changes of [`Config::augmentation`] and the batch's statistics; 0 of a detector.
     pub accuracy: f64,
     /// Passes done: one image, one level, forward and backward; regrowth's own too. A distilling teacher's that goes forward
     /// alone is not counted.
