@@ -95,7 +95,7 @@ impl ExperimentOptions {
             small_images: quick(40_000, 200),
             seeds: if self.quick { 1 } else { self.seeds },
             rates: if self.quick { vec![0.2, 0.4] } else { vec![0.05, 0.1, 0.2, 0.4, 0.8, 1.6] },
-            growth: Growth::default(),
+            growth: Growth { start: 0.0, end: 0.75 },
             allocation: AllocationName::Uniform,
             others: Vec::new(),
         };
@@ -113,7 +113,6 @@ fn others(scale: &Scale) -> Vec<Scale> {
             width: 0.25,
             small_epochs: 3,
             rates: vec![0.1, 0.2, 0.4],
-            growth: Growth { start: 0.0, end: 0.75 },
             allocation: AllocationName::Erk,
             ..scale.clone()
         },

@@ -303,6 +303,7 @@ fn settings(record: &Record) -> Table {
         ("steps between two rankings of the weights", rank_every.to_string()),
         ("sparsity's growth", "cubic, to the share of the steps that each table names".to_owned()),
         ("routing", "one random level a step".to_owned()),
+        ("γ and β of nested networks and of DSNN", "one for all levels; statistics of each".to_owned()),
     ];
     for (setting, value) in rows {
         table.row([setting.to_owned(), value]);

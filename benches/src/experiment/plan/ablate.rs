@@ -69,6 +69,15 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         change: Box::new(move |settings| settings.training.routed(routing.clone(), split)),
     };
     let sampled = |name, weights: &[f64]| routed(name, RoutingName::Sampled(weights.to_vec()), false);
+    // Shared γ and β would learn from the sparsest level alone.
+    let ring = |name, split| Variant {
+        name,
+        retuned: true,
+        change: Box::new(move |settings| {
+            settings.training.routed(RoutingName::Ring, split);
+            settings.training.shared_affine = false;
+        }),
+    };
     let grown = |name, end| Variant {
         name,
         change: Box::new(move |settings| settings.training.growth = Growth { start: 0.0, end }),
@@ -97,18 +106,18 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             training.allocation = AllocationName::GlobalPerInstruction;
         }),
         changed("saliency: weight times gradient", |training| training.by_gradient = true),
-        changed("regrowth: 20 % at first, until three quarters", |training| {
-            training.regrowth = Some(RegrowthUntil { until: 0.75, share: 0.2 });
+        changed("regrowth: 20 % at first, from three quarters to nine tenths", |training| {
+            training.regrowth = Some(RegrowthUntil { until: 0.9, share: 0.2 });
         }),
         grown("schedule: full sparsity from the start", 0.0),
         grown("schedule: ramp over a fifth", 0.2),
-        grown("schedule: ramp over three quarters", 0.75),
+        grown("schedule: ramp over half", 0.5),
         Variant {
             name: "batch norm: not recalibrated",
             change: Box::new(|settings| settings.recalibrated = false),
             retuned: false,
         },
-        changed("batch norm: γ and β shared by all levels", |training| training.shared_affine = true),
+        changed("batch norm: γ and β of each level", |training| training.shared_affine = false),
         changed("labels: smoothed by 0.1", |training| training.label_smoothing = 0.1),
         changed("images: mirrored too", |training| training.flip = true),
         changed("images: erased too", |training| training.erase = 8),
@@ -119,21 +128,23 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             change: Box::new(|settings| settings.training.masking = MaskingName::StraightThrough),
             retuned: true,
         },
-        // Supports are final before the first ring stands still. The ramp has a row of its own. A ring's weights move less than
-        // before, so these need another rate, too.
+        // Supports are final before the first ring stands still, and γ and β of all levels would stand still with it. Both have
+        // rows of their own. A ring's weights move less than before, so these need another rate, too.
         Variant {
-            name: "routing: frozen; ramp over a fifth",
+            name: "routing: frozen; ramp over a fifth, own γ and β",
             change: Box::new(|settings| {
                 settings.training.routing = RoutingName::Frozen;
                 settings.training.growth.end = 0.2;
+                settings.training.shared_affine = false;
             }),
             retuned: true,
         },
         Variant {
-            name: "routing: frozen until three quarters, then sampled; ramp over a fifth",
+            name: "routing: frozen until three quarters, then sampled; ramp over a fifth, own γ and β",
             change: Box::new(|settings| {
                 settings.training.routing = RoutingName::Staged(0.75);
                 settings.training.growth.end = 0.2;
+                settings.training.shared_affine = false;
             }),
             retuned: true,
         },
@@ -156,8 +167,8 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         routed("routing: joint; smaller batches", RoutingName::Joint, true),
         routed("routing: normalised", RoutingName::Normalised, false),
         routed("routing: normalised; smaller batches", RoutingName::Normalised, true),
-        routed("routing: ring", RoutingName::Ring, false),
-        routed("routing: ring; smaller batches", RoutingName::Ring, true),
+        ring("routing: ring; own γ and β", false),
+        ring("routing: ring; own γ and β, smaller batches", true),
         routed("routing: anchored", RoutingName::Anchored(Vec::new()), false),
         routed("routing: anchored; smaller batches", RoutingName::Anchored(Vec::new()), true),
     ]);

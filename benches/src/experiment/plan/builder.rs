@@ -3,7 +3,7 @@ use super::{Choice, Planned, Scale, Steps, Trial, kinds::Kind};
 use crate::experiment::{
     images::Images,
     record::Width,
-    settings::{Budget, Growth, Measured, Pruning, RoutingName, Settings, Suite, Training},
+    settings::{Budget, Growth, MaskingName, Measured, Pruning, RoutingName, Settings, Suite, Training},
 };
 
 /// What settings depend on.
@@ -57,6 +57,7 @@ impl Builder<'_> {
             Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
             Suite::Full | Suite::Networks => (Measured::Test, self.images.train(), scale.epochs),
         };
+        let levels = ladder.len();
         let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
         Training {
             network: scale.network,
@@ -80,7 +81,8 @@ impl Builder<'_> {
             erase: 0,
             by_gradient: false,
             regrowth: None,
-            shared_affine: false,
+            // Channels that a slimmable level lacks must be silent at it alone.
+            shared_affine: levels > 1 && kind.masking() != MaskingName::Slimmable,
         }
     }
 

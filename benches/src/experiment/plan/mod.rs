@@ -150,8 +150,8 @@ mod tests {
     use super::{kinds::UNCALIBRATED, *};
     use crate::experiment::{
         images::Images,
-        record::{Finished, Row, id},
-        settings::{Budget, Measured, Suite, Training},
+        record::{Finished, Row, Unit, Width, id},
+        settings::{Budget, Measured, Method, Suite, Training},
     };
 
     fn scale() -> Scale {
@@ -297,6 +297,26 @@ mod tests {
     }
 
     #[test]
+    fn levels_share_gamma_and_beta_unless_they_are_widths_and_all_that_is_pruned_has_the_same_ramp() {
+        let growth = Growth { start: 0.0, end: 0.75 };
+        let (scale, images) = (Scale { growth, ..scale() }, images());
+        let width = |[sparsity, left_out]: [f64; 2]| Width {
+            sparsity,
+            left_out,
+            nested_cost: 1,
+            cost: 1,
+            unit: Unit::NonzeroMacs,
+        };
+        let plan = compare(&scale, &images, &[[90.0, 50.0], [70.0, 40.0]].map(width));
+        for Settings { method, training, .. } in plan.iter().map(|planned| &planned.settings) {
+            let shares = matches!(method, Method::Nested | Method::Dsnn);
+            assert_eq!(training.shared_affine, shares, "{method:?}");
+            let ranked = training.ladder != [0.0] && *method != Method::Slimmable;
+            assert_eq!(training.growth == growth, ranked, "{method:?}");
+        }
+    }
+
+    #[test]
     fn rates_are_tuned_without_the_test_images_and_before_they_are_used() {
         let (scale, images) = (scale(), images());
         let plan = compare(&scale, &images, &[]);
@@ -328,7 +348,8 @@ mod tests {
     #[test]
     fn changes_of_the_ablation_have_about_the_passes_of_the_default_and_differ_from_it() {
         let ladder = vec![90.0, 80.0, 70.0];
-        let scale = Scale { ladder, small_epochs: 9, small_images: 120, batch: 15, seeds: 1, ..scale() };
+        let growth = Growth { start: 0.0, end: 0.75 };
+        let scale = Scale { ladder, growth, small_epochs: 9, small_images: 120, batch: 15, seeds: 1, ..scale() };
         let images = images();
         let plan = ablate(&scale, &images);
         let runs: Vec<&Settings> = plan.iter().map(|planned| &planned.settings).collect();
