@@ -100,7 +100,7 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
     for method in ["stand-alone", "dsnn", "slimmable"] {
         assert_eq!(sparsities(&record, "full", method), ladder.repeat(2), "{method}");
     }
-    assert_eq!(sparsities(&record, "full", "dynamic-pruning"), ladder.repeat(4));
+    assert_eq!(sparsities(&record, "full", "dynamic-pruning"), ladder.repeat(6));
     assert_eq!(sparsities(&record, "full", "dense"), [0.0]);
     for row in record["rows"].as_array().unwrap() {
         for field in ["top1_float", "top1_int8", "file_bytes", "prefix_bytes", "nonzero_macs", "passes"] {

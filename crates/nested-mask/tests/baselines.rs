@@ -78,7 +78,8 @@ fn dsnn_trains_every_weight_and_ranks_to_the_end() {
 
 #[test]
 fn straight_through_trains_every_weight_and_its_supports_settle() {
-    let config = Config { epochs: 6, ..by_level_1_alone(Masking::StraightThrough) };
+    let ramp = Ramp { start: 0.0, end: 0.5 };
+    let config = Config { epochs: 6, ramp, ..by_level_1_alone(Masking::StraightThrough) };
     let mut trainer = Trainer::new(resnet8(SHAPE, 0.5, 4).unwrap(), config).unwrap();
     let layers = |trainer: &Trainer| trainer.trained().parameters.layers.clone();
     let mut after = vec![layers(&trainer)];

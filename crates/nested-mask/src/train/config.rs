@@ -142,8 +142,9 @@ pub struct Config {
     pub momentum: f64,
     /// Weight decay, on the weights of all layers; γ, β and biases do not decay, nor do weights that a step does not train.
     pub weight_decay: f64,
-    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1; each level has
-    /// statistics of its own. By default it also has its own γ and β.
+    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1: under a routing
+    /// that has ring 1 learn from level 1 alone ([`Routing::Ring`]) or stand still ([`Routing::Frozen`]), from that level or not.
+    /// Statistics are each level's own in any case, and with [`Masking::Slimmable`], whose levels lack channels, γ and β are, too.
     pub shared_affine: bool,
     /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
@@ -181,11 +182,11 @@ impl Default for Config {
             warm_up: 0.05,
             momentum: 0.9,
             weight_decay: 3e-4,
-            shared_affine: false,
+            shared_affine: true,
             label_smoothing: 0.0,
             distillation: None,
             int8_from: 1.0,
-            ramp: Ramp { start: 0.0, end: 0.5 },
+            ramp: Ramp { start: 0.0, end: 0.75 },
             rank_every: 16,
             augmentation: Augmentation { shift: 1, flip: false, erase: 0, zoom: 0 },
         }
@@ -257,6 +258,11 @@ impl Config {
         self.check_combinations()
     }
 
+    /// Whether γ and β are those of all levels. Channels that a slimmable level lacks are silent at it alone.
+    pub(super) fn shares_affine(&self) -> bool {
+        self.shared_affine && self.masking != Masking::Slimmable
+    }
+
     /// Whether all that is asked for has an effect. What the default says is not asked for, nor is an allocation of a dense
     /// network: the same settings may train it beside a sparse one.
     fn check_combinations(&self) -> Result<(), TrainError> {
@@ -302,18 +308,6 @@ impl Config {
                 "Config::distillation",
                 "a ladder of one level",
                 "has no sparser level to teach",
-            ),
-            (
-                self.shared_affine && self.ladder.levels().number() == 1,
-                "Config::shared_affine",
-                "a ladder of one level",
-                "has no other level to share with",
-            ),
-            (
-                self.shared_affine && slimmable,
-                "Config::shared_affine",
-                "Masking::Slimmable",
-                "cannot silence the channels of one level alone",
             ),
         ];
         if let Some((_, what, with, why)) = rules.into_iter().find(|rule| rule.0) {

@@ -46,7 +46,7 @@ impl Optimizer {
             layers: parameters.layers.iter().map(|layer| layer.as_ref().map(velocity)).collect(),
             routed: Gradient::zeros(parameters),
             masking: config.masking,
-            shared_affine: config.shared_affine,
+            shared_affine: config.shares_affine(),
         }
     }
 

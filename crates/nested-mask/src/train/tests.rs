@@ -161,8 +161,9 @@ fn starting_from_the_weights_that_the_seed_gives_is_starting_anew() {
 
 #[test]
 fn a_trained_network_goes_on_with_its_weights_and_normalisations() {
-    let trained = run(Trainer::new(network(), config()).unwrap());
-    let still = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..config() };
+    let own = Config { shared_affine: false, ..config() };
+    let trained = run(Trainer::new(network(), own.clone()).unwrap());
+    let still = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..own };
     let trainer = Trainer::from_trained(trained.clone(), still.clone()).unwrap();
     assert_eq!(trainer.trained().normalization, trained.normalization);
     for (old, new) in
@@ -560,7 +561,6 @@ fn settings_that_take_each_others_effect_are_refused() {
     let distillation = Some(Distillation { start: 0.5, mix: 0.5, temperature: 2.0 });
     let quarter = Config { ramp: Ramp { start: 0.0, end: 0.25 }, ..config() };
     let (allocation, saliency) = (Allocation::GlobalPerInstruction, Saliency::FirstOrder);
-    let shared_affine = true;
     let (dense, single) = (Ladder::dense(), Ladder::new([0.5]).unwrap());
     // Straight through the mask, the first row is of all weights.
     let weighted = |coefficients: &[f64]| {
@@ -593,11 +593,6 @@ fn settings_that_take_each_others_effect_are_refused() {
         ),
         (weighted(&[1.0, 0.0, 0.0, 1.0]), weighted(&[1.0, 0.1, 0.0, 0.0])),
         (weighted(&[0.0, 0.0, 5.0, 1.0]), Config { masking: Masking::Nested, ..weighted(&[0.0, 0.0, 5.0, 1.0]) }),
-        (
-            Config { shared_affine, ladder: single.clone(), ..config() },
-            Config { shared_affine, masking: Masking::Dsnn, ..config() },
-        ),
-        (Config { shared_affine, masking: Masking::Slimmable, ..config() }, Config { shared_affine, ..config() }),
         (weighted(&[1.0, 0.0, 0.0, 1.0]), Config { ladder: single, routing: one_level, ..weighted(&[1.0; 4]) }),
         (Config { distillation, ladder: dense.clone(), ..config() }, Config { allocation, ladder: dense, ..config() }),
     ];

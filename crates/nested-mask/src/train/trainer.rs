@@ -136,7 +136,7 @@ impl Trainer {
             return Err(TrainError::Config { what, value, must: "0 for a detector" });
         }
         let mut parameters = parameters.into_start(&network, config.ladder.levels())?;
-        if config.shared_affine {
+        if config.shares_affine() {
             parameters.layers.iter_mut().flatten().for_each(share_affine);
         }
         let trained = Trained {
