@@ -117,8 +117,8 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 90/80/70 %, 32×32×3 images and 10 classes.";
 
 const RATES: &str = "\
-Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the small
-budget (other networks: for fewer epochs, as listed, and ResNet-9 with half the images). Of each method the rate with the best
+Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the budget that
+the rate is for (other networks: for fewer epochs, as listed, and ResNet-9 with half the small budget's images). Of each method the rate with the best
 mean over its levels was taken, of networks that stand alone each level's own; rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
 of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and

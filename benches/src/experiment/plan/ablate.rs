@@ -18,12 +18,11 @@ const TUNED_WITH: u64 = 1;
 /// The ablation's runs: the nested network with one factor changed, all of them with one seed before the next.
 pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
     let builder = Builder { scale, images, widths: &[] };
-    let default = builder.trials(Kind::Nested);
+    let default = builder.trials(Suite::Ablation, Kind::Nested);
     let mut plan: Vec<Planned> = given(&default).collect();
     for seed in (TUNED_WITH..=scale.seeds + TUNED_WITH).skip(1) {
         for variant in variants(scale) {
-            let runs = |suite, seed| -> Vec<Settings> {
-                let mut runs = builder.runs(suite, Kind::Nested, seed);
+            let changed = |mut runs: Vec<Settings>| {
                 for settings in &mut runs {
                     (variant.change)(settings);
                     settings.variant = Some(variant.name.to_owned());
@@ -31,7 +30,7 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
                 runs
             };
             let trials = if variant.retuned {
-                builder.trials_of(&[Steps::OneLevel], &runs(Suite::Tune, TUNED_WITH))
+                builder.trials_of(&[Steps::OneLevel], &changed(builder.tuning_runs(Suite::Ablation, Kind::Nested)))
             } else {
                 default.clone()
             };
@@ -39,7 +38,7 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
                 plan.extend(given(&trials));
             }
             let planned = |settings| Planned { settings, trials: trials.clone() };
-            plan.extend(runs(Suite::Ablation, seed).into_iter().map(planned));
+            plan.extend(changed(builder.runs(Suite::Ablation, Kind::Nested, seed)).into_iter().map(planned));
         }
     }
     plan

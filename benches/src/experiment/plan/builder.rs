@@ -16,13 +16,24 @@ pub struct Builder<'a> {
 impl Builder<'_> {
     /// The runs of a kind, one a training, with the learning rate left open.
     pub fn runs(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Settings> {
+        self.runs_at(suite, suite, kind, seed)
+    }
+
+    /// Those that a suite's are tuned with: at its budget, with seed 1. Other networks are trained for fewer epochs.
+    pub fn tuning_runs(&self, suite: Suite, kind: Kind) -> Vec<Settings> {
+        let budget = if suite == Suite::Networks { Suite::Small } else { suite };
+        self.runs_at(Suite::Tune, budget, kind, 1)
+    }
+
+    /// The runs of a suite at another one's budget.
+    fn runs_at(&self, suite: Suite, budget: Suite, kind: Kind, seed: u64) -> Vec<Settings> {
         let settings = |ladder| Settings {
             suite,
             method: kind.method(),
             budget: kind.budget(),
             // Trials are told apart by what they try.
             variant: kind.variant().filter(|_| suite != Suite::Tune).map(str::to_owned),
-            training: self.training(suite, kind, seed, ladder),
+            training: self.training(suite, budget, kind, seed, ladder),
             recalibrated: true,
             pruning: match kind {
                 Kind::Pruned { recalibrated, .. } => Some(Pruning { ladder: self.scale.ladder.clone(), recalibrated }),
@@ -48,14 +59,15 @@ impl Builder<'_> {
         }
     }
 
-    fn training(&self, suite: Suite, kind: Kind, seed: u64, ladder: Vec<f64>) -> Training {
+    fn training(&self, suite: Suite, budget: Suite, kind: Kind, seed: u64, ladder: Vec<f64>) -> Training {
         let scale = self.scale;
-        let (measured, images, epochs) = match suite {
-            Suite::Tune | Suite::Ablation => {
-                (Measured::Validation, scale.small_images.min(self.images.validated()), scale.small_epochs)
-            }
-            Suite::Small => (Measured::Test, scale.small_images, scale.small_epochs),
-            Suite::Full | Suite::Networks => (Measured::Test, self.images.train(), scale.epochs),
+        let (measured, there) = match suite {
+            Suite::Tune | Suite::Ablation => (Measured::Validation, self.images.validated()),
+            Suite::Small | Suite::Full | Suite::Networks => (Measured::Test, self.images.train()),
+        };
+        let (images, epochs) = match budget {
+            Suite::Full | Suite::Networks => (there, scale.epochs),
+            Suite::Small | Suite::Ablation | Suite::Tune => (scale.small_images, scale.small_epochs),
         };
         let levels = ladder.len();
         let share = if kind == Kind::StandAlone(Budget::A) { scale.ladder.len() } else { 1 };
@@ -66,7 +78,7 @@ impl Builder<'_> {
             block: kind.block(),
             allocation: kind.allocation().unwrap_or(scale.allocation),
             measured,
-            images: images.min(self.images.train()),
+            images: images.min(there),
             epochs: (epochs / share).max(1),
             batch: scale.batch,
             learning_rate: 0.0,
@@ -86,10 +98,10 @@ impl Builder<'_> {
         }
     }
 
-    /// What is tried for a kind: its runs at the small budget, with seed 1.
-    pub fn trials(&self, kind: Kind) -> Vec<Trial> {
+    /// What is tried for a kind before a suite.
+    pub fn trials(&self, suite: Suite, kind: Kind) -> Vec<Trial> {
         let kind = kind.tuned_as();
-        self.trials_of(kind.steps(), &self.runs(Suite::Tune, kind, 1))
+        self.trials_of(kind.steps(), &self.tuning_runs(suite, kind))
     }
 
     /// The runs with each way to pass through the levels, at each rate of the grid.
@@ -103,7 +115,7 @@ impl Builder<'_> {
 
     /// The runs of a kind, as they were tuned: networks that stand alone each by itself.
     pub fn tuned(&self, suite: Suite, kind: Kind, seed: u64) -> Vec<Planned> {
-        let trials = self.trials(kind);
+        let trials = self.trials(suite, kind);
         let planned = |settings: Settings| {
             let trials = trials.iter().map(|trial| trial.of(&settings)).collect();
             Planned { settings, trials }

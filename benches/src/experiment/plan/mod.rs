@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn the_rate_of_the_best_mean_is_taken_and_a_failed_rate_is_not() {
         let (scale, images) = (scale(), images());
-        let trials = Builder { scale: &scale, images: &images, widths: &[] }.trials(Kind::StandAlone(Budget::A));
+        let trials =
+            Builder { scale: &scale, images: &images, widths: &[] }.trials(Suite::Full, Kind::StandAlone(Budget::A));
         let runs: Vec<Settings> = trials.iter().flat_map(|trial| trial.runs.clone()).collect();
         assert_eq!(runs.len(), 6);
         let top1 = |settings: &Settings| match (settings.training.learning_rate, settings.training.ladder[0]) {
@@ -263,7 +264,8 @@ mod tests {
         let builder = Builder { scale: &scale, images: &images, widths: &[] };
         let chosen = |joint, top1: fn(&Settings) -> f64| {
             let kind = Kind::Dsnn { joint };
-            let runs: Vec<Settings> = builder.trials(kind).iter().flat_map(|trial| trial.runs.clone()).collect();
+            let runs: Vec<Settings> =
+                builder.trials(Suite::Full, kind).iter().flat_map(|trial| trial.runs.clone()).collect();
             let full = builder.tuned(Suite::Full, kind, 2).remove(0);
             (full.resolve(&record(&runs, |settings| Some(top1(settings)))).unwrap(), full.settings)
         };
@@ -324,6 +326,12 @@ mod tests {
             for tuning in planned.tuned_on() {
                 assert_eq!(tuning.training.measured, Measured::Validation);
                 assert!(plan[..index].iter().any(|earlier| earlier.settings == *tuning), "{}", tuning.name());
+                // At the budget that it is used at; where fewer images are left beside the validation images, with those.
+                let Settings { suite, training, .. } = &planned.settings;
+                let images = if *suite == Suite::Full { 160 } else { 100 };
+                assert_eq!(tuning.training.images, images, "{}", tuning.name());
+                let passes = tuning.training.passes() as f64 / tuning.training.images as f64;
+                assert!((passes - training.epochs as f64).abs() < 0.5, "{}: {passes}", tuning.name());
             }
         }
     }
