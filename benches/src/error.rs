@@ -47,7 +47,7 @@ pub enum Error {
     Training(#[from] nested_mask::train::TrainError),
     #[error(transparent)]
     Quantization(#[from] nested_mask::quant::QuantError),
-    #[error("no learning rate of the grid works for {run}")]
+    #[error("no learning rate is known for {run}: of the grid's, some were not tried, or none works")]
     Untuned { run: String },
     #[error(transparent)]
     M7(#[from] crate::m7::M7Error),

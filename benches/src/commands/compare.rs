@@ -61,8 +61,7 @@ impl Options {
         let scale = self.common.scale();
         experiment::run_all(&plan::basis(&scale, images), store, images, folder)?;
         self.choose_widths(&scale, images, store, folder)?;
-        let mut plan = plan::compare(&scale, images, &store.record.widths);
-        plan.retain(|planned| self.wants(&planned.settings));
+        let plan = plan::wanted(plan::compare(&scale, images, &store.record.widths), |settings| self.wants(settings));
         experiment::run_all(&plan, store, images, folder)
     }
 
@@ -89,9 +88,8 @@ impl Options {
     fn wants(&self, settings: &Settings) -> bool {
         let training = &settings.training;
         let plain = training.allocation == AllocationName::Uniform && training.block == BlockOption::OneByOne;
-        let full = matches!(settings.suite, Suite::Tune | Suite::Full);
-        let other = training.network != self.common.network();
-        self.methods.is_empty() || (self.methods.contains(&settings.method) && plain && full && !other)
+        let full = settings.suite == Suite::Full;
+        self.methods.is_empty() || (self.methods.contains(&settings.method) && plain && full)
     }
 
     /// Of the nested and the dense training with seed 1; `None` before both are done.

@@ -91,6 +91,7 @@ impl ExperimentOptions {
             ladder: vec![90.0, 80.0, 70.0],
             batch: quick(64, 32),
             epochs: quick(21, 3),
+            images: quick(usize::MAX, 1000),
             small_epochs: quick(9, 3),
             small_images: quick(40_000, 200),
             seeds: if self.quick { 1 } else { self.seeds },

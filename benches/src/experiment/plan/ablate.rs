@@ -1,5 +1,5 @@
 //! The ablation's runs.
-use super::{Builder, Planned, Scale, Steps, given, kinds::Kind};
+use super::{Builder, Planned, Recipe, Scale, Steps, given, kinds::Kind};
 use crate::{
     experiment::{
         images::Images,
@@ -30,7 +30,11 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
                 runs
             };
             let trials = if variant.retuned {
-                builder.trials_of(&[Steps::OneLevel], &changed(builder.tuning_runs(Suite::Ablation, Kind::Nested)))
+                builder.trials_of(
+                    Recipe::Present,
+                    &[Steps::OneLevel],
+                    &changed(builder.tuning_runs(Suite::Ablation, Kind::Nested)),
+                )
             } else {
                 default.clone()
             };

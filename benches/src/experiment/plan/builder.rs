@@ -1,5 +1,5 @@
 //! From a kind of run to its settings.
-use super::{Choice, Planned, Scale, Steps, Trial, kinds::Kind};
+use super::{Choice, Planned, Recipe, Scale, Steps, Trial, kinds::Kind};
 use crate::experiment::{
     images::Images,
     record::Width,
@@ -66,7 +66,7 @@ impl Builder<'_> {
             Suite::Small | Suite::Full | Suite::Networks => (Measured::Test, self.images.train()),
         };
         let (images, epochs) = match budget {
-            Suite::Full | Suite::Networks => (there, scale.epochs),
+            Suite::Full | Suite::Networks => (scale.images, scale.epochs),
             Suite::Small | Suite::Ablation | Suite::Tune => (scale.small_images, scale.small_epochs),
         };
         let levels = ladder.len();
@@ -98,17 +98,25 @@ impl Builder<'_> {
         }
     }
 
-    /// What is tried for a kind before a suite.
+    /// What is tried for a kind before a suite: all rates of the grid; with another recipe, those between its ends.
     pub fn trials(&self, suite: Suite, kind: Kind) -> Vec<Trial> {
         let kind = kind.tuned_as();
-        self.trials_of(kind.steps(), &self.tuning_runs(suite, kind))
+        let runs = self.tuning_runs(suite, kind);
+        let mut trials = self.trials_of(Recipe::Present, kind.steps(), &runs);
+        if kind.may_have_former_recipe() {
+            let ends = [self.scale.rates.first(), self.scale.rates.last()];
+            let former = self.trials_of(Recipe::Former, kind.steps(), &runs);
+            trials.extend(former.into_iter().filter(|trial| !ends.contains(&Some(&trial.choice.learning_rate))));
+        }
+        trials
     }
 
     /// The runs with each way to pass through the levels, at each rate of the grid.
-    pub fn trials_of(&self, steps: &[Steps], runs: &[Settings]) -> Vec<Trial> {
+    pub fn trials_of(&self, recipe: Recipe, steps: &[Steps], runs: &[Settings]) -> Vec<Trial> {
+        let rates = &self.scale.rates;
         let choices = steps
             .iter()
-            .flat_map(|&steps| self.scale.rates.iter().map(move |&learning_rate| Choice { learning_rate, steps }));
+            .flat_map(|&steps| rates.iter().map(move |&learning_rate| Choice { learning_rate, steps, recipe }));
         let trial = |choice: Choice| Trial { choice, runs: runs.iter().map(|run| choice.made(run)).collect() };
         choices.map(trial).collect()
     }

@@ -134,6 +134,11 @@ impl Kind {
         !matches!(self, Kind::Dense | Kind::Slimmable { .. } | Kind::Pruned { dense: true, .. })
     }
 
+    /// Whether tuning may choose [`Recipe::Former`](super::Recipe): for rivals with masks.
+    pub fn may_have_former_recipe(self) -> bool {
+        self.is_ranked() && self.method() != Method::Nested
+    }
+
     /// How steps may pass through the levels.
     pub fn steps(self) -> &'static [Steps] {
         match self {

@@ -10,7 +10,7 @@ pub use kinds::{DSNN, Kind, PrunedRate, RECALIBRATED, SLIMMABLE, all};
 
 use super::{
     record::Record,
-    settings::{AllocationName, Growth, NetworkName, RoutingName, Settings},
+    settings::{AllocationName, Growth, NetworkName, RoutingName, Settings, Suite},
 };
 use crate::error::Error;
 use builder::Builder;
@@ -28,6 +28,7 @@ pub struct Planned {
 pub struct Choice {
     pub learning_rate: f64,
     pub steps: Steps,
+    pub recipe: Recipe,
 }
 
 /// How a step passes through the levels; the image passes of a training are the same.
@@ -39,6 +40,16 @@ pub enum Steps {
     AllLevels,
     /// Through all of them, with as many steps of fewer images.
     AllLevelsOfFewerImages,
+}
+
+/// When sparsity grows, and whether levels share γ and β. What the nested network has was chosen for it, so rivals with masks
+/// may have what it had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipe {
+    /// As the settings have it.
+    Present,
+    /// A ramp over half of the training, γ and β of each level.
+    Former,
 }
 
 /// A choice, and the runs that tell what it is worth: one, or one a level.
@@ -57,6 +68,13 @@ impl Choice {
             Steps::OneLevel => {}
             Steps::AllLevels => made.training.routed(RoutingName::Joint, false),
             Steps::AllLevelsOfFewerImages => made.training.routed(RoutingName::Joint, true),
+        }
+        match self.recipe {
+            Recipe::Present => {}
+            Recipe::Former => {
+                made.training.growth = Growth::default();
+                made.training.shared_affine = false;
+            }
         }
         made
     }
@@ -87,6 +105,11 @@ impl Planned {
     pub fn candidates(&self) -> Vec<Settings> {
         let made = self.trials.iter().map(|trial| trial.choice.made(&self.settings));
         if self.trials.is_empty() { vec![self.settings.clone()] } else { made.collect() }
+    }
+
+    /// Whether its choice is made from the run, among others.
+    fn is_tuned_on(&self, settings: &Settings) -> bool {
+        self.trials.iter().any(|trial| trial.runs.contains(settings))
     }
 
     /// Whether the record has it.
@@ -125,6 +148,8 @@ pub struct Scale {
     pub batch: usize,
     /// Of the full budget; a multiple of the levels' number.
     pub epochs: usize,
+    /// Training images of the full budget, as far as there are so many.
+    pub images: usize,
     /// Of the small budget, in which learning rates are tuned; likewise, where stand-alone networks share it.
     pub small_epochs: usize,
     /// Training images of the small budget.
@@ -139,6 +164,18 @@ pub struct Scale {
     pub others: Vec<Scale>,
 }
 
+/// The runs that are wanted, and those that their choices are made from.
+pub fn wanted(mut plan: Vec<Planned>, wants: impl Fn(&Settings) -> bool) -> Vec<Planned> {
+    plan.retain(|planned| planned.settings.suite == Suite::Tune || wants(&planned.settings));
+    let is_needed = |planned: &Planned| {
+        planned.settings.suite != Suite::Tune || plan.iter().any(|other| other.is_tuned_on(&planned.settings))
+    };
+    let needed: Vec<bool> = plan.iter().map(is_needed).collect();
+    let mut needed = needed.into_iter();
+    plan.retain(|_| needed.next().unwrap_or(false));
+    plan
+}
+
 /// The runs of trials, which have nothing left to choose.
 fn given(trials: &[Trial]) -> impl Iterator<Item = Planned> {
     let runs = trials.iter().flat_map(|trial| &trial.runs);
@@ -151,7 +188,7 @@ mod tests {
     use crate::experiment::{
         images::Images,
         record::{Finished, Row, Unit, Width, id},
-        settings::{Budget, Measured, Method, Suite, Training},
+        settings::{Budget, Measured, Method, Training},
     };
 
     fn scale() -> Scale {
@@ -161,6 +198,7 @@ mod tests {
             ladder: vec![90.0, 70.0],
             batch: 32,
             epochs: 4,
+            images: usize::MAX,
             small_epochs: 2,
             small_images: 100,
             seeds: 2,
@@ -215,7 +253,8 @@ mod tests {
         let trials =
             Builder { scale: &scale, images: &images, widths: &[] }.trials(Suite::Full, Kind::StandAlone(Budget::A));
         let runs: Vec<Settings> = trials.iter().flat_map(|trial| trial.runs.clone()).collect();
-        assert_eq!(runs.len(), 6);
+        // Two levels at three rates, and the former recipe at the one between the ends.
+        assert_eq!(runs.len(), 8);
         let top1 = |settings: &Settings| match (settings.training.learning_rate, settings.training.ladder[0]) {
             (0.1, _) => Some(80.0),
             (0.2, 90.0) => Some(70.0),
@@ -299,6 +338,48 @@ mod tests {
     }
 
     #[test]
+    fn rivals_with_masks_may_be_trained_as_the_nested_network_was_before() {
+        let growth = Growth { start: 0.0, end: 0.75 };
+        let (scale, images) = (Scale { growth, ..scale() }, images());
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let former_is_better = |settings: &Settings| Some(if settings.training.growth == growth { 90.0 } else { 91.0 });
+        let has_former = |kind: &Kind| {
+            let trials = builder.trials(Suite::Full, *kind).into_iter().flat_map(|trial| trial.runs);
+            let record = record(&trials.collect::<Vec<_>>(), former_is_better);
+            builder.tuned(Suite::Full, *kind, 2).iter().all(|planned| {
+                let training = planned.resolve(&record).unwrap().training;
+                training.growth == Growth::default() && !training.shared_affine && training.learning_rate == 0.2
+            })
+        };
+        let (former, present): (Vec<Kind>, Vec<Kind>) = all().partition(has_former);
+        let is_rival = |kind: &Kind| {
+            matches!(kind.method(), Method::StandAlone | Method::Dsnn) || {
+                matches!(kind, Kind::Pruned { dense: false, .. })
+            }
+        };
+        assert!(former.iter().all(is_rival) && !present.iter().any(is_rival), "{former:?}, {present:?}");
+        assert_eq!(former.len(), 2 + 3 + 2);
+    }
+
+    #[test]
+    fn of_some_methods_all_runs_are_there_that_they_are_tuned_on_and_no_other() {
+        let (scale, images) = (scale(), images());
+        let width = Width { sparsity: 90.0, left_out: 50.0, nested_cost: 1, cost: 1, unit: Unit::NonzeroMacs };
+        let widths = [width];
+        for method in [Method::Nested, Method::StandAlone, Method::DynamicPruning, Method::Dsnn, Method::Slimmable] {
+            let of_method = |settings: &Settings| settings.suite == Suite::Full && settings.method == method;
+            let plan = wanted(compare(&scale, &images, &widths), of_method);
+            let (tuning, others): (Vec<&Planned>, Vec<&Planned>) =
+                plan.iter().partition(|planned| planned.settings.suite == Suite::Tune);
+            assert!(!others.is_empty() && others.iter().all(|planned| of_method(&planned.settings)), "{method:?}");
+            for planned in &others {
+                assert!(planned.tuned_on().all(|run| tuning.iter().any(|tuning| tuning.settings == *run)));
+            }
+            assert!(tuning.iter().all(|tuning| others.iter().any(|planned| planned.is_tuned_on(&tuning.settings))));
+        }
+    }
+
+    #[test]
     fn levels_share_gamma_and_beta_unless_they_are_widths_and_all_that_is_pruned_has_the_same_ramp() {
         let growth = Growth { start: 0.0, end: 0.75 };
         let (scale, images) = (Scale { growth, ..scale() }, images());
@@ -310,7 +391,9 @@ mod tests {
             unit: Unit::NonzeroMacs,
         };
         let plan = compare(&scale, &images, &[[90.0, 50.0], [70.0, 40.0]].map(width));
-        for Settings { method, training, .. } in plan.iter().map(|planned| &planned.settings) {
+        // Unless tuning chooses otherwise.
+        let settings = plan.iter().map(|planned| &planned.settings).filter(|settings| settings.suite != Suite::Tune);
+        for Settings { method, training, .. } in settings {
             let shares = matches!(method, Method::Nested | Method::Dsnn);
             assert_eq!(training.shared_affine, shares, "{method:?}");
             let ranked = training.ladder != [0.0] && *method != Method::Slimmable;
