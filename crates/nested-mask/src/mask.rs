@@ -278,7 +278,7 @@ impl<D: Dimension> NestedMask<D> {
         starts.filter(|&start| rings[start] != 0 && usize::from(rings[start]) <= level.number()).count()
     }
 
-    /// Share of the weights that are not in the support of a level, in `[0, 1)`: `1 − support / weights`.
+    /// Share of the weights that are not in the support of a level, in `[0, 1]`: `1 − support / weights`.
     pub fn sparsity(&self, level: Level) -> f64 {
         1.0 - self.count(level) as f64 / self.rings.len() as f64
     }

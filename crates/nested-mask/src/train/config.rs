@@ -1,6 +1,6 @@
 //! What a training run is determined by.
 use super::TrainError;
-use crate::{Allocation, Ladder, Routing, Saliency, schedule::Ramp};
+use crate::{Allocation, Ladder, Routing, RoutingMatrix, Saliency, schedule::Ramp};
 use nested_csr::Block;
 
 /// The most images a step, so that a slip is refused before memory is asked for.
@@ -142,9 +142,10 @@ pub struct Config {
     pub momentum: f64,
     /// Weight decay, on the weights of all layers; γ, β and biases do not decay, nor do weights that a step does not train.
     pub weight_decay: f64,
-    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1: under a routing
-    /// that has ring 1 learn from level 1 alone ([`Routing::Ring`]) or stand still ([`Routing::Frozen`]), from that level or not.
-    /// Statistics are each level's own in any case, and with [`Masking::Slimmable`], whose levels lack channels, γ and β are, too.
+    /// Whether all levels share γ and β of their normalisations, which then learn as biases do, with ring 1. Each level has its own
+    /// all the same where ring 1 does not learn from all ([`Routing::Ring`], [`Routing::Frozen`], [`Routing::Staged`], a
+    /// [`Routing::Weighted`] that keeps a level from it) and with [`Masking::Slimmable`], whose levels lack channels. Statistics
+    /// always are each level's own.
     pub shared_affine: bool,
     /// Share of the label's probability that is spread over all classes; a detector is refused one.
     pub label_smoothing: f64,
@@ -258,9 +259,15 @@ impl Config {
         self.check_combinations()
     }
 
-    /// Whether γ and β are those of all levels. Channels that a slimmable level lacks are silent at it alone.
+    /// Whether γ and β are those of all levels. Channels that a slimmable level lacks are silent at it alone; and what learns
+    /// with ring 1 would serve a level badly whose gradient never gets there.
     pub(super) fn shares_affine(&self) -> bool {
-        self.shared_affine && self.masking != Masking::Slimmable
+        let levels = self.ladder.levels().number();
+        let keeps_from_ring_1 =
+            |matrix: RoutingMatrix| (1..=levels).any(|level| matrix.uses(level) && matrix.coefficient(1, level) == 0.0);
+        let apart =
+            self.routing.first_turn(levels).is_some() || self.routing.matrix(levels).is_ok_and(keeps_from_ring_1);
+        self.shared_affine && self.masking != Masking::Slimmable && levels > 1 && !apart
     }
 
     /// Whether all that is asked for has an effect. What the default says is not asked for, nor is an allocation of a dense

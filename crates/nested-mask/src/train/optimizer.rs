@@ -360,6 +360,38 @@ mod tests {
         }
     }
 
+    /// Shared γ and β stand still with their velocity in a step that does not train ring 1, and stay above the least γ.
+    #[test]
+    fn shared_gammas_and_betas_keep_value_and_velocity_where_ring_1_does_not_learn() {
+        let network = of_one_sparse_layer(Finish::NORM);
+        let mut parameters = Parameters::<f32>::random(&network, Level::new(2).unwrap(), 1);
+        let mut gradient = Gradient::zeros(&parameters);
+        for layer in gradient.layers.iter_mut().flatten() {
+            layer.scale.fill(0.5);
+            layer.shift.fill(0.25);
+        }
+        let descent = Descent { learning_rate: 0.5, momentum: 0.5, weight_decay: 0.5 };
+        let still = RoutingMatrix::new(2, vec![0.0, 0.0, 0.0, 1.0]).unwrap();
+        let first = RoutingMatrix::new(2, vec![0.0, 1.0, 0.0, 1.0]).unwrap();
+        let mut optimizer = Optimizer::new(&parameters, &Config::default());
+        // Velocities 0.5 and 0.75 of γ, and half of that of β; then a γ that falls below its least.
+        for (routing, scale, shift) in [
+            (&first, 0.75, -0.125),
+            (&still, 0.75, -0.125),
+            (&first, 0.375, -0.3125),
+            (&still, 0.375, -0.3125),
+            (&first, LEAST_SCALE, -0.53125),
+        ] {
+            optimizer.start();
+            optimizer.add(&mut parameters, &gradient, routing, 2, descent);
+            optimizer.step(&mut parameters, routing, descent);
+            for norm in &parameters.layers[0].as_ref().unwrap().norms {
+                assert!(norm.scale.iter().all(|&at| at == scale), "{scale}: {norm:?}");
+                assert!(norm.shift.iter().all(|&at| at == shift), "{shift}: {norm:?}");
+            }
+        }
+    }
+
     /// A ring that a step does not train keeps its value and its velocity, and does not decay.
     #[test]
     fn what_a_step_does_not_train_keeps_value_and_velocity() {

@@ -544,6 +544,30 @@ fn a_step_descends_at_the_schedules_rate() {
 }
 
 #[test]
+fn levels_share_gamma_and_beta_where_ring_1_learns_from_all_that_are_trained() {
+    let weighted =
+        |first: [f64; 2]| Routing::Weighted(RoutingMatrix::new(2, vec![first[0], first[1], 0.0, 1.0]).unwrap());
+    let shares = |config: Config| config.shares_affine();
+    for routing in [
+        Routing::Joint,
+        Routing::Normalised,
+        Routing::default(),
+        Routing::Sampled { weights: vec![0.0, 1.0] },
+        Routing::Anchored { weights: Vec::new() },
+        Routing::Staged { until: 0.0 },
+        weighted([1.0, 0.5]),
+    ] {
+        assert!(shares(Config { routing: routing.clone(), ..config() }), "{routing:?}");
+        assert!(!shares(Config { routing: routing.clone(), shared_affine: false, ..config() }), "{routing:?}");
+        assert!(!shares(Config { routing, masking: Masking::Slimmable, ..config() }));
+    }
+    for routing in [Routing::Ring, Routing::Frozen, Routing::Staged { until: 0.5 }, weighted([1.0, 0.0])] {
+        assert!(!shares(Config { routing: routing.clone(), ..config() }), "{routing:?}");
+    }
+    assert!(!shares(Config { ladder: Ladder::new([0.5]).unwrap(), ..config() }));
+}
+
+#[test]
 fn settings_that_take_each_others_effect_are_refused() {
     let ramp = Ramp { start: 0.0, end: 0.0 };
     for masking in [Masking::StraightThrough, Masking::Dsnn] {
