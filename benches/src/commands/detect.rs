@@ -317,7 +317,7 @@ impl Options {
 
     /// How all networks are trained. The learning rate, the allocation, the ramp and the share of each level were chosen with
     /// `--validation` (late distillation gained nothing there); the augmentation and the weight decay were set once and not
-    /// compared, and the epochs are what the time allows.
+    /// compared, and the epochs are what the time allows. Whether levels would gain by sharing γ and β was not asked here.
     fn config(&self, ladder: Ladder) -> Config {
         // The sparsest level has the most to learn again.
         let share = |level: Level| if level == Level::FIRST { 2.0 } else { 1.0 };
@@ -334,6 +334,7 @@ impl Options {
             seed: self.run.seed,
             learning_rate: self.learning_rate,
             weight_decay: 1e-4,
+            shared_affine: false,
             augmentation: Augmentation { shift: 4, flip: true, erase: 0, zoom: 15 },
             ..Config::default()
         }

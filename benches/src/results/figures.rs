@@ -81,15 +81,22 @@ fn series(groups: &[Group<'_>], cost: impl Fn(Kind, &Group<'_>, &Cell<'_>) -> Op
         let points: Vec<Point> = group.cells.iter().filter_map(point).collect();
         (!points.is_empty()).then(|| Series { name: name(kind, group), look: Look::of(kind), points })
     };
-    plan::all().filter(|&kind| is_drawn(kind)).filter_map(one).collect()
+    plan::all().filter(|&kind| is_drawn(groups, kind)).filter_map(one).collect()
 }
 
-/// Not what is pruned and not recalibrated, hardly better than chance, nor a dense network pruned at a rate that serves it worse.
-fn is_drawn(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Pruned { recalibrated: false, .. } | Kind::Pruned { dense: true, rate: PrunedRate::OfTrained, .. }
-    )
+/// Not what is pruned and not recalibrated, hardly better than chance, nor what is pruned at a rate that serves no level better
+/// than the other.
+fn is_drawn(groups: &[Group<'_>], kind: Kind) -> bool {
+    let Kind::Pruned { dense, rate, recalibrated } = kind else { return true };
+    let rate = match rate {
+        PrunedRate::OfLevels => PrunedRate::OfTrained,
+        PrunedRate::OfTrained => PrunedRate::OfLevels,
+    };
+    let [own, other] = [kind, Kind::Pruned { dense, rate, recalibrated }].map(|kind| of_kind(groups, kind));
+    let is_better = own.zip(other).is_none_or(|(own, other)| {
+        own.cells.iter().any(|cell| other.at(cell.sparsity).is_none_or(|other| cell.top1() > other.top1()))
+    });
+    recalibrated && is_better
 }
 
 /// Short enough for the legend.
@@ -97,7 +104,7 @@ fn name(kind: Kind, group: &Group<'_>) -> String {
     match kind {
         Kind::Pruned { dense, rate, .. } => {
             let of = if dense { "pruned dense" } else { "pruned stand-alone" };
-            of.to_owned() + if rate == PrunedRate::OfTrained { " (b)" } else { "" }
+            of.to_owned() + if rate == PrunedRate::OfTrained { ", own rate" } else { "" }
         }
         Kind::Slimmable { joint: true } | Kind::Dsnn { joint: true } => format!("{}, joint", kind.method().name()),
         _ => group.key.name(),
@@ -297,6 +304,13 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        experiment::{
+            record::{Record, Row},
+            settings::{Settings, Suite},
+        },
+        results::summary::groups,
+    };
 
     fn points(points: &[(f64, f64)]) -> Vec<Point> {
         points.iter().map(|&(cost, top1)| Point { cost, top1, deviation: 0.0 }).collect()
@@ -317,6 +331,27 @@ mod tests {
         assert!((10.0 + share * 81.5 - top1).abs() < 1e-9);
         let below = points(&[(1.0, 10.0), (2.0, 20.0)]);
         assert_eq!(space.visible([&below[0], &below[1]]), None);
+    }
+
+    #[test]
+    fn of_two_rates_of_what_is_pruned_the_one_that_is_never_better_is_not_drawn() {
+        let [of_levels, own, ..] = plan::RECALIBRATED;
+        let drawn = |top1: [[f64; 2]; 2]| {
+            let mut rows = Vec::new();
+            for (kind, top1) in [of_levels, own].into_iter().zip(top1) {
+                let variant = kind.variant().map(str::to_owned);
+                let settings = Settings { method: kind.method(), variant, ..Settings::example() };
+                rows.extend([90.0, 70.0].into_iter().zip(top1).map(|(sparsity, top1_int8)| {
+                    let m7_instructions = Some(1);
+                    Row { sparsity, top1_int8, m7_instructions, ..Row::example(&settings, "run") }
+                }));
+            }
+            let record = Record { rows, ..Record::default() };
+            let drawn = series(&groups(&record, Suite::Full), |_, _, _| Some(1.0));
+            drawn.into_iter().map(|series| series.name).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn([[80.0, 80.0], [80.0, 79.0]]), ["pruned stand-alone"]);
+        assert_eq!(drawn([[80.0, 80.0], [70.0, 81.0]]), ["pruned stand-alone", "pruned stand-alone, own rate"]);
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct Key {
 }
 
 impl Key {
-    fn of(row: &Row) -> Key {
+    /// That of a row.
+    pub fn of(row: &Row) -> Key {
         Key {
             suite: row.suite,
             network: row.network,

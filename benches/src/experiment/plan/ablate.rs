@@ -72,7 +72,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
         change: Box::new(move |settings| settings.training.routed(routing.clone(), split)),
     };
     let sampled = |name, weights: &[f64]| routed(name, RoutingName::Sampled(weights.to_vec()), false);
-    // Shared γ and β would learn from the sparsest level alone.
+    // Shared γ and β would learn from the sparsest level alone, so there they are of each level: told from the row that has them so.
     let ring = |name, split| Variant {
         name,
         retuned: true,
@@ -84,7 +84,7 @@ fn variants(scale: &Scale) -> Vec<Variant> {
     let grown = |name, end| Variant {
         name,
         change: Box::new(move |settings| settings.training.growth = Growth { start: 0.0, end }),
-        retuned: false,
+        retuned: true,
     };
     let distilled = |name, start| Variant {
         name,
@@ -120,7 +120,11 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             change: Box::new(|settings| settings.recalibrated = false),
             retuned: false,
         },
-        changed("batch norm: γ and β of each level", |training| training.shared_affine = false),
+        Variant {
+            name: "batch norm: γ and β of each level",
+            change: Box::new(|settings| settings.training.shared_affine = false),
+            retuned: true,
+        },
         changed("labels: smoothed by 0.1", |training| training.label_smoothing = 0.1),
         changed("images: mirrored too", |training| training.flip = true),
         changed("images: erased too", |training| training.erase = 8),
@@ -131,8 +135,16 @@ fn variants(scale: &Scale) -> Vec<Variant> {
             change: Box::new(|settings| settings.training.masking = MaskingName::StraightThrough),
             retuned: true,
         },
-        // Supports are final before the first ring stands still, and γ and β of all levels would stand still with it. Both have
-        // rows of their own. A ring's weights move less than before, so these need another rate, too.
+        // Supports are final before the first ring stands still, and γ and β are of each level: what the next two are told from. A
+        // ring's weights move less than before, so these need another rate, too.
+        Variant {
+            name: "schedule: ramp over a fifth; own γ and β",
+            change: Box::new(|settings| {
+                settings.training.growth.end = 0.2;
+                settings.training.shared_affine = false;
+            }),
+            retuned: true,
+        },
         Variant {
             name: "routing: frozen; ramp over a fifth, own γ and β",
             change: Box::new(|settings| {
