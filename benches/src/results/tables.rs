@@ -73,8 +73,8 @@ const INTRODUCTION: &str = "\
 Made by `nested-bench compare --data DIR` and `nested-bench ablate --data DIR` from `results/compare.json` and
 `results/ablate.json`, where the raw figures of every run are. `DIR` has the four files of Fashion-MNIST, as Debian's package
 `dataset-fashion-mnist` puts them into `/usr/share/datasets/fashion-mnist`. Both commands leave out runs that their file has,
-`--report` makes this page without training, and `compare --data DIR --json out/compare.json --docs out/docs` trains all
-anew. Learning rates were chosen on validation images, a fifth of the training images; [method.md](method.md) says which settings
+`--report` makes this page without training, and `compare --data DIR --json out/anew.json --out out/anew --docs out/docs` trains all
+of the comparison anew, `ablate` likewise. Learning rates were chosen on validation images, a fifth of the training images; [method.md](method.md) says which settings
 were changed after earlier comparisons had been seen.
 ";
 
@@ -84,7 +84,8 @@ seeds, 95 % intervals are 4.3 standard errors wide to either side, so what is ne
 tell how far other test images would move a figure (±0.3 point for an accuracy, less for a difference).
 
 * Networks that are compared *at equal instructions* or *bytes*: the rival's curve, straight between its levels, is read at the cost of
-  the level or, where it does not reach so far, ours at the cost of the rival's same level. All others are compared level by level.
+  the level or, where it does not reach so far, ours at the cost of the rival's same level. All others are compared level by level, but on
+  the frontier, where each way to train a rival stands by itself at equal instructions.
 * DSNN and slimmable networks were trained in two ways, and networks that are pruned at run time at two rates; at each level the better one
   counts.
 * *(a)*, *equal total compute*: all stand-alone networks together have the image passes of the nested one; *(b)*: each of them has as many.
@@ -107,11 +108,11 @@ const ABLATION: &str = "\
 The nested network with one factor changed, at the small budget: int8 accuracy on validation images, mean ± standard
 deviation over the seeds; *over the default's* is told seed by seed, ± its standard error. *MACs*: the non-zero ones of all levels over
 the default's. All have the same image passes, as near as
-whole epochs allow: what passes through several levels a step makes fewer steps or, with *smaller batches*, as many. Learning rates
+whole epochs allow (regrowth has some more, and a distilling teacher's forward passes are not counted): what passes through several levels a step makes fewer steps or, with *smaller batches*, as many. Learning rates
 were tuned with seed 1, which is in no row, for the best of many rates looks better than it is: the default's serves all changes but
 those of ramp, γ and β and routing and the gradients' mask, which were tuned separately, for a weight moves more or less often or far.
 Layers without masks count as ring 1, so that with *ring* they learn from level 1 alone, and with *frozen* in its turn alone; there each
-level has γ and β of its own, so what these routings cost is told from the row that has them, too.";
+level has its own γ and β, so of *ring* take off what the row *γ and β of each level* has, of *frozen* the row *ramp over a fifth; own γ and β*.";
 
 const STORAGE: &str = "\
 Whole files of the format's size profile in bytes, requantisation and all else counted, with uniform random supports of
@@ -122,7 +123,7 @@ Int8 accuracy on validation images (a fifth of the training images, which are th
 the rate is for, less the validation images (other networks: for fewer epochs, as listed, and ResNet-9 with half the small budget's images). Of each
 method the rate with the best mean over its levels was taken, of networks that stand alone each level's own: a choice by one accuracy of one seed (standard error
 0.25 point on 12,000 images), where the nested network's is by three. Ramp and γ and β were chosen for the nested network ([method.md](method.md)),
-so networks that stand alone or are pruned later and DSNN were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
+so networks that stand alone, those of them that are pruned later, and DSNN were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
 ends, and take what is better. Rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
 of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and
@@ -134,7 +135,7 @@ and biases do not decay. In ResNet-8 the six 3×3 convolutions after the first a
 pointwise ones; the sparsity is that of their weights, and all other layers are dense. ResNet-9 and MobileNetV1 read images padded to 32×32.
 Trainings of the small budget and the ablation use a part of the training images that is the same for all runs, and so is the
 validation part, which has equally many images of each class. A seed determines initial weights, the images' order and changes, and drawn levels;
-the seeds are 1, 2 and so on, and learning rates were tuned with seed 1.";
+the seeds are 1, 2 and so on (of the ablation 2, 3 and so on), and learning rates were tuned with seed 1.";
 
 /// Command, data, machine and commits.
 fn origin(record: &Record) -> String {
