@@ -1,6 +1,6 @@
 //! The methods that nested training is compared with.
 use nested_csr::{Level, TensorShape, Window};
-use nested_mask::nn::{Activation, Finish, Layer, Network, NetworkBuilder, ds_cnn, mobilenet_v1, resnet8};
+use nested_mask::nn::{Activation, Finish, Layer, Network, NetworkBuilder, Parameters, ds_cnn, mobilenet_v1, resnet8};
 use nested_mask::quant::quantize;
 use nested_mask::schedule::Ramp;
 use nested_mask::train::{Augmentation, Config, Dataset, Masking, TrainError, Trainer};
@@ -93,6 +93,42 @@ fn straight_through_trains_every_weight_and_its_supports_settle() {
     // Level 1 teaches the other rings and what is in none of them.
     for (old, new) in after[4].iter().flatten().zip(after[6].iter().flatten()) {
         assert!(moved(old, new) > 0.95, "{}", moved(old, new));
+    }
+}
+
+/// What such a row's normalisation makes of a gradient would let its weights outgrow all others.
+#[test]
+fn without_gradient_masking_a_row_that_no_level_uses_stands_still() {
+    let network = resnet8(SHAPE, 0.5, 4).unwrap();
+    for masking in [Masking::StraightThrough, Masking::Dsnn] {
+        let config = Config { ramp: Ramp { start: 0.0, end: 0.0 }, ..by_level_1_alone(masking) };
+        let mut parameters = Parameters::<f32>::random(&network, config.ladder.levels(), 1);
+        let sparse: Vec<usize> = Trainer::new(network.clone(), config.clone())
+            .unwrap()
+            .trained()
+            .parameters
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(_, layer)| layer.as_ref().is_some_and(|layer| layer.mask.is_some()))
+            .map(|(node, _)| node)
+            .collect();
+        for &node in &sparse {
+            // Of all levels the least weights.
+            parameters.layers[node].as_mut().unwrap().weights.row_mut(0).mapv_inplace(|weight| weight * 1e-6);
+        }
+        let mut trainer = Trainer::from_parameters(network.clone(), parameters, config).unwrap();
+        let before = trainer.trained().clone();
+        trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+        for &node in &sparse {
+            let [old, new] =
+                [&before, trainer.trained()].map(|trained| trained.parameters.layers[node].as_ref().unwrap());
+            assert_eq!(old.weights.row(0), new.weights.row(0), "{masking:?}");
+            let rings = old.mask.as_ref().unwrap().rings();
+            let unused = rings.iter().zip(old.weights.iter().zip(&new.weights)).filter(|(ring, _)| **ring == 0);
+            let moved = unused.filter(|(_, (old, new))| old != new).count();
+            assert!(moved > old.weights.len() / 4, "{masking:?}: {moved}");
+        }
     }
 }
 

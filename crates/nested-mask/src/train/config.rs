@@ -46,7 +46,8 @@ pub enum Masking {
     #[default]
     Nested,
     /// As [`Masking::Nested`], but without gradient masking: the gradient of a level goes to all weights, also to those that it
-    /// does not use (straight through the mask). Of a routing matrix the first row counts, so that routings which train rings
+    /// does not use (straight through the mask), unless their row varies by no more than ε in the batch: there normalisation would
+    /// make it `1/√ε` times as large. Of a routing matrix the first row counts, so that routings which train rings
     /// apart ([`Routing::Ring`], [`Routing::Frozen`], [`Routing::Staged`], a [`Routing::Weighted`] whose first row has only 0
     /// beyond level 1) are refused.
     StraightThrough,

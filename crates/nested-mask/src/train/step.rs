@@ -107,7 +107,30 @@ impl Trainer {
             return Err(self.not_finite(format!("the loss is {}", loss.mean), moment.step));
         }
         self.passes.backward(parameters, &mut self.gradient);
+        if self.config.masking.is_straight_through() {
+            self.leave_constant_rows(level);
+        }
         Ok(loss)
+    }
+
+    /// Takes from weights that the level does not use their gradient where their row hardly varies in the batch, as a row without
+    /// a weight does. Its normalisation makes all that reaches it up to `1/√ε` times as large as it would be with them in use
+    /// (316 times, by default), by which they would grow to be the greatest of their layer, whatever they are worth.
+    fn leave_constant_rows(&mut self, level: Level) {
+        let epsilon = self.trained.network.epsilon() as f32;
+        let layers = self.trained.parameters.layers.iter().zip(&mut self.gradient.layers).enumerate();
+        for (node, (layer, gradient)) in layers {
+            let mask = layer.as_ref().and_then(|layer| layer.mask.as_ref());
+            let (Some(mask), Some(gradient)) = (mask, gradient) else { continue };
+            let Some((_, variances)) = self.passes.batch_statistics(node) else { continue };
+            let rings = mask.rings();
+            let rows = rings.rows().into_iter().zip(gradient.weights.chunks_mut(rings.ncols())).zip(variances);
+            for ((rings, gradient), _) in rows.filter(|(_, variance)| **variance <= epsilon) {
+                let weights = rings.iter().zip(gradient);
+                let unused = weights.filter(|(ring, _)| **ring == 0 || usize::from(**ring) > level.number());
+                unused.for_each(|(_, gradient)| *gradient = 0.0);
+            }
+        }
     }
 
     /// Whether the last forward pass may be learned from: a loss that is finite does not tell, for activations hide what is
