@@ -123,7 +123,7 @@ Int8 accuracy on validation images (a fifth of the training images, which are th
 the rate is for, less the validation images (other networks: for fewer epochs, as listed, and ResNet-9 with half the small budget's images). Of each
 method the rate with the best mean over its levels was taken, of networks that stand alone each level's own: a choice by one accuracy of one seed (standard error
 0.25 point on 12,000 images), where the nested network's is by three. Ramp and γ and β were chosen for the nested network ([method.md](method.md)),
-so networks that stand alone, those of them that are pruned later, and DSNN were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
+so networks that stand alone, those of them that are pruned later, and DSNN with one level a step were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
 ends, and take what is better. Rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
 of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and

@@ -134,9 +134,10 @@ impl Kind {
         !matches!(self, Kind::Dense | Kind::Slimmable { .. } | Kind::Pruned { dense: true, .. })
     }
 
-    /// Whether tuning may choose [`Recipe::Former`](super::Recipe): for rivals with masks.
+    /// Whether tuning may choose [`Recipe::Former`](super::Recipe): for rivals with masks, where one way to pass through the levels
+    /// is tried, not two.
     pub fn may_have_former_recipe(self) -> bool {
-        self.is_ranked() && self.method() != Method::Nested
+        self.is_ranked() && self.method() != Method::Nested && self.steps().len() == 1
     }
 
     /// How steps may pass through the levels.

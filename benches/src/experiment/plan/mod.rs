@@ -353,12 +353,10 @@ mod tests {
         };
         let (former, present): (Vec<Kind>, Vec<Kind>) = all().partition(has_former);
         let is_rival = |kind: &Kind| {
-            matches!(kind.method(), Method::StandAlone | Method::Dsnn) || {
-                matches!(kind, Kind::Pruned { dense: false, .. })
-            }
+            matches!(kind, Kind::StandAlone(_) | Kind::Pruned { dense: false, .. } | Kind::Dsnn { joint: false })
         };
         assert!(former.iter().all(is_rival) && !present.iter().any(is_rival), "{former:?}, {present:?}");
-        assert_eq!(former.len(), 2 + 3 + 2);
+        assert_eq!(former.len(), 2 + 3 + 1);
     }
 
     #[test]
