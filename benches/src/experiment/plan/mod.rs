@@ -341,7 +341,8 @@ mod tests {
     fn rivals_with_masks_may_be_trained_as_the_nested_network_was_before() {
         let growth = Growth { start: 0.0, end: 0.75 };
         let (scale, images) = (Scale { growth, ..scale() }, images());
-        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let width = Width { sparsity: 90.0, left_out: 50.0, nested_cost: 1, cost: 1, unit: Unit::NonzeroMacs };
+        let builder = Builder { scale: &scale, images: &images, widths: &[width] };
         let former_is_better = |settings: &Settings| Some(if settings.training.growth == growth { 90.0 } else { 91.0 });
         let has_former = |kind: &Kind| {
             let trials = builder.trials(Suite::Full, *kind).into_iter().flat_map(|trial| trial.runs);
