@@ -13,6 +13,7 @@ use crate::{
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
     Allocation,
+    quant::QuantError,
     train::{Dataset, TrainError, Trained},
 };
 use std::path::{Path, PathBuf};
@@ -74,8 +75,8 @@ pub struct Executed {
     pub epochs: usize,
 }
 
-/// Does a run that the record does not have yet. A training whose loss is not finite is a result: the run fails and has no
-/// rows.
+/// Does a run that the record does not have yet. A training whose loss is not finite is a result, and so is a network whose outputs
+/// are not: the run fails and has no rows.
 ///
 /// # Errors
 /// All others.
@@ -91,12 +92,10 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
         let (id, settings, machine) = (id.clone(), settings.clone(), origin::machine());
         Finished { id, settings, train_seconds, other_seconds, failed, commit, trained_by, machine }
     };
-    let failed = |train_seconds, why| {
-        Ok(Executed { run: finished([train_seconds, Some(0.0)], Some(why)), rows: Vec::new(), epochs: 0 })
-    };
+    let failed = |seconds, epochs, why| Ok(Executed { run: finished(seconds, Some(why)), rows: Vec::new(), epochs });
     // What fails once fails again.
     if let Some(why) = record.failure_of(&settings.training) {
-        return failed(None, why.to_owned());
+        return failed([None, Some(0.0)], 0, why.to_owned());
     }
     let (train, test) = images.of(&settings.training)?;
     let run = Run {
@@ -105,11 +104,11 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
         config: settings.training.config()?,
         checkpoint: checkpoint.clone(),
         start: Start::ResumeIfThere,
-        recalibrated: settings.recalibrated,
+        recalibrated: false,
     };
     let Done { trained, epochs, seconds, end } = match run.train(&train) {
         Err(Error::Training(error @ TrainError::NotFinite { .. })) => {
-            return failed(History::of(&checkpoint).seconds(), error.to_string());
+            return failed([History::of(&checkpoint).seconds(), Some(0.0)], 0, error.to_string());
         }
         other => other?,
     };
@@ -117,13 +116,22 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
     let is_timed = epochs == 0 && record.has_time_of(&settings.training);
     let train_seconds = if is_timed { None } else { seconds };
     let outcome = Outcome { settings, id: &id, train: &train, test: &test, folder };
-    let rows = match (&settings.pruning, settings.training.masking) {
-        (Some(pruning), _) => outcome.pruned(&trained, pruning)?,
-        (None, MaskingName::Slimmable) => outcome.narrowed(&trained)?,
-        (None, _) => outcome.levels(trained)?,
-    };
-    let other_seconds = Some(end.elapsed().as_secs_f64());
-    Ok(Executed { run: finished([train_seconds, other_seconds], None), rows, epochs })
+    let rows = outcome.rows(trained);
+    let seconds = [train_seconds, Some(end.elapsed().as_secs_f64())];
+    match rows {
+        Ok(rows) => Ok(Executed { run: finished(seconds, None), rows, epochs }),
+        Err(error) if is_out_of_range(&error) => failed(seconds, epochs, error.to_string()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a trained network computes what is not a number or infinite, as after too great a rate.
+fn is_out_of_range(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Training(TrainError::NotFinite { .. } | TrainError::NotMeasurable { .. })
+            | Error::Quantization(QuantError::NotFinite { .. })
+    )
 }
 
 /// A trained network about to be measured.
@@ -136,6 +144,18 @@ struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
+    /// One a level, of the network as the settings want it measured.
+    fn rows(&self, mut trained: Trained) -> Result<Vec<Row>, Error> {
+        if self.settings.recalibrated {
+            trained.recalibrate(self.train)?;
+        }
+        match (&self.settings.pruning, self.settings.training.masking) {
+            (Some(pruning), _) => self.pruned(&trained, pruning),
+            (None, MaskingName::Slimmable) => self.narrowed(&trained),
+            (None, _) => self.levels(trained),
+        }
+    }
+
     /// One file with all levels.
     fn levels(&self, trained: Trained) -> Result<Vec<Row>, Error> {
         let subject = Subject::deploy(trained, self.train, PROFILE, &self.folder.model(self.id))?;
@@ -205,5 +225,52 @@ impl Outcome<'_> {
             // Times of different hours do not compare: `measure::host_times` takes those of all models in turn.
             host_ms: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{data::Split, experiment::settings::Measured};
+    use nested_csr::TensorShape;
+
+    /// A rate of such a run would otherwise end all runs, at each start anew.
+    #[test]
+    fn a_network_that_cannot_be_measured_is_a_failed_run_and_says_nothing_of_others_of_its_training() {
+        let shape = TensorShape { channels: 1, height: 8, width: 8 };
+        let set = |count: usize| {
+            let labels: Vec<u8> = (0..count).map(|image| (image % 2) as u8).collect();
+            let pixels = labels.iter().flat_map(|&label| [label * 200; 64]).collect();
+            Dataset::new(shape, 2, pixels, labels).unwrap()
+        };
+        let images = Images::new(Split { name: "squares".to_owned(), train: set(16), test: set(4) });
+        // Two steps, the first of the rate 0: the second is great, and its loss was measured before it.
+        let mut settings = Settings { recalibrated: true, ..Settings::example() };
+        let great = Training {
+            images: 16,
+            batch: 8,
+            epochs: 1,
+            learning_rate: 1e30,
+            measured: Measured::Test,
+            ..settings.training
+        };
+        settings.training = great;
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::prepare(directory.path(), &images.data()).unwrap();
+        let mut record = Record::default();
+        let Executed { run, rows, epochs } = execute(&settings, &record, &images, &folder).unwrap();
+        let why = run.failed.clone().unwrap();
+        assert!(why.contains("not finite") && rows.is_empty() && epochs == 1, "{why}");
+        assert!(run.train_seconds.is_some() && run.other_seconds.is_some_and(|seconds| seconds > 0.0));
+        record.runs.push(run);
+        assert_eq!(record.failure_of(&settings.training), None);
+
+        // One whose training fails fails with all that are of it.
+        settings.training.epochs = 2;
+        let Executed { run, .. } = execute(&settings, &record, &images, &folder).unwrap();
+        let why = run.failed.clone().unwrap();
+        record.runs.push(run);
+        let other = Settings { recalibrated: false, ..settings };
+        assert_eq!(execute(&other, &record, &images, &folder).unwrap().run.failed, Some(why));
     }
 }

@@ -204,9 +204,11 @@ impl Record {
         self.runs.iter().find(|run| run.settings == *settings)
     }
 
-    /// Why this training failed, if a run found that it does.
+    /// Why this training failed, if a run found that it does. One that failed when its network was measured, for some seconds, is of
+    /// that run alone: pruned or not, recalibrated or not, networks differ.
     pub fn failure_of(&self, training: &Training) -> Option<&str> {
-        self.runs.iter().filter(|run| run.settings.training == *training).find_map(|run| run.failed.as_deref())
+        let same = self.runs.iter().filter(|run| run.settings.training == *training && run.other_seconds == Some(0.0));
+        same.filter_map(|run| run.failed.as_deref()).next()
     }
 
     /// Whether a run has the time of this training.

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     experiment::{
         plan::Kind,
-        record::{Counter, Finished, Record, Time, Unit},
-        settings::{Growth, MaskingName, Method, NetworkName, Suite, Training},
+        record::{Counter, Finished, Record, Row, Time, Unit},
+        settings::{Growth, MaskingName, Method, Suite, Training},
     },
     table::{Table, grouped},
 };
@@ -124,7 +124,8 @@ the rate is for, less the validation images (other networks: for fewer epochs, a
 method the rate with the best mean over its levels was taken, of networks that stand alone each level's own: a choice by one accuracy of one seed (standard error
 0.25 point on 12,000 images), where the nested network's is by three. Ramp and γ and β were chosen for the nested network ([method.md](method.md)),
 so networks that stand alone, those of them that are pruned later, and DSNN with one level a step were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
-ends, and take what is better. Rivals whose authors pass through all levels at
+ends, and take what is better. The greater the rate, the better a network bears to be pruned later: those networks have one rate more, twice the greatest, with
+either recipe. Rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
 of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and
 automatic took the nested network's rate, and what is pruned and not recalibrated that of what is.";
@@ -352,22 +353,33 @@ fn widths(record: &Record) -> Option<Table> {
     Some(table)
 }
 
-/// Learning rates that were tried for some networks.
-fn grid(record: &Record, of: impl Fn(NetworkName) -> bool) -> Vec<f64> {
-    let tuning =
-        record.runs.iter().filter(|run| run.settings.suite == Suite::Tune && of(run.settings.training.network));
+/// Learning rates that were tried, rising.
+fn grid<'r>(tuning: impl Iterator<Item = &'r Finished>) -> Vec<f64> {
     let mut rates: Vec<f64> = tuning.map(|run| run.settings.training.learning_rate).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
     rates
 }
 
-/// Names the methods that a wider grid might serve better.
+/// All runs that tuned.
+fn tuning(record: &Record) -> impl Iterator<Item = &Finished> {
+    record.runs.iter().filter(|run| run.settings.suite == Suite::Tune)
+}
+
+/// Names the methods that a wider grid might serve better: whose rate is at an end of those that were tried for the method, trained in
+/// the same way.
 fn at_ends<'g>(record: &Record, groups: impl Iterator<Item = &'g Group<'g>>) -> String {
-    let ends = |group: &&Group<'_>| {
-        let grid = grid(record, |network| network == group.key.network);
-        group.cells.iter().any(|cell| [grid.first(), grid.last()].contains(&Some(&cell.rate())))
+    let is_at_end = |row: &Row| {
+        let Some(run) = record.runs.iter().find(|run| run.id == row.run) else { return false };
+        let alike = |other: &&Finished| {
+            let (settings, of) = (&other.settings, &run.settings);
+            let [other, this] = [&settings.training, &of.training];
+            (settings.method, other.network, other.growth) == (of.method, this.network, this.growth)
+        };
+        let grid = grid(tuning(record).filter(alike));
+        [grid.first(), grid.last()].contains(&Some(&row.learning_rate))
     };
+    let ends = |group: &&Group<'_>| group.cells.iter().any(|cell| cell.rows.iter().any(|row| is_at_end(row)));
     let name = |group: &Group<'_>| {
         let budget = if group.key.suite == Suite::Small { ", small budget" } else { "" };
         format!("{} {}{budget}", group.key.network, group.key.name())
@@ -376,13 +388,13 @@ fn at_ends<'g>(record: &Record, groups: impl Iterator<Item = &'g Group<'g>>) -> 
     if names.is_empty() {
         return String::new();
     }
-    format!(" At an end of the grid, so that a wider one might serve them better: {}.", names.join("; "))
+    format!(" At an end of the rates that were tried, so that others might serve them better: {}.", names.join("; "))
 }
 
 /// The grid of learning rates.
 fn rates(record: &Record) -> Table {
-    let tuning: Vec<&Finished> = record.runs.iter().filter(|run| run.settings.suite == Suite::Tune).collect();
-    let rates = grid(record, |_| true);
+    let tuning: Vec<&Finished> = tuning(record).collect();
+    let rates = grid(tuning.iter().copied());
     let mut table = Table::new(["trained".to_owned()].into_iter().chain(rates.iter().map(f64::to_string)));
     let mut shown: Vec<String> = Vec::new();
     for run in &tuning {

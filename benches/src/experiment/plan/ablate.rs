@@ -32,6 +32,7 @@ pub fn ablate(scale: &Scale, images: &Images) -> Vec<Planned> {
             let trials = if variant.retuned {
                 builder.trials_of(
                     Recipe::Present,
+                    &scale.rates,
                     &[Steps::OneLevel],
                     &changed(builder.tuning_runs(Suite::Ablation, Kind::Nested)),
                 )

@@ -98,22 +98,18 @@ impl Builder<'_> {
         }
     }
 
-    /// What is tried for a kind before a suite: all rates of the grid; with another recipe, those between its ends.
+    /// What is tried for a kind before a suite: all rates of its grid; with another recipe, those that may serve it.
     pub fn trials(&self, suite: Suite, kind: Kind) -> Vec<Trial> {
         let kind = kind.tuned_as();
         let runs = self.tuning_runs(suite, kind);
-        let mut trials = self.trials_of(Recipe::Present, kind.steps(), &runs);
-        if kind.may_have_former_recipe() {
-            let ends = [self.scale.rates.first(), self.scale.rates.last()];
-            let former = self.trials_of(Recipe::Former, kind.steps(), &runs);
-            trials.extend(former.into_iter().filter(|trial| !ends.contains(&Some(&trial.choice.learning_rate))));
-        }
+        let rates = kind.rates(&self.scale.rates);
+        let mut trials = self.trials_of(Recipe::Present, &rates, kind.steps(), &runs);
+        trials.extend(self.trials_of(Recipe::Former, kind.rates_of_former(&rates), kind.steps(), &runs));
         trials
     }
 
-    /// The runs with each way to pass through the levels, at each rate of the grid.
-    pub fn trials_of(&self, recipe: Recipe, steps: &[Steps], runs: &[Settings]) -> Vec<Trial> {
-        let rates = &self.scale.rates;
+    /// The runs with each way to pass through the levels, at each of these rates.
+    pub fn trials_of(&self, recipe: Recipe, rates: &[f64], steps: &[Steps], runs: &[Settings]) -> Vec<Trial> {
         let choices = steps
             .iter()
             .flat_map(|&steps| rates.iter().map(move |&learning_rate| Choice { learning_rate, steps, recipe }));

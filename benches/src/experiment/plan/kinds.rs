@@ -134,10 +134,19 @@ impl Kind {
         !matches!(self, Kind::Dense | Kind::Slimmable { .. } | Kind::Pruned { dense: true, .. })
     }
 
-    /// Whether tuning may choose [`Recipe::Former`](super::Recipe): for rivals with masks, where one way to pass through the levels
-    /// is tried, not two.
-    pub fn may_have_former_recipe(self) -> bool {
-        self.is_ranked() && self.method() != Method::Nested && self.steps().len() == 1
+    /// The learning rates that are tried, of a rising grid. The greater the rate, the better a network bears to be pruned without
+    /// more training, up to the grid's end; so what is pruned later gets one more.
+    pub fn rates(self, grid: &[f64]) -> Vec<f64> {
+        let more = grid.last().filter(|_| matches!(self, Kind::Pruned { .. })).map(|rate| 2.0 * rate);
+        grid.iter().copied().chain(more).collect()
+    }
+
+    /// Those at which [`Recipe::Former`](super::Recipe) is tried, too: of rivals with masks where one way to pass through the levels
+    /// is tried, not two, those between the ends; of what is pruned later, whose best are the greatest, all but the least.
+    pub fn rates_of_former(self, rates: &[f64]) -> &[f64] {
+        let may_have_it = self.is_ranked() && self.method() != Method::Nested && self.steps().len() == 1;
+        let end = rates.len().saturating_sub(usize::from(!matches!(self, Kind::Pruned { .. })));
+        rates.get(1..end).filter(|_| may_have_it).unwrap_or_default()
     }
 
     /// How steps may pass through the levels.

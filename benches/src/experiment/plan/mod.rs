@@ -349,6 +349,7 @@ mod tests {
             let record = record(&trials.collect::<Vec<_>>(), former_is_better);
             builder.tuned(Suite::Full, *kind, 2).iter().all(|planned| {
                 let training = planned.resolve(&record).unwrap().training;
+                // The first of equal ones.
                 training.growth == Growth::default() && !training.shared_affine && training.learning_rate == 0.2
             })
         };
@@ -358,6 +359,28 @@ mod tests {
         };
         assert!(former.iter().all(is_rival) && !present.iter().any(is_rival), "{former:?}, {present:?}");
         assert_eq!(former.len(), 2 + 3 + 1);
+    }
+
+    #[test]
+    fn what_is_pruned_later_has_a_greater_rate_too_with_either_recipe() {
+        let growth = Growth { start: 0.0, end: 0.75 };
+        let (scale, images) = (Scale { growth, ..scale() }, images());
+        let builder = Builder { scale: &scale, images: &images, widths: &[] };
+        let rates = |kind, former: bool| -> Vec<f64> {
+            let trials = builder.trials(Suite::Full, kind);
+            let of_recipe = trials.iter().filter(|trial| (trial.choice.recipe == Recipe::Former) == former);
+            of_recipe.map(|trial| trial.choice.learning_rate).collect()
+        };
+        let pruned = |dense| Kind::Pruned { dense, rate: PrunedRate::OfLevels, recalibrated: true };
+        assert_eq!(
+            [false, true].map(|former| rates(pruned(false), former)),
+            [vec![0.1, 0.2, 0.4, 0.8], vec![0.2, 0.4, 0.8]]
+        );
+        assert_eq!([false, true].map(|former| rates(pruned(true), former)), [vec![0.1, 0.2, 0.4, 0.8], vec![]]);
+        let alone = Kind::StandAlone(Budget::B);
+        assert_eq!([false, true].map(|former| rates(alone, former)), [vec![0.1, 0.2, 0.4], vec![0.2]]);
+        // A grid of one rate has nothing between its ends.
+        assert!(alone.rates_of_former(&[0.1]).is_empty() && alone.rates_of_former(&[]).is_empty());
     }
 
     #[test]
