@@ -80,7 +80,8 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
     let [record, resumed] = [&whole, &parts].map(|folder| read(&folder.path().join("compare.json")));
     assert_eq!(resumed["runs"].as_array().unwrap()[..before.len()], before);
     assert!(without_times(record.clone()) == without_times(resumed), "other figures than an uninterrupted run's");
-    // Every training has its time, that of all its epochs, and pruning at run time has no training of its own.
+    // Every training has its time, that of all its epochs, once: what is pruned at run time is the network of another run, where
+    // that one has its rate.
     let notes = noted_seconds(parts.path());
     for (note, seconds) in &begun {
         // Of the last epoch the checkpoint may not have been written any more.
@@ -88,9 +89,11 @@ fn an_interrupted_comparison_goes_on_and_its_figures_are_those_of_a_whole_one() 
         assert_eq!(notes[note][..kept], seconds[..kept], "{note}");
     }
     let mut seconds = 0.0;
+    let mut trainings = Vec::new();
     for run in read(&parts.path().join("compare.json"))["runs"].as_array().unwrap() {
-        let pruned = run["settings"]["pruning"].is_object();
-        assert_eq!(run["train_seconds"].is_null(), pruned, "{run}");
+        let training = run["settings"]["training"].clone();
+        assert_eq!(run["train_seconds"].is_null(), trainings.contains(&training), "{run}");
+        trainings.push(training);
         assert!(run["other_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{run}");
         seconds += run["train_seconds"].as_f64().unwrap_or(0.0);
     }

@@ -18,8 +18,8 @@ pub struct Format {
     /// All of as many records.
     train: &'static [&'static str],
     test: &'static str,
-    /// Whether the test file has as many records as each training file.
-    equal: bool,
+    /// Records of each training file over those of the test file.
+    over_test: usize,
 }
 
 /// Ten classes; five training batches and a test batch of 10,000 records each.
@@ -28,11 +28,11 @@ pub const CIFAR10: Format = Format {
     labels: 1,
     train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
     test: "test_batch.bin",
-    equal: true,
+    over_test: 1,
 };
 
 /// A hundred classes (the byte before a record's class is its superclass); one file to train on and one to test on.
-pub const CIFAR100: Format = Format { classes: 100, labels: 2, train: &["train.bin"], test: "test.bin", equal: false };
+pub const CIFAR100: Format = Format { classes: 100, labels: 2, train: &["train.bin"], test: "test.bin", over_test: 5 };
 
 /// Reads a set's files from a folder.
 pub fn load(folder: &Path, format: &Format) -> Result<Split, DataError> {
@@ -42,7 +42,7 @@ pub fn load(folder: &Path, format: &Format) -> Result<Split, DataError> {
     for name in format.train {
         records = Some(append(open(folder, name)?, format, records, &mut train)?);
     }
-    append(open(folder, format.test)?, format, records.filter(|_| format.equal), &mut test)?;
+    append(open(folder, format.test)?, format, records.map(|records| records / format.over_test), &mut test)?;
     Ok(Split { name: folder.display().to_string(), train, test })
 }
 
@@ -56,7 +56,7 @@ fn open(folder: &Path, name: &str) -> Result<Stream<'static>, DataError> {
 
 /// Appends the records of a file and says how many there were.
 ///
-/// A file has no header; that all hold equally many records is what shows one that was cut between two records.
+/// A file has no header; that the number of records is known from the first one shows one that was cut between two records.
 fn append(
     mut stream: Stream<'_>,
     format: &Format,
@@ -155,12 +155,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = |labels: [u8; 2]| labels.into_iter().chain((0..SHAPE.len()).map(|at| (at % 251) as u8));
         let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).unwrap();
-        write("train.bin", record([19, 29]).chain(record([3, 99])).chain(record([0, 0])).collect());
+        let train = [[19, 29], [3, 99], [0, 0], [0, 1], [0, 2]];
+        write("train.bin", train.into_iter().flat_map(record).collect());
         write("test.bin", record([5, 61]).collect());
         let split = load(folder.path(), &CIFAR100).unwrap();
-        assert_eq!((split.train.labels.as_slice(), split.test.labels.as_slice()), (&[29, 99, 0][..], &[61][..]));
-        assert_eq!((split.train.classes, split.train.pixels.len()), (100, 3 * SHAPE.len()));
+        assert_eq!((split.train.labels.as_slice(), split.test.labels.as_slice()), (&[29, 99, 0, 1, 2][..], &[61][..]));
+        assert_eq!((split.train.classes, split.train.pixels.len()), (100, 5 * SHAPE.len()));
         assert_eq!(split.test.pixels[1024], (1024 % 251) as u8);
+
+        // Cut between two records, the training file has too few for the test file.
+        write("train.bin", train.into_iter().take(4).flat_map(record).collect());
+        let error = load(folder.path(), &CIFAR100).expect_err("accepted").to_string();
+        assert!(error.ends_with("test.bin: byte 3074: the number of records is 1, but train.bin says 0"), "{error}");
 
         write("test.bin", record([5, 100]).collect());
         let error = load(folder.path(), &CIFAR100).expect_err("accepted").to_string();

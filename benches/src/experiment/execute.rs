@@ -12,7 +12,6 @@ use crate::{
 };
 use nested_csr::{Block, Level, Profile};
 use nested_mask::{
-    Allocation,
     quant::QuantError,
     train::{Dataset, TrainError, Trained},
 };
@@ -165,10 +164,11 @@ impl Outcome<'_> {
         levels.up_to().map(row).collect()
     }
 
-    /// The densest level pruned further.
+    /// The densest level pruned further, its weights spread over the layers as those of the training are.
     fn pruned(&self, trained: &Trained, pruning: &Pruning) -> Result<Vec<Row>, Error> {
         let ladder = ladder(&pruning.ladder)?;
-        let mut pruned = trained.pruned(trained.levels(), &ladder, Allocation::Uniform, Block::OneByOne)?;
+        let allocation = self.settings.training.allocation.into();
+        let mut pruned = trained.pruned(trained.levels(), &ladder, allocation, Block::OneByOne)?;
         if pruning.recalibrated {
             pruned.recalibrate(self.train)?;
         }

@@ -100,33 +100,32 @@ impl ExperimentOptions {
             allocation: AllocationName::Uniform,
             others: Vec::new(),
         };
-        let others = if self.quick || self.network != NetworkName::ResNet8 { Vec::new() } else { others(&scale) };
-        Scale { others, ..scale }
+        if self.quick {
+            return scale;
+        }
+        let others = if self.network == NetworkName::ResNet8 { others(&scale) } else { Vec::new() };
+        Scale { others, ..suited(scale) }
     }
 }
 
-/// Networks that are deeper, so that lower rates suit them.
+/// With what suits the network: deeper ones want lower rates, large ones fewer epochs.
+fn suited(scale: Scale) -> Scale {
+    match scale.network {
+        NetworkName::ResNet8 => scale,
+        // Uniformly pruned, their narrow first layers have rows without a weight; those ERK leaves dense.
+        NetworkName::MobileNetV1 | NetworkName::DsCnn => {
+            Scale { rates: vec![0.1, 0.2, 0.4], allocation: AllocationName::Erk, ..scale }
+        }
+        NetworkName::ResNet9 => Scale { epochs: 6, rates: vec![0.05, 0.1, 0.2, 0.4], ..scale },
+    }
+}
+
+/// The networks that are trained nested and dense alone; their rates are tuned in few epochs.
 fn others(scale: &Scale) -> Vec<Scale> {
+    let other = |network| suited(Scale { network, width: 0.25, ..scale.clone() });
     vec![
-        // Uniformly pruned, its narrow first layers have rows without a weight; those ERK leaves dense.
-        Scale {
-            network: NetworkName::MobileNetV1,
-            width: 0.25,
-            small_epochs: 3,
-            rates: vec![0.1, 0.2, 0.4],
-            allocation: AllocationName::Erk,
-            ..scale.clone()
-        },
-        // Large, so that its rate is tuned in one short epoch.
-        Scale {
-            network: NetworkName::ResNet9,
-            width: 0.25,
-            epochs: 6,
-            small_epochs: 1,
-            small_images: scale.small_images / 2,
-            rates: vec![0.05, 0.1, 0.2, 0.4],
-            ..scale.clone()
-        },
+        Scale { small_epochs: 3, ..other(NetworkName::MobileNetV1) },
+        Scale { small_epochs: 1, small_images: scale.small_images / 2, ..other(NetworkName::ResNet9) },
     ]
 }
 
@@ -139,6 +138,26 @@ mod tests {
     struct Cli {
         #[command(flatten)]
         options: ExperimentOptions,
+    }
+
+    #[test]
+    fn a_network_has_the_same_settings_whether_it_is_asked_for_or_one_of_the_others() {
+        let scale = |arguments: &[&str]| Cli::parse_from(["compare"].iter().chain(arguments)).options.scale();
+        let others = scale(&[]).others;
+        assert_eq!(
+            others.iter().map(|other| other.network).collect::<Vec<_>>(),
+            [NetworkName::MobileNetV1, NetworkName::ResNet9]
+        );
+        for (other, name) in others.iter().zip(["mobilenetv1", "resnet9"]) {
+            let asked = scale(&["--network", name, "--width", "0.25"]);
+            let of = |scale: &Scale| {
+                let Scale { network, width, epochs, images, rates, growth, allocation, .. } = scale.clone();
+                (network, width, epochs, images, rates, growth, allocation)
+            };
+            assert_eq!(of(&asked), of(other));
+            // Stand-alone networks are to have a third of it.
+            assert!(asked.others.is_empty() && asked.small_epochs % asked.ladder.len() == 0);
+        }
     }
 
     /// Ten minutes of toy networks would stand in `docs`.

@@ -29,13 +29,15 @@ pub enum NetworkName {
     ResNet9,
     #[value(name = "mobilenetv1")]
     MobileNetV1,
+    #[value(name = "ds-cnn")]
+    DsCnn,
 }
 
 impl NetworkName {
     /// Height and width of the images that the network is for, when that is not the data's own.
     pub fn side(self) -> Option<usize> {
         match self {
-            NetworkName::ResNet8 => None,
+            NetworkName::ResNet8 | NetworkName::DsCnn => None,
             NetworkName::ResNet9 | NetworkName::MobileNetV1 => Some(32),
         }
     }
@@ -47,6 +49,7 @@ impl std::fmt::Display for NetworkName {
             NetworkName::ResNet8 => "ResNet-8",
             NetworkName::ResNet9 => "ResNet-9",
             NetworkName::MobileNetV1 => "MobileNetV1",
+            NetworkName::DsCnn => "DS-CNN",
         })
     }
 }
@@ -65,6 +68,19 @@ pub enum AllocationName {
     PerInstruction,
     /// [`Allocation::GlobalPerInstruction`], by [`Saliency::FirstOrder`].
     GlobalPerInstruction,
+}
+
+impl From<AllocationName> for Allocation {
+    fn from(name: AllocationName) -> Allocation {
+        match name {
+            AllocationName::Uniform => Allocation::Uniform,
+            AllocationName::Erk => Allocation::ErdosRenyiKernel,
+            AllocationName::Global => Allocation::Global,
+            AllocationName::Automatic => Allocation::AUTOMATIC,
+            AllocationName::PerInstruction => Allocation::PerInstruction { exponent: 1.0 },
+            AllocationName::GlobalPerInstruction => Allocation::GlobalPerInstruction,
+        }
+    }
 }
 
 /// How the gradients of the levels reach the rings; see [`Routing`].
@@ -273,6 +289,7 @@ impl Training {
             NetworkName::ResNet8 => nn::resnet8(images, self.width, classes),
             NetworkName::ResNet9 => nn::resnet9(images, self.width, classes),
             NetworkName::MobileNetV1 => nn::mobilenet_v1(images, self.width, classes),
+            NetworkName::DsCnn => nn::ds_cnn(images, self.width, classes),
         }
     }
 
@@ -286,14 +303,7 @@ impl Training {
             ladder: ladder(&self.ladder)?,
             masking: self.masking.into(),
             block: self.block.into(),
-            allocation: match self.allocation {
-                AllocationName::Uniform => Allocation::Uniform,
-                AllocationName::Erk => Allocation::ErdosRenyiKernel,
-                AllocationName::Global => Allocation::Global,
-                AllocationName::Automatic => Allocation::AUTOMATIC,
-                AllocationName::PerInstruction => Allocation::PerInstruction { exponent: 1.0 },
-                AllocationName::GlobalPerInstruction => Allocation::GlobalPerInstruction,
-            },
+            allocation: self.allocation.into(),
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.learning_rate,

@@ -74,13 +74,23 @@ pub enum MaskError {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// Shapes that differ.
-    #[error("the mask is {mask:?}, the other array {other:?}")]
+    /// An array of another shape than the mask's, or than the weights' that it belongs to.
+    #[error("shape of {what}: {found:?}, not {expected:?}")]
     Shape {
-        /// The mask's shape.
-        mask: Vec<usize>,
-        /// The other's.
-        other: Vec<usize>,
+        /// The array.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that it must have.
+        expected: Vec<usize>,
+    },
+    /// Of several layers, one that is wrong.
+    #[error("layer {layer}: {error}")]
+    Layer {
+        /// Position of the layer.
+        layer: usize,
+        /// What is wrong with it.
+        error: Box<MaskError>,
     },
     /// A sparsity that no ladder allows.
     #[error(transparent)]
@@ -168,7 +178,7 @@ impl<D: Dimension> NestedMask<D> {
     /// ladder's sparsities, which then hold for all layers together; each layer keeps at least one block at each level.
     ///
     /// # Errors
-    /// [`MaskError::NotANumber`], [`MaskError::Empty`], of the first layer that has one.
+    /// [`MaskError::Layer`] with [`MaskError::NotANumber`] or [`MaskError::Empty`], of the first layer that has one.
     ///
     /// ```
     /// use nested_mask::{Block, Ladder, NestedMask};
@@ -250,6 +260,11 @@ impl<D: Dimension> NestedMask<D> {
         &self.rings
     }
 
+    /// The ring of each weight, row-major.
+    pub(crate) fn flat(&self) -> &[u8] {
+        self.rings.as_slice().expect("masks are made from row-major rings")
+    }
+
     /// The densest level.
     pub fn levels(&self) -> Level {
         self.levels
@@ -262,20 +277,19 @@ impl<D: Dimension> NestedMask<D> {
 
     /// Whether each weight is in the support of a level; beyond the mask's levels, of the densest.
     pub fn support(&self, level: Level) -> Array<bool, D> {
-        self.rings.mapv(|ring| ring != 0 && usize::from(ring) <= level.number())
+        self.rings.mapv(|ring| is_in(ring, level))
     }
 
     /// Weights in the support of a level; beyond the mask's levels, of the densest.
     pub fn count(&self, level: Level) -> usize {
-        self.rings.iter().filter(|&&ring| ring != 0 && usize::from(ring) <= level.number()).count()
+        self.rings.iter().filter(|&&ring| is_in(ring, level)).count()
     }
 
     /// Blocks in the support of a level.
     pub(crate) fn blocks(&self, level: Level) -> usize {
         let Ok(columns) = columns(self.rings.shape()) else { return 0 };
-        let rings: Vec<u8> = self.rings.iter().copied().collect();
-        let starts = block_starts(rings.len(), columns, self.block);
-        starts.filter(|&start| rings[start] != 0 && usize::from(rings[start]) <= level.number()).count()
+        let rings = self.flat();
+        block_starts(rings.len(), columns, self.block).filter(|&start| is_in(rings[start], level)).count()
     }
 
     /// Share of the weights that are not in the support of a level, in `[0, 1]`: `1 − support / weights`.
@@ -288,10 +302,9 @@ impl<D: Dimension> NestedMask<D> {
     /// # Errors
     /// [`MaskError::Shape`] for weights of another shape than the mask's.
     pub fn apply<T: Float>(&self, level: Level, weights: ArrayView<T, D>) -> Result<Array<T, D>, MaskError> {
-        self.same_shape(weights.shape())?;
-        Ok(Zip::from(&self.rings).and(&weights).map_collect(|&ring, &weight| {
-            if ring != 0 && usize::from(ring) <= level.number() { weight } else { T::zero() }
-        }))
+        self.check_shape("the weights", weights.shape())?;
+        let kept = |&ring: &u8, &weight: &T| if is_in(ring, level) { weight } else { T::zero() };
+        Ok(Zip::from(&self.rings).and(&weights).map_collect(kept))
     }
 
     /// Sum of squares and place of each block.
@@ -305,12 +318,22 @@ impl<D: Dimension> NestedMask<D> {
         start..block_end(start, columns, self.block)
     }
 
-    pub(crate) fn same_shape(&self, other: &[usize]) -> Result<(), MaskError> {
-        if self.rings.shape() == other {
-            return Ok(());
-        }
-        Err(MaskError::Shape { mask: self.rings.shape().to_vec(), other: other.to_vec() })
+    pub(crate) fn check_shape(&self, what: &'static str, found: &[usize]) -> Result<(), MaskError> {
+        check_shape(what, found, self.rings.shape())
     }
+}
+
+/// Whether a ring's weights are in the support of a level.
+pub(crate) fn is_in(ring: u8, level: Level) -> bool {
+    ring != 0 && usize::from(ring) <= level.number()
+}
+
+/// Whether an array has the shape that it must have.
+pub(crate) fn check_shape(what: &'static str, found: &[usize], expected: &[usize]) -> Result<(), MaskError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(MaskError::Shape { what, found: found.to_vec(), expected: expected.to_vec() })
 }
 
 /// Score and place of each block.
@@ -342,8 +365,8 @@ pub(crate) fn sort<T: Float, P: Ord>(ranking: &mut [(T, P)]) {
 /// there, and its mask one block. [`crate::allocation::LayerShape::instructions`] is a cost.
 ///
 /// # Errors
-/// [`MaskError::Costs`], [`MaskError::Cost`]; [`MaskError::Ladder`], [`MaskError::NotANumber`], [`MaskError::Empty`] as
-/// [`NestedMask::by_score_with`], the last two of the first layer that has one.
+/// [`MaskError::Costs`], [`MaskError::Cost`]; [`MaskError::Ladder`] as [`NestedMask::by_score_with`]; [`MaskError::Layer`] with
+/// [`MaskError::NotANumber`] or [`MaskError::Empty`], of the first layer that has one.
 ///
 /// ```
 /// use nested_mask::mask::sparsities_across;
@@ -368,7 +391,8 @@ pub fn sparsities_across<T: Float, D: Dimension>(
     let (_, sparsities) = not_rising(sparsities)?;
     let mut ranking: Vec<(T, (usize, usize))> = Vec::new();
     for (layer, (scores, &cost)) in scores.iter().zip(costs).enumerate() {
-        let columns = columns(scores.shape())?;
+        let of_layer = |error| MaskError::Layer { layer, error: Box::new(error) };
+        let columns = columns(scores.shape()).map_err(of_layer)?;
         let of_block =
             |length: usize| T::from(length as f64 * cost).filter(|cost| *cost > T::zero() && cost.is_finite());
         if of_block(1).and(of_block(block.width())).is_none() {
@@ -378,7 +402,7 @@ pub fn sparsities_across<T: Float, D: Dimension>(
             let length = block_end(start, columns, block) - start;
             (sum / of_block(length).unwrap_or_else(T::one), (layer, length))
         };
-        ranking.extend(blocks(scores.view(), columns, block)?.into_iter().map(worth));
+        ranking.extend(blocks(scores.view(), columns, block).map_err(of_layer)?.into_iter().map(worth));
     }
     // Blocks of one score and layer are alike here: only how many are kept counts.
     sort(&mut ranking);

@@ -86,8 +86,7 @@ pub enum RoutingError {
         /// The levels.
         levels: usize,
     },
-    /// A weight or coefficient that is negative (a weight), infinite or not a number, weights that are all 0 or whose sum is
-    /// infinite, or a share outside `[0, 1]`.
+    /// A weight or coefficient that is negative (a weight), infinite or not a number.
     #[error("{what} {value} at {index} is not usable")]
     Value {
         /// What it is.
@@ -96,6 +95,18 @@ pub enum RoutingError {
         index: usize,
         /// What was given.
         value: f64,
+    },
+    /// Sampling weights that are all 0, or whose sum is infinite, so that each divided by it would be 0.
+    #[error("the sum of the sampling weights is {sum}: it must be above 0 and finite")]
+    Sum {
+        /// Their sum.
+        sum: f64,
+    },
+    /// A share of the training outside `[0, 1]`.
+    #[error("stages until a share of {until} of the training: it must be from 0 to 1")]
+    Until {
+        /// What was given.
+        until: f64,
     },
     /// A number of levels that no ladder has.
     #[error("{levels} levels: 1 to {MAX_LEVELS} are possible")]
@@ -106,7 +117,15 @@ pub enum RoutingError {
     /// A matrix by which nothing learns.
     #[error("no ring learns: the routing matrix has no coefficient but 0 on its diagonal and to the right of it")]
     Idle,
-    /// Gradient and mask differ in shape.
+    /// A gradient of another shape than the mask.
+    #[error("level {level}: {error}")]
+    Gradient {
+        /// Whose gradient it is.
+        level: usize,
+        /// Both shapes.
+        error: MaskError,
+    },
+    /// Weights, velocities or a routed gradient of another shape than the mask.
     #[error(transparent)]
     Mask(#[from] MaskError),
 }
@@ -178,19 +197,21 @@ impl RoutingMatrix {
     /// The weights' gradient: `Σ_k A[ring][k] · g_k`, 0 outside the densest level. Gradients come in the order of the levels.
     ///
     /// # Errors
-    /// [`RoutingError::Count`], [`RoutingError::Mask`].
+    /// [`RoutingError::Count`], also for a mask of another number of levels; [`RoutingError::Gradient`].
     pub fn route<T: Float, D: Dimension>(
         &self,
         gradients: &[ArrayView<T, D>],
         mask: &NestedMask<D>,
     ) -> Result<Array<T, D>, RoutingError> {
         let levels = mask.levels().number();
-        if gradients.len() != levels || self.levels != levels {
+        self.is_for(levels)?;
+        if gradients.len() != levels {
             return Err(RoutingError::Count { what: "gradients", given: gradients.len(), levels });
         }
         let mut sum = Array::zeros(mask.rings().raw_dim());
         for (index, gradient) in gradients.iter().enumerate() {
-            mask.same_shape(gradient.shape())?;
+            let of_level = |error| RoutingError::Gradient { level: index + 1, error };
+            mask.check_shape("the gradient", gradient.shape()).map_err(of_level)?;
             let of_ring: Vec<T> = (0..=levels).map(|ring| cast(self.coefficient(ring, index + 1))).collect();
             Zip::from(&mut sum).and(gradient).and(mask.rings()).for_each(|sum, &g, &ring| {
                 // A coefficient of 0 keeps out what the level does not use, infinities included.
@@ -202,6 +223,14 @@ impl RoutingMatrix {
         }
         Ok(sum)
     }
+
+    /// Whether it is for this number of levels.
+    fn is_for(&self, levels: usize) -> Result<(), RoutingError> {
+        if self.levels == levels {
+            return Ok(());
+        }
+        Err(RoutingError::Count { what: "rings in the routing matrix", given: self.levels, levels })
+    }
 }
 
 fn cast<T: Float>(value: f64) -> T {
@@ -212,7 +241,8 @@ impl Routing {
     /// Whether the parameters fit this number of levels, and something learns.
     ///
     /// # Errors
-    /// [`RoutingError::Levels`], [`RoutingError::Count`], [`RoutingError::Value`], [`RoutingError::Idle`].
+    /// [`RoutingError::Levels`], [`RoutingError::Count`], [`RoutingError::Value`], [`RoutingError::Sum`], [`RoutingError::Until`],
+    /// [`RoutingError::Idle`].
     ///
     /// ```
     /// use nested_mask::{Routing, RoutingError, RoutingMatrix};
@@ -233,22 +263,17 @@ impl Routing {
                 }
                 let bad = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0));
                 let sum: f64 = weights.iter().sum();
-                match bad.or_else(|| (sum == 0.0).then_some(0)) {
+                match bad {
                     Some(index) => Err(RoutingError::Value { what: "sampling weight", index, value: weights[index] }),
-                    // Each divided by it would be 0.
-                    None if sum.is_infinite() => {
-                        Err(RoutingError::Value { what: "sum of sampling weights", index: levels - 1, value: sum })
-                    }
+                    None if sum == 0.0 || sum.is_infinite() => Err(RoutingError::Sum { sum }),
                     None => Ok(()),
                 }
             }
-            Routing::Staged { until } if !(0.0..=1.0).contains(until) => {
-                Err(RoutingError::Value { what: "share of the training", index: 0, value: *until })
+            Routing::Staged { until } if !(0.0..=1.0).contains(until) => Err(RoutingError::Until { until: *until }),
+            Routing::Weighted(matrix) => {
+                matrix.is_for(levels)?;
+                if (1..=levels).any(|ring| matrix.trains(ring)) { Ok(()) } else { Err(RoutingError::Idle) }
             }
-            Routing::Weighted(matrix) if matrix.levels != levels => {
-                Err(RoutingError::Count { what: "rings in the routing matrix", given: matrix.levels, levels })
-            }
-            Routing::Weighted(matrix) if !(1..=levels).any(|ring| matrix.trains(ring)) => Err(RoutingError::Idle),
             _ => Ok(()),
         }
     }

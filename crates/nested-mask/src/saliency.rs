@@ -1,5 +1,5 @@
 //! Saliency: what a weight is worth, so which weights the levels keep.
-use crate::{MaskError, NestedMask};
+use crate::{MaskError, NestedMask, mask::check_shape};
 use ndarray::{Array, ArrayView, Dimension, Zip};
 use num_traits::Float;
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ pub enum Saliency {
 /// `(w · g)²` of one step; its mean over steps is [`Saliency::FirstOrder`].
 ///
 /// # Errors
-/// [`MaskError::Shape`] for a gradient of another shape; its field `mask` has that of the weights.
+/// [`MaskError::Shape`] for a gradient of another shape than the weights'.
 ///
 /// ```
 /// use ndarray::array;
@@ -38,9 +38,7 @@ pub fn first_order<T: Float, D: Dimension>(
     weights: ArrayView<T, D>,
     gradient: ArrayView<T, D>,
 ) -> Result<Array<T, D>, MaskError> {
-    if weights.shape() != gradient.shape() {
-        return Err(MaskError::Shape { mask: weights.shape().to_vec(), other: gradient.shape().to_vec() });
-    }
+    check_shape("the gradient", gradient.shape(), weights.shape())?;
     Ok(Zip::from(&weights).and(&gradient).map_collect(|&w, &g| w * g * (w * g)))
 }
 
@@ -70,11 +68,11 @@ impl<D: Dimension> NestedMask<D> {
         gradient: ArrayView<T, D>,
         share: f64,
     ) -> Result<NestedMask<D>, MaskError> {
-        self.same_shape(weights.shape())?;
-        self.same_shape(gradient.shape())?;
+        self.check_shape("the weights", weights.shape())?;
+        self.check_shape("the gradient", gradient.shape())?;
         let mut magnitudes = self.blocks_of(weights.view())?;
         let mut gradients = self.blocks_of(gradient.view())?;
-        let rings: Vec<u8> = self.rings().iter().copied().collect();
+        let rings = self.flat();
         magnitudes.retain(|&(_, start)| rings[start] != 0);
         let leaving = ((share.clamp(0.0, 1.0) * magnitudes.len() as f64).round() as usize).min(magnitudes.len());
         crate::mask::sort(&mut magnitudes);

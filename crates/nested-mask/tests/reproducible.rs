@@ -98,12 +98,19 @@ fn a_checkpoint_of_another_run_or_a_damaged_one_is_refused() {
     run(Trainer::new(network(), config()).unwrap(), 1).save(&path).unwrap();
 
     let other = |network, config| match Trainer::resume(&path, network, config).unwrap_err() {
-        TrainError::OtherCheckpoint { what, .. } => what,
+        error @ TrainError::OtherCheckpoint { .. } => {
+            let error = error.to_string();
+            error.split_once(": ").unwrap().1.replace("; move it away to begin anew", "")
+        }
         error => panic!("{error}"),
     };
-    assert_eq!(other(resnet8(SHAPE, 0.25, 4).unwrap(), config()), "network");
-    assert_eq!(other(network(), Config { seed: 2, ..config() }), "seed");
-    assert_eq!(other(network(), Config { learning_rate: 0.3, ..config() }), "configuration");
+    // What differs first is told.
+    let (wider, seed) = (resnet8(SHAPE, 0.25, 4).unwrap(), Config { seed: 2, ..config() });
+    assert_eq!(other(wider, config()), "a checkpoint of another network (`rows: 8`, not `rows: 4`)");
+    assert_eq!(other(network(), seed), "a checkpoint of another seed (`1`, not `2`)");
+    let faster = Config { learning_rate: 0.3, ..config() };
+    let expected = "a checkpoint of another configuration (`learning_rate: 0.4`, not `learning_rate: 0.3`)";
+    assert_eq!(other(network(), faster), expected);
 
     let bytes = std::fs::read(&path).unwrap();
     for damaged in [&bytes[..bytes.len() - 1], &bytes[..20], &[], b"not a checkpoint at all"] {

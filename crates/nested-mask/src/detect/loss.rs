@@ -3,7 +3,7 @@
 //!
 //! Source: Liu et al., SSD (2016), equations 1–3; hard negatives in section 2.2.
 use super::{Matching, PlacedAnchor, anchors::CODE};
-use crate::nn::{Scalar, log_softmax};
+use crate::nn::{Scalar, log_softmax, log_softmax_at};
 
 /// Negatives that count for each anchor that is to find an object.
 const NEGATIVES: usize = 3;
@@ -101,7 +101,11 @@ impl<T: Scalar> Logits<T> {
         let (own, taught) = self.log.split_at_mut(classes);
         let one = T::one();
         let mix = teacher.map_or(T::zero(), |teacher| teacher.mix);
-        log_probabilities(own, one, |class| values[at(class)]);
+        let logits = |into: &mut [T], from: &[T]| {
+            into.iter_mut().enumerate().for_each(|(class, into)| *into = from[at(class)]);
+        };
+        logits(own, values);
+        log_softmax(own);
         let mut loss = (mix - one) * own[class];
         for (other, &log) in own.iter().enumerate() {
             let target = if other == class { one } else { T::zero() };
@@ -109,8 +113,10 @@ impl<T: Scalar> Logits<T> {
         }
         if let Some(teacher) = teacher {
             let heat = teacher.temperature;
-            log_probabilities(own, heat, |class| values[at(class)]);
-            log_probabilities(taught, heat, |class| teacher.values[at(class)]);
+            logits(own, values);
+            logits(taught, teacher.values);
+            log_softmax_at(own, heat);
+            log_softmax_at(taught, heat);
             for (class, (&own, &taught)) in own.iter().zip(taught.iter()).enumerate() {
                 let target = taught.exp();
                 loss -= mix * heat * heat * target * own;
@@ -119,12 +125,6 @@ impl<T: Scalar> Logits<T> {
         }
         each * loss
     }
-}
-
-/// Logarithms of the probabilities of these logits at a temperature.
-fn log_probabilities<T: Scalar>(log: &mut [T], heat: T, logit: impl Fn(usize) -> T) {
-    log.iter_mut().enumerate().for_each(|(class, log)| *log = logit(class) / heat);
-    log_softmax(log);
 }
 
 /// Smooth distance of a box's code, times `each`, and its gradient.

@@ -162,7 +162,7 @@ fn what_is_wrong_is_named() {
     assert_eq!(mask.apply(Level::FIRST, array![[2.0, 3.0]].view()), Ok(array![[2.0, 0.0]]));
     assert_eq!(
         mask.apply(Level::FIRST, array![[2.0], [3.0]].view()),
-        Err(MaskError::Shape { mask: vec![1, 2], other: vec![2, 1] })
+        Err(MaskError::Shape { what: "the weights", found: vec![2, 1], expected: vec![1, 2] })
     );
 }
 
@@ -170,8 +170,9 @@ fn what_is_wrong_is_named() {
 fn a_block_whose_score_is_no_number_is_refused() {
     let scores = array![[1.0, 2.0, f32::INFINITY, f32::NEG_INFINITY]];
     let ladder = Ladder::new([0.5]).unwrap();
-    let across = NestedMask::by_score_across(&[scores.view()], &ladder, Block::OneByTwo);
-    assert_eq!(across, Err(MaskError::NotANumber { index: 2 }));
+    let across = NestedMask::by_score_across(&[array![[1.0]].view(), scores.view()], &ladder, Block::OneByTwo);
+    let error = Box::new(MaskError::NotANumber { index: 2 });
+    assert_eq!(across, Err(MaskError::Layer { layer: 1, error }));
     assert_eq!(NestedMask::by_score(scores.view(), &ladder, Block::OneByTwo), Err(MaskError::NotANumber { index: 2 }));
     assert!(NestedMask::by_score(scores.view(), &ladder, Block::OneByOne).is_ok());
 }

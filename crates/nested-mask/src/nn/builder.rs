@@ -190,9 +190,6 @@ impl NetworkBuilder {
     /// [`NetworkError`]; a model holds at most 65,535 of them.
     pub fn concatenation(&mut self, name: &str, left: TensorId, right: TensorId) -> Result<TensorId, NetworkError> {
         let channels = self.read(name, left)?.len().saturating_add(self.read(name, right)?.len());
-        if channels > usize::from(u16::MAX) {
-            return Err(NetworkError::TooManyValues { node: name.into(), values: channels });
-        }
         let output = TensorShape { channels, height: 1, width: 1 };
         self.push(name, Operation::Concatenation { left, right }, output)
     }
@@ -288,6 +285,12 @@ impl NetworkBuilder {
         if self.input.is_empty() {
             return Err(NetworkError::Empty { what: "the image" });
         }
+        for TensorShape { channels, height, width } in [self.input, output] {
+            let side = channels.max(height).max(width);
+            if side > usize::from(u16::MAX) {
+                return Err(NetworkError::TooManyValues { node: name.into(), values: side });
+            }
+        }
         if output.is_empty() {
             return Err(NetworkError::EmptyTensor { node: name.into(), shape: output });
         }
@@ -318,6 +321,20 @@ mod tests {
         let mut b = NetworkBuilder::new(TensorShape { channels: 0, ..SHAPE });
         let first = b.convolution("first", b.input(), Window::square(3, 1, 1), 2, Finish::NORM);
         assert_eq!(first, Err(NetworkError::Empty { what: "the image" }));
+    }
+
+    /// Before memory is asked for.
+    #[test]
+    fn more_channels_or_pixels_than_a_model_holds_are_refused() {
+        let window = Window::square(3, 1, 1);
+        let too_many = |values| Err(NetworkError::TooManyValues { node: "first".into(), values });
+        let mut b = NetworkBuilder::new(SHAPE);
+        for rows in [usize::MAX, 65_536] {
+            assert_eq!(b.convolution("first", b.input(), window, rows, Finish::NORM), too_many(rows));
+        }
+        assert!(b.convolution("first", b.input(), window, 65_535, Finish::NORM).is_ok());
+        let mut b = NetworkBuilder::new(TensorShape { channels: usize::MAX, ..SHAPE });
+        assert_eq!(b.convolution("first", b.input(), window, 1, Finish::NORM), too_many(usize::MAX));
     }
 
     #[test]

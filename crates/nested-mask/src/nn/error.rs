@@ -98,12 +98,14 @@ pub enum NetworkError {
         /// What is not.
         what: &'static str,
     },
-    /// A concatenation longer than a model's shapes can say.
-    #[error("node `{node}` joins {values} values; a model holds at most 65535: take a smaller image or fewer classes")]
+    /// More channels, rows or columns than a model's shapes can say, as of a long concatenation.
+    #[error(
+        "node `{node}` has {values} values along one side; a model holds at most 65535: take a smaller image or fewer classes"
+    )]
     TooManyValues {
         /// The node.
         node: String,
-        /// Its elements.
+        /// The longest side of what it reads from the images or makes.
         values: usize,
     },
     /// An ε of batch normalisation that is not positive and finite.

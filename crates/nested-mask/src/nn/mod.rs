@@ -55,7 +55,7 @@ pub use network::{Activation, Affine, Finish, Network, Node, Operation};
 pub use parameters::{EPSILON, Gradient, Layer, LayerGradient, Norm, Parameters};
 pub use passes::{Learning, Loss, Passes, Statistics};
 pub use slim::channel_masks;
-pub(crate) use softmax::log_softmax;
+pub(crate) use softmax::{log_softmax, log_softmax_at};
 pub use ssd::ssd_mobilenet_v2;
 pub use vector::Scalar;
 pub use zoo::{ds_cnn, mobilenet_v1, resnet8, resnet9};

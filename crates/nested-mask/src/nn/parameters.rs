@@ -1,6 +1,6 @@
 //! What a network learns.
 use super::{Affine, Network, ParametersError, Scalar};
-use crate::NestedMask;
+use crate::{NestedMask, mask::is_in};
 use ndarray::{Array2, Ix2};
 use nested_csr::{Level, Shape};
 use rand::SeedableRng;
@@ -69,8 +69,8 @@ pub struct Layer<T> {
 impl<T> Layer<T> {
     /// Whether a weight is used at a level.
     pub(crate) fn counts(&self, level: Level) -> impl Fn(usize) -> bool {
-        let rings = self.mask.as_ref().and_then(|mask| mask.rings().as_slice());
-        move |place| rings.is_none_or(|rings| rings[place] != 0 && usize::from(rings[place]) <= level.number())
+        let rings = self.mask.as_ref().map(NestedMask::flat);
+        move |place| rings.is_none_or(|rings| is_in(rings[place], level))
     }
 }
 

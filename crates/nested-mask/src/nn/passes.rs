@@ -117,11 +117,14 @@ impl<T: Scalar> Passes<T> {
         self.images
     }
 
-    /// Puts images into the input, at most [`Self::batch`] of them. `write(image, pixels)` fills the channel-major pixels of one
-    /// image, from any thread.
+    /// Puts images into the input. `write(image, pixels)` fills the channel-major pixels of one image, from any thread.
+    ///
+    /// # Panics
+    /// With more images than [`Self::batch`].
     pub fn load(&mut self, images: usize, write: impl Fn(usize, &mut [T]) + Sync) {
         let Plan { lanes, batch, .. } = self.plan;
-        self.images = images.min(batch);
+        assert!(images <= batch, "{images} images for passes of up to {batch}");
+        self.images = images;
         let (images, map) = (self.images, self.maps[0]);
         for (image, lane) in self.lanes.as_mut_slice().iter_mut().enumerate() {
             *lane = if image < images { T::one() } else { T::zero() };

@@ -8,6 +8,13 @@ pub(crate) fn log_softmax<T: Scalar>(logits: &mut [T]) {
     logits.iter_mut().for_each(|logit| *logit -= total);
 }
 
+/// The same at a temperature, above 0. The greatest is taken out before the division, so that its logit is 0 exactly.
+pub(crate) fn log_softmax_at<T: Scalar>(logits: &mut [T], temperature: T) {
+    let greatest = logits.iter().copied().fold(T::neg_infinity(), T::max);
+    logits.iter_mut().for_each(|logit| *logit = (*logit - greatest) / temperature);
+    log_softmax(logits);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,7 +50,7 @@ pub(super) struct QuantizedLayer {
 
 impl QuantizedLayer {
     pub(super) fn new(name: &str, layer: &Layer<f32>) -> Result<QuantizedLayer, QuantError> {
-        let rings: Option<Vec<u8>> = layer.mask.as_ref().map(|mask| mask.rings().iter().copied().collect());
+        let rings = layer.mask.as_ref().map(|mask| mask.flat().to_vec());
         let columns = layer.weights.ncols();
         let mut weights = Vec::with_capacity(layer.weights.len());
         let mut scales = Vec::with_capacity(layer.weights.nrows());

@@ -54,12 +54,10 @@ impl<T: Float> Descent<T> {
         routing: &RoutingMatrix,
     ) -> Result<(), RoutingError> {
         let levels = mask.levels().number();
-        if routing.levels != levels {
-            return Err(RoutingError::Count { what: "rings in the routing matrix", given: routing.levels, levels });
-        }
-        for shape in [weights.shape(), velocity.shape(), gradient.shape()] {
-            mask.same_shape(shape)?;
-        }
+        routing.is_for(levels)?;
+        mask.check_shape("the weights", weights.shape())?;
+        mask.check_shape("the velocities", velocity.shape())?;
+        mask.check_shape("the gradient", gradient.shape())?;
         let trains: Vec<bool> = (0..=levels).map(|ring| routing.trains(ring)).collect();
         let all = Zip::from(&mut weights).and(&mut velocity).and(&gradient).and(mask.rings());
         all.for_each(|weight, velocity, &gradient, &ring| {

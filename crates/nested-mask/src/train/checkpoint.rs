@@ -97,7 +97,7 @@ impl Trainer {
         for what in ["network", "seed", "configuration"] {
             let (found, expected) = (file.entry(what)?, &expected[what]);
             if found != expected {
-                let (found, expected) = (found.into(), expected.clone());
+                let [found, expected] = difference(found, expected);
                 return Err(TrainError::OtherCheckpoint { path: path.into(), what, found, expected });
             }
         }
@@ -171,7 +171,8 @@ impl Trainer {
 
     fn restore(&mut self, file: &File<'_>) -> Result<(), TrainError> {
         for (node, saliency) in self.trained.network.nodes().iter().zip(&mut self.saliency) {
-            if let Some(values) = saliency.as_mut().and_then(|saliency| saliency.as_slice_mut()) {
+            if let Some(saliency) = saliency {
+                let values = saliency.as_slice_mut().expect("made from zeros, row-major");
                 file.floats(&format!("{}.saliency", node.name), values)?;
             }
         }
@@ -181,9 +182,8 @@ impl Trainer {
             let (Some(layer), Some(velocity)) = layers else { continue };
             let name = &node.name;
             let shape = [layer.weights.nrows(), layer.weights.ncols()];
-            if let Some(weights) = layer.weights.as_slice_mut() {
-                file.shaped(&format!("{name}.weights"), weights, &shape)?;
-            }
+            let weights = layer.weights.as_slice_mut().expect("a training's weights are row-major");
+            file.shaped(&format!("{name}.weights"), weights, &shape)?;
             file.shaped(&format!("{name}.weights.velocity"), &mut velocity.weights, &shape)?;
             if layer.mask.is_some() {
                 let key = format!("{name}.rings");
@@ -259,4 +259,14 @@ impl<'a> File<'a> {
         into.iter_mut().zip(values).for_each(|(into, bytes)| *into = f32::from_le_bytes(*bytes));
         Ok(())
     }
+}
+/// Of two descriptions the fields around the first place where they differ, whole.
+fn difference(found: &str, expected: &str) -> [String; 2] {
+    let common: usize =
+        found.chars().zip(expected.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+    let begin = found[..common].rfind([',', '{', '[', '(']).map_or(0, |before| before + 1);
+    [found, expected].map(|text| {
+        let end = text[common..].find([',', '}', ']']).map_or(text.len(), |length| common + length);
+        text[begin..end].trim().to_owned()
+    })
 }

@@ -152,15 +152,17 @@ pub enum TrainError {
         what: String,
     },
     /// A checkpoint of another run.
-    #[error("{}: a checkpoint of another {what}; move it away to begin anew", path.display())]
+    #[error(
+        "{}: a checkpoint of another {what} (`{found}`, not `{expected}`); move it away to begin anew", path.display()
+    )]
     OtherCheckpoint {
         /// The file.
         path: PathBuf,
-        /// `network`, `configuration` or `seed`.
+        /// `network`, `configuration`, `seed` or `epoch`.
         what: &'static str,
-        /// What the file says.
+        /// What the file says where it differs first.
         found: String,
-        /// What this run says.
+        /// What this run says there.
         expected: String,
     },
 }

@@ -1,10 +1,11 @@
 //! Gradient descent with momentum, masked: what a step does not train keeps its value and its velocity.
 use super::{Config, Masking};
 use crate::{
-    Descent, RoutingMatrix,
+    Descent, NestedMask, RoutingMatrix,
+    mask::is_in,
     nn::{Gradient, Layer, LayerGradient, Norm, Parameters},
 };
-use nested_csr::MAX_LEVELS;
+use nested_csr::{Level, MAX_LEVELS};
 
 /// The least γ that training lets a normalisation have.
 const LEAST_SCALE: f32 = 0.01;
@@ -67,18 +68,19 @@ impl Optimizer {
         parameters: &mut Parameters<f32>,
         gradient: &Gradient<f32>,
         routing: &RoutingMatrix,
-        level: usize,
+        level: Level,
         descent: Descent<f32>,
     ) {
         let layers = parameters.layers.iter_mut().zip(&gradient.layers).zip(&mut self.routed.layers);
         for (((layer, gradient), routed), velocity) in layers.zip(&mut self.layers) {
             let (Some(layer), Some(gradient)) = (layer, gradient) else { continue };
             let (Some(routed), Some(velocity)) = (routed, velocity) else { continue };
-            self.masking.route(layer, gradient, routed, routing, level);
+            self.masking.route(layer, gradient, routed, routing, level.number());
             if self.shared_affine {
                 continue;
             }
-            if let (Some(norm), Some(velocity)) = (layer.norms.get_mut(level - 1), velocity.norms.get_mut(level - 1)) {
+            let index = level.number() - 1;
+            if let (Some(norm), Some(velocity)) = (layer.norms.get_mut(index), velocity.norms.get_mut(index)) {
                 descend_affine(norm, gradient, velocity, descent);
                 if self.masking == Masking::Slimmable {
                     silence(layer, level);
@@ -103,8 +105,8 @@ impl Optimizer {
                     share_affine(layer);
                 }
             }
-            let Some(weights) = layer.weights.as_slice_mut() else { continue };
-            match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
+            let weights = layer.weights.as_slice_mut().expect("a training's weights are row-major");
+            match layer.mask.as_ref().map(NestedMask::flat) {
                 None if first => descend(weights, &routed.weights, &mut velocity.weights, descent),
                 None => {}
                 Some(rings) => {
@@ -149,7 +151,7 @@ impl Masking {
         let add = |into: &mut [f32], from: &[f32]| {
             into.iter_mut().zip(from).for_each(|(into, from)| *into += coefficients[1] * from);
         };
-        match layer.mask.as_ref().and_then(|mask| mask.rings().as_slice()) {
+        match layer.mask.as_ref().map(NestedMask::flat) {
             None => add(&mut routed.weights, &gradient.weights),
             Some(rings) => {
                 for ((into, from), &ring) in routed.weights.iter_mut().zip(&gradient.weights).zip(rings) {
@@ -187,10 +189,10 @@ pub(super) fn share_affine(layer: &mut Layer<f32>) {
 }
 
 /// Channels that a slimmable level does not have must stay silent: their β, like their weights, is 0.
-fn silence(layer: &mut Layer<f32>, level: usize) {
-    let (Some(mask), Some(norm)) = (&layer.mask, layer.norms.get_mut(level - 1)) else { return };
+fn silence(layer: &mut Layer<f32>, level: Level) {
+    let (Some(mask), Some(norm)) = (&layer.mask, layer.norms.get_mut(level.number() - 1)) else { return };
     for (shift, rings) in norm.shift.iter_mut().zip(mask.rings().rows()) {
-        if !rings.iter().any(|&ring| ring != 0 && usize::from(ring) <= level) {
+        if !rings.iter().any(|&ring| is_in(ring, level)) {
             *shift = 0.0;
         }
     }
@@ -269,7 +271,7 @@ mod tests {
                 let mut optimizer = Optimizer::new(&after, &Config { masking, ..Config::default() });
                 optimizer.start();
                 for level in (1..=3).filter(|&level| step.uses(level)) {
-                    optimizer.add(&mut after, &gradients[level - 1], &step, level, descent);
+                    optimizer.add(&mut after, &gradients[level - 1], &step, Level::new(level).unwrap(), descent);
                 }
                 optimizer.step(&mut after, &step, descent);
 
@@ -313,7 +315,7 @@ mod tests {
                     let mut after = before.clone();
                     let mut optimizer = Optimizer::new(&after, &Config { masking, ..Config::default() });
                     optimizer.start();
-                    optimizer.add(&mut after, &gradient, &step, 2, descent);
+                    optimizer.add(&mut after, &gradient, &step, Level::new(2).unwrap(), descent);
                     optimizer.step(&mut after, &step, descent);
                     for layer in after.layers.iter().flatten() {
                         assert!(layer.bias.iter().all(|&bias| bias == -moved), "{masking:?}, {masked}, {of_ring_1}");
@@ -350,7 +352,7 @@ mod tests {
             let mut optimizer = Optimizer::new(&after, &Config { shared_affine, ..Config::default() });
             optimizer.start();
             for (level, gradient) in (1..).zip(&gradients) {
-                optimizer.add(&mut after, gradient, routing, level, descent);
+                optimizer.add(&mut after, gradient, routing, Level::new(level).unwrap(), descent);
             }
             optimizer.step(&mut after, routing, descent);
             for (norm, moved) in after.layers[0].as_ref().unwrap().norms.iter().zip(moved) {
@@ -383,7 +385,7 @@ mod tests {
             (&first, LEAST_SCALE, -0.53125),
         ] {
             optimizer.start();
-            optimizer.add(&mut parameters, &gradient, routing, 2, descent);
+            optimizer.add(&mut parameters, &gradient, routing, Level::new(2).unwrap(), descent);
             optimizer.step(&mut parameters, routing, descent);
             for norm in &parameters.layers[0].as_ref().unwrap().norms {
                 assert!(norm.scale.iter().all(|&at| at == scale), "{scale}: {norm:?}");
@@ -409,7 +411,7 @@ mod tests {
             let before = (parameters.clone(), optimizer.clone());
             let routing = one_level(level);
             optimizer.start();
-            optimizer.add(&mut parameters, &gradient, &routing, level, descent);
+            optimizer.add(&mut parameters, &gradient, &routing, Level::new(level).unwrap(), descent);
             optimizer.step(&mut parameters, &routing, descent);
             let weights = |parameters: &Parameters<f32>| parameters.layers[0].as_ref().unwrap().weights.clone();
             let velocity = |optimizer: &Optimizer| optimizer.layers[0].as_ref().unwrap().weights.clone();

@@ -195,20 +195,16 @@ fn rank(
     let scores: Vec<Array2<f32>> = nodes.iter().map(score).collect();
     let names = trained.network.nodes();
     let named = |node: usize| move |error| TrainError::Mask { layer: names[node].name.clone(), error };
-    // Found here, so that the layer is known.
-    for (scores, &node) in scores.iter().zip(&nodes) {
-        if let Some(index) = scores.iter().position(|score| score.is_nan()) {
-            return Err(named(node)(MaskError::NotANumber { index }));
-        }
-    }
     let of_layers = match spread(allocation, &shapes, sparsities) {
         Some(of_layers) => of_layers,
         None => {
             let views: Vec<_> = scores.iter().map(|scores| scores.view()).collect();
             let cost = |shape: &LayerShape| if allocation == Allocation::Global { 1.0 } else { shape.instructions() };
             let costs: Vec<f64> = shapes.iter().map(cost).collect();
-            sparsities_across(&views, &costs, sparsities, trained.block)
-                .map_err(named(nodes.first().copied().unwrap_or(0)))?
+            sparsities_across(&views, &costs, sparsities, trained.block).map_err(|error| match error {
+                MaskError::Layer { layer, error } => named(nodes[layer])(*error),
+                error => named(nodes[0])(error),
+            })?
         }
     };
     for ((&node, scores), sparsities) in nodes.iter().zip(&scores).zip(of_layers) {

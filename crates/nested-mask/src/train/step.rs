@@ -2,6 +2,7 @@
 use super::{Distillation, TrainError, Trainer, examples::Objective, ranking};
 use crate::{
     Descent, RoutingMatrix,
+    mask::is_in,
     nn::{Learning, Loss, Parameters, Passes, Statistics},
     quant,
     schedule::cosine,
@@ -53,9 +54,11 @@ impl Trainer {
             }
         }
         let mut sum = Loss { mean: 0.0, right: 0 };
+        let learning = if self.config.masking.is_straight_through() { Learning::All } else { Learning::Support };
         self.optimizer.start();
         for &level in &levels {
-            let loss = self.pass(objective, level, rounded.as_ref(), distillation.zip(teacher.as_deref()), moment)?;
+            let distilled = distillation.zip(teacher.as_deref());
+            let loss = self.pass(objective, (level, learning), rounded.as_ref(), distilled, moment)?;
             if distillation.is_some() && level == densest {
                 teacher = Some(self.passes.all_logits());
             }
@@ -63,12 +66,12 @@ impl Trainer {
             if self.watches_saliency(share) {
                 self.remember_saliency(level);
             }
-            self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level.number(), descent);
+            self.optimizer.add(&mut self.trained.parameters, &self.gradient, routing, level, descent);
             sum = Loss { mean: sum.mean + loss.mean, right: sum.right + loss.right };
         }
         if moment.regrows.is_some() {
             // Newcomers join the densest support, so its gradient chooses them, whichever levels the step has used.
-            self.pass(objective, densest, rounded.as_ref(), None, moment)?;
+            self.pass(objective, (densest, Learning::All), rounded.as_ref(), None, moment)?;
         }
         self.optimizer.step(&mut self.trained.parameters, routing, descent);
         if let Some(exchanged) = moment.regrows {
@@ -87,17 +90,15 @@ impl Trainer {
         }
     }
 
-    /// One level, forward and backward: its gradient is in `self.gradient`.
+    /// One level, forward and backward: its gradient, in these weights, is in `self.gradient`.
     fn pass(
         &mut self,
         objective: &Objective,
-        level: Level,
+        (level, learning): (Level, Learning),
         rounded: Option<&Parameters<f32>>,
         teacher: Option<(Distillation, &[f32])>,
         moment: Moment,
     ) -> Result<Loss, TrainError> {
-        let all = self.config.masking.is_straight_through() || moment.regrows.is_some();
-        let learning = if all { Learning::All } else { Learning::Support };
         let parameters = rounded.unwrap_or(&self.trained.parameters);
         self.passes.prepare_for(parameters, level, learning);
         self.passes.forward(parameters, Statistics::Batch);
@@ -107,7 +108,7 @@ impl Trainer {
             return Err(self.not_finite(format!("the loss is {}", loss.mean), moment.step));
         }
         self.passes.backward(parameters, &mut self.gradient);
-        if self.config.masking.is_straight_through() {
+        if learning == Learning::All {
             self.leave_constant_rows(level);
         }
         Ok(loss)
@@ -115,7 +116,8 @@ impl Trainer {
 
     /// Takes from weights that the level does not use their gradient where their row hardly varies in the batch, as a row without
     /// a weight does. Its normalisation makes all that reaches it up to `1/√ε` times as large as it would be with them in use
-    /// (316 times, by default), by which they would grow to be the greatest of their layer, whatever they are worth.
+    /// (316 times, by default), by which they would grow to be the greatest of their layer, or be the first to be regrown, whatever
+    /// they are worth.
     fn leave_constant_rows(&mut self, level: Level) {
         let epsilon = self.trained.network.epsilon() as f32;
         let layers = self.trained.parameters.layers.iter().zip(&mut self.gradient.layers).enumerate();
@@ -127,7 +129,7 @@ impl Trainer {
             let rows = rings.rows().into_iter().zip(gradient.weights.chunks_mut(rings.ncols())).zip(variances);
             for ((rings, gradient), _) in rows.filter(|(_, variance)| **variance <= epsilon) {
                 let weights = rings.iter().zip(gradient);
-                let unused = weights.filter(|(ring, _)| **ring == 0 || usize::from(**ring) > level.number());
+                let unused = weights.filter(|(ring, _)| !is_in(**ring, level));
                 unused.for_each(|(_, gradient)| *gradient = 0.0);
             }
         }

@@ -90,7 +90,7 @@ proptest! {
                 of_levels[level - 1].mapv_inplace(|_| random.random_range(-1.0..1.0));
                 let mut gradient = Gradient::zeros(&parameters);
                 gradient.layers[0].as_mut().unwrap().weights = of_levels[level - 1].iter().copied().collect();
-                optimizer.add(&mut parameters, &gradient, &step, level, descent);
+                optimizer.add(&mut parameters, &gradient, &step, Level::new(level).unwrap(), descent);
             }
             optimizer.step(&mut parameters, &step, descent);
 
@@ -646,6 +646,33 @@ fn regrowth_goes_by_the_densest_levels_gradient_whatever_the_step_used() {
     let densest = gradient([0.0, 1.0], true);
     assert_eq!(gradient([1.0, 0.0], true), densest);
     assert_ne!(gradient([1.0, 0.0], false), densest);
+}
+
+/// What such a row's normalisation makes of a gradient would send all newcomers there.
+#[test]
+fn regrowth_brings_nothing_into_a_row_that_no_level_uses() {
+    let regrowth = Some(Regrowth { until: 1.0, share: 0.3 });
+    let ramp = Ramp { start: 0.0, end: 0.0 };
+    let one_step = Config { batch: dataset().len(), epochs: 1, ramp, regrowth, ..config() };
+    let mut parameters = Parameters::<f32>::random(&network(), one_step.ladder.levels(), 1);
+    for layer in parameters.layers.iter_mut().flatten() {
+        layer.weights.row_mut(0).mapv_inplace(|weight| weight * 1e-6);
+    }
+    let mut trainer = Trainer::from_parameters(network(), parameters, one_step).unwrap();
+    let masks = |trainer: &Trainer| -> Vec<NestedMask<ndarray::Ix2>> {
+        trainer.trained.parameters.layers.iter().flatten().filter_map(|layer| layer.mask.clone()).collect()
+    };
+    let before = masks(&trainer);
+    trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
+    let mut rows = 0;
+    for (before, after) in before.iter().zip(&masks(&trainer)) {
+        if before.rings().row(0).iter().all(|&ring| ring == 0) {
+            assert!(after.rings().row(0).iter().all(|&ring| ring == 0));
+            assert_ne!(before, after);
+            rows += 1;
+        }
+    }
+    assert!(rows > 0);
 }
 
 #[test]

@@ -149,7 +149,8 @@ impl Trainer {
         let mut trainer = Trainer {
             saliency: Trainer::no_saliency(&trained, config.saliency),
             optimizer: Optimizer::new(&trained.parameters, &config),
-            passes: Passes::new(&trained.network, config.batch),
+            // Grows to the batch when there are as many images: a slip in `batch` is not to ask for memory.
+            passes: Passes::new(&trained.network, 1),
             gradient: Gradient::zeros(&trained.parameters),
             trained,
             config,
@@ -336,7 +337,15 @@ impl Trainer {
     /// # Errors
     /// Those of [`Trained::evaluate`].
     pub fn evaluate(&mut self, level: Level, dataset: &Dataset) -> Result<f64, TrainError> {
+        self.plan_passes(dataset.len().min(self.config.batch));
         self.trained.evaluate_with(&mut self.passes, level, dataset)
+    }
+
+    /// Makes sure that passes take so many images.
+    fn plan_passes(&mut self, images: usize) {
+        if self.passes.batch() < images {
+            self.passes = Passes::new(&self.trained.network, images);
+        }
     }
 
     /// Whether the dataset fits; the steps of an epoch.
@@ -355,6 +364,7 @@ impl Trainer {
             return Err(TrainError::Config { what: "epochs", value, must: "so few that their steps can be counted" });
         };
         self.ranks_within_first_turn(all)?;
+        self.plan_passes(self.config.batch);
         if self.epoch == 0 && !self.keeps_normalization {
             self.trained.normalization = Normalization::of(dataset.pixels());
         }

@@ -1,6 +1,6 @@
 //! What a network's last node made, and losses of it with their gradients.
 use super::Passes;
-use crate::nn::{log_softmax, map::Map, vector::Scalar};
+use crate::nn::{log_softmax_at, map::Map, vector::Scalar};
 use rayon::prelude::*;
 
 /// The loss of a batch.
@@ -37,13 +37,17 @@ impl<T: Scalar> Passes<T> {
 
     /// Cross-entropy of the last forward pass, and its gradient with respect to the logits (kept for [`Self::backward`]).
     /// `targets(image, class)` is the probability that the loss asks for.
+    ///
+    /// # Panics
+    /// With another number of labels than of images that were loaded.
     pub fn cross_entropy(&mut self, labels: &[u8], targets: impl Fn(usize, usize) -> T) -> Loss {
+        assert_eq!(labels.len(), self.images, "labels of a batch");
         let classes = self.network.outputs();
         let last = self.maps.len() - 1;
         self.gradients[last].as_mut_slice().fill(T::zero());
         let (mut sum, mut right) = (0.0, 0);
         let each = T::one() / T::from_f64(self.images.max(1) as f64);
-        for (image, &label) in labels.iter().enumerate().take(self.images) {
+        for (image, &label) in labels.iter().enumerate() {
             let first = self.logit(image, 0);
             let values = self.tensors[last].as_slice()[first..].iter().step_by(self.plan.lanes).take(classes);
             let greatest = values.clone().copied().fold(T::neg_infinity(), T::max);
@@ -62,6 +66,9 @@ impl<T: Scalar> Passes<T> {
     /// After [`Self::cross_entropy`], blends a teacher into its loss and gradient: `(1 − mix) · loss + mix · T² · CE(softmax(
     /// teacher / T), softmax(logits / T))`. `teacher` holds the logits of the same images ([`Self::all_logits`]). Returns the
     /// blended mean loss.
+    ///
+    /// # Panics
+    /// With another number of logits than those of the images that were loaded.
     ///
     /// ```
     /// # use ndarray::array;
@@ -91,11 +98,12 @@ impl<T: Scalar> Passes<T> {
     /// ```
     pub fn distil(&mut self, loss: Loss, teacher: &[T], mix: f64, temperature: f64) -> Loss {
         let classes = self.network.outputs();
+        assert_eq!(teacher.len(), self.images * classes, "a teacher's logits of a batch");
         let last = self.maps.len() - 1;
         let (part, heat) = (T::from_f64(mix), T::from_f64(temperature));
         let each = part * heat / T::from_f64(self.images.max(1) as f64);
         let mut sum = 0.0;
-        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate().take(self.images) {
+        for (image, teacher) in teacher.chunks_exact(classes.max(1)).enumerate() {
             let first = self.logit(image, 0);
             let wanted = log_probabilities(teacher.iter().copied(), heat);
             let found = log_probabilities(self.logits(image), heat);
@@ -137,11 +145,9 @@ impl<T: Scalar> Passes<T> {
     }
 }
 
-/// Logarithms of the probabilities of these logits at a temperature. The greatest is taken out before the division, so that
-/// its logit is 0 exactly.
-fn log_probabilities<T: Scalar>(logits: impl Iterator<Item = T> + Clone, temperature: T) -> Vec<T> {
-    let greatest = logits.clone().fold(T::neg_infinity(), T::max);
-    let mut log: Vec<T> = logits.map(|logit| (logit - greatest) / temperature).collect();
-    log_softmax(&mut log);
+/// Logarithms of the probabilities of these logits at a temperature.
+fn log_probabilities<T: Scalar>(logits: impl Iterator<Item = T>, temperature: T) -> Vec<T> {
+    let mut log: Vec<T> = logits.collect();
+    log_softmax_at(&mut log, temperature);
     log
 }

@@ -57,12 +57,16 @@ struct Check {
 
 impl Check {
     fn new(network: &Network, level: Level) -> Check {
-        let mut passes = Passes::new(network, IMAGES);
-        passes.load(IMAGES, |image, pixels| {
+        Check::of(network, level, IMAGES)
+    }
+
+    fn of(network: &Network, level: Level, images: usize) -> Check {
+        let mut passes = Passes::new(network, images);
+        passes.load(images, |image, pixels| {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(image as u64);
             pixels.iter_mut().for_each(|pixel| *pixel = random.random_range(-1.0..1.0));
         });
-        let labels = (0..IMAGES as u8).map(|i| i % CLASSES as u8).collect();
+        let labels = (0..images).map(|image| (image % CLASSES) as u8).collect();
         Check { passes, labels, level, statistics: Statistics::Batch }
     }
 
@@ -96,9 +100,13 @@ fn check_with(network: &Network, block: Block, statistics: Statistics) {
     check_slopes(network, &ladder, parameters(network, &ladder, block), statistics);
 }
 
-fn check_slopes(network: &Network, ladder: &Ladder, mut p: Parameters<f64>, statistics: Statistics) {
+fn check_slopes(network: &Network, ladder: &Ladder, p: Parameters<f64>, statistics: Statistics) {
+    check_slopes_of(network, ladder, p, statistics, IMAGES);
+}
+
+fn check_slopes_of(network: &Network, ladder: &Ladder, mut p: Parameters<f64>, statistics: Statistics, images: usize) {
     for level in ladder.levels().up_to() {
-        let mut check = Check { statistics, ..Check::new(network, level) };
+        let mut check = Check { statistics, ..Check::of(network, level, images) };
         let mut gradient = Gradient::zeros(&p);
         check.loss(&p);
         check.passes.backward(&p, &mut gradient);
@@ -127,6 +135,24 @@ fn check_slopes(network: &Network, ladder: &Ladder, mut p: Parameters<f64>, stat
             }
         }
     }
+}
+
+/// Images go in groups of a vector's lanes, groups in chunks for the threads: here several a chunk on every machine, and the last
+/// chunk and group not whole.
+#[test]
+fn gradients_of_a_batch_of_many_groups_are_the_losses_slopes() {
+    const MANY: usize = 70;
+    let network = network(shape(1, 3, 4), |b, x| {
+        let finish = Finish::NORM.then(Activation::Relu6);
+        let y = b.depthwise("depthwise", x, Window::square(3, 1, 1), finish).unwrap();
+        let z = b.convolution("sparse", y, Window::square(3, 1, 1), 6, finish.sparse()).unwrap();
+        let sum = b.add("sum", x, z, Activation::Relu).unwrap();
+        b.max_pool("pooled", sum, Window::square(2, 1, 0)).unwrap()
+    });
+    let plan = Plan::new(Arch::new(), lanes::<f64>(Arch::new()), MANY);
+    assert!(plan.groups > plan.chunks() && !MANY.is_multiple_of(plan.lanes));
+    let ladder = Ladder::new([0.7, 0.3]).unwrap();
+    check_slopes_of(&network, &ladder, parameters(&network, &ladder, Block::OneByOne), Statistics::Batch, MANY);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl<T: Scalar> Weighted<T> {
         let (rows, columns) = layer.weights.dim();
         // Borrowed, unless another memory order was given.
         let weights = layer.weights.as_standard_layout();
-        let weights = weights.as_slice().unwrap_or(&[]);
+        let weights = weights.as_slice().expect("standard layout is a slice");
         let at = |place: usize| (place, weights[place], counts(place));
 
         let mut table = std::mem::take(&mut self.table);
