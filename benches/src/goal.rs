@@ -1,4 +1,5 @@
-//! Limits that figures are held against.
+//! What was to be reached, what was found, and whether that is enough.
+use crate::table::Table;
 use serde::Serialize;
 use std::fmt;
 
@@ -34,6 +35,107 @@ impl fmt::Display for Bound {
         f.write_str(if matches!(self, Bound::AtLeast(_)) { "≥ " } else { "≤ " })?;
         self.limit().fmt(f)
     }
+}
+
+/// One goal at one level, or a figure that stands beside the goals.
+pub struct Goal {
+    pub what: String,
+    pub needed: String,
+    pub found: Option<String>,
+    pub verdict: Verdict,
+}
+
+/// What comes of a goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Met,
+    Missed,
+    /// Nothing was measured, or not all that a verdict needs.
+    Open,
+    /// No limit was set.
+    Beside,
+}
+
+impl Verdict {
+    fn of(bound: Bound, found: f64) -> Verdict {
+        if bound.holds(found) { Verdict::Met } else { Verdict::Missed }
+    }
+}
+
+impl Goal {
+    /// Of one figure.
+    pub fn of_figure(what: impl Into<String>, bound: Bound, found: Option<f64>, unit: &str) -> Goal {
+        let text = found.map(|found| format!("{found:.2}{unit}"));
+        Goal::of_text(what, bound, unit, text, found)
+    }
+
+    /// Of a figure that is told in its own way; without one there is no verdict.
+    pub fn of_text(
+        what: impl Into<String>,
+        bound: Bound,
+        unit: &str,
+        found: Option<String>,
+        figure: Option<f64>,
+    ) -> Goal {
+        let verdict = figure.map_or(Verdict::Open, |figure| Verdict::of(bound, figure));
+        Goal { what: what.into(), needed: format!("{bound:.2}{unit}"), found, verdict }
+    }
+
+    /// Of several figures, one a level, each of which must keep to it.
+    pub fn of_each(what: impl Into<String>, bound: Bound, found: &[f64], unit: &str) -> Goal {
+        let worst = match bound {
+            Bound::AtLeast(_) => found.iter().copied().reduce(f64::min),
+            Bound::AtMost(_) => found.iter().copied().reduce(f64::max),
+        };
+        let all: Vec<String> = found.iter().map(|found| format!("{found:.2}")).collect();
+        Goal::of_text(what, bound, unit, worst.map(|_| format!("{}{unit}", all.join(" / "))), worst)
+    }
+
+    /// A figure that stands beside the goals.
+    pub fn beside(what: String, found: Option<String>) -> Goal {
+        Goal { what, needed: String::new(), found, verdict: Verdict::Beside }
+    }
+}
+
+/// How many goals are met, missed and open, in a sentence.
+pub fn summary(goals: &[Goal]) -> String {
+    let of = |verdict| goals.iter().filter(move |goal| goal.verdict == verdict);
+    let named = |verdict| {
+        let names: Vec<String> = of(verdict).map(|goal| goal.what.clone()).collect();
+        listed(&names)
+    };
+    let count = |verdict| of(verdict).count();
+    let mut text = format!(
+        "{} met, {} missed, {} not measured. Missed: {}.",
+        count(Verdict::Met),
+        count(Verdict::Missed),
+        count(Verdict::Open),
+        named(Verdict::Missed)
+    );
+    if count(Verdict::Open) > 0 {
+        text += &format!(" Not measured: {}.", named(Verdict::Open));
+    }
+    text
+}
+
+/// Names in a sentence.
+pub fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join("; ") }
+}
+
+/// Goals as a table.
+pub fn table(goals: &[Goal]) -> Table {
+    let mut table = Table::new(["goal", "needed", "found", ""]);
+    for goal in goals {
+        let verdict = match goal.verdict {
+            Verdict::Met => "met",
+            Verdict::Missed => "**missed**",
+            Verdict::Open => "not measured",
+            Verdict::Beside => "no goal",
+        };
+        table.row([goal.what.clone(), goal.needed.clone(), goal.found.clone().unwrap_or_default(), verdict.to_owned()]);
+    }
+    table
 }
 
 #[cfg(test)]

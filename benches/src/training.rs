@@ -217,7 +217,7 @@ impl Run {
         if self.recalibrated {
             trainer.recalibrate(images)?;
         }
-        Ok(Done { trained: trainer.trained().clone(), epochs: left, seconds: history.seconds(), end })
+        Ok(Done { trained: trainer.into_trained(), epochs: left, seconds: history.seconds(), end })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `compare`: nested against separate, pruned, slimmed and dense networks.
+//! `compare`: nested against stand-alone, pruned, DSNN, slimmable and dense networks.
 use crate::{
     error::Error,
     experiment::{
@@ -18,7 +18,7 @@ use crate::{
 use clap::Args;
 use std::{path::PathBuf, time::Instant};
 
-/// Train nested, stand-alone, pruned, slimmed and dense networks and compare them; done runs are not repeated
+/// Train nested, stand-alone, pruned, DSNN, slimmable and dense networks and compare them; done runs are not repeated
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(flatten)]

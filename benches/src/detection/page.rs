@@ -1,6 +1,7 @@
 //! `docs/detection.md`: what a run found, as a page.
 use super::report::{DetectEntry, DetectReport};
 use crate::{
+    goal::{self, Bound, Goal},
     m7,
     table::{Table, grouped},
 };
@@ -52,41 +53,31 @@ pub fn page(report: &DetectReport, board: &[m7::Row], anchors: &m7::Anchors) -> 
 
 /// What was to be reached, and what was.
 fn goals(report: &DetectReport, anchors: &m7::Anchors) -> Table {
-    let mut table = Table::new(["goal", "found", "reached"]);
-    let mut row = |goal: &str, found: String, reached: bool| {
-        table.row([goal.to_owned(), found, if reached { "yes" } else { "no" }.to_owned()]);
-    };
     let dense = report.dense.map50;
-    row("dense mAP@.5 between 60 and 95", format!("{dense:.2}"), (60.0..=95.0).contains(&dense));
+    let mut goals = vec![
+        Goal::of_figure("dense mAP@.5, a task that can be learned", Bound::AtLeast(60.0), Some(dense), ""),
+        Goal::of_figure("dense mAP@.5, a task that is not too easy", Bound::AtMost(95.0), Some(dense), ""),
+    ];
     if let (Some(first), Some(last)) = (report.levels.first(), report.levels.last()) {
-        let gap = dense - first.map50;
-        row("level 1 within 5 points of dense", format!("{gap:.2} below"), gap <= 5.0);
-        if let (Some(sparse), Some(full)) = (first.m7_instructions, last.m7_instructions) {
-            let ratio = sparse as f64 / full as f64;
-            let (most, of) = (anchors.most_of_last(), [first.sparsity, last.sparsity]);
-            let goal = format!("instructions at {:.0} % at most {most} × those at {:.0} %", of[0], of[1]);
-            row(&goal, format!("{ratio:.3}"), ratio <= most);
-        }
+        let gap = Some(dense - first.map50);
+        goals.push(Goal::of_figure("level 1 below dense", Bound::AtMost(5.0), gap, " points"));
+        let ratio = first.m7_instructions.zip(last.m7_instructions).map(|(sparse, full)| sparse as f64 / full as f64);
+        let what = format!("instructions at {:.0} % over those at {:.0} %", first.sparsity, last.sparsity);
+        goals.push(Goal::of_figure(what, Bound::AtMost(anchors.most_of_last()), ratio, ""));
         let allowance = anchors.most_of_sum();
         let over = |level: &DetectEntry| Some(level.m7_instructions? as f64 / level.m7_goal? as f64);
         let over: Vec<f64> = report.levels.iter().filter_map(over).collect();
-        if !over.is_empty() {
-            let goal = format!("instructions at most {} × what the goals of its layers add up to", allowance);
-            let all: Vec<String> = over.iter().map(|over| format!("{over:.3}")).collect();
-            row(&goal, all.join(" / "), over.iter().all(|over| *over <= allowance));
-        }
+        let what = "instructions over what the goals of its layers add up to, at each level";
+        goals.push(Goal::of_each(what, Bound::AtMost(allowance), &over, ""));
     }
     let rivals = [
-        ("each level within 1 point of stand-alone (a): all of them together trained as long", &report.stand_alone_a),
-        ("each level within 1 point of stand-alone (b): each trained as long", &report.stand_alone_b),
+        ("each level over stand-alone (a): all of them together trained as long", &report.stand_alone_a),
+        ("each level over stand-alone (b): each trained as long", &report.stand_alone_b),
     ];
-    for (goal, alone) in rivals {
+    for (what, alone) in rivals {
         let pair = |(nested, alone): (&DetectEntry, &DetectEntry)| nested.map50 - alone.map50;
         let leads: Vec<f64> = report.levels.iter().zip(alone).map(pair).collect();
-        if !leads.is_empty() {
-            let all: Vec<String> = leads.iter().map(|lead| format!("{lead:+.2}")).collect();
-            row(goal, all.join(" / "), leads.iter().all(|lead| *lead >= -1.0));
-        }
+        goals.push(Goal::of_each(what, Bound::AtLeast(-1.0), &leads, " points"));
     }
-    table
+    goal::table(&goals)
 }

@@ -4,7 +4,12 @@ use super::{
     layers::LAYERS,
     record::{HostFile, Machine, Row, TrainFile},
 };
-use crate::{error::Error, files, goal::Bound, table::Table};
+use crate::{
+    error::Error,
+    files,
+    goal::{self, Bound, Goal},
+    table::Table,
+};
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
 /// The engines, in the order of the tables, with what they are.
@@ -95,6 +100,7 @@ fn goals(host: &HostFile) -> String {
     let dense = time(0, 1, "onnxruntime");
     let gain = ratio(time(90, 1, "ours"), time(90, 2, "ours"));
     let (least, most) = (Bound::AtLeast, Bound::AtMost);
+    let of = |(name, measured, bound): (&str, Option<f64>, Bound)| Goal::of_figure(name, bound, measured, "");
     let goals = [
         ("90 %: onnxruntime's time over ours", ratio(dense, time(90, 1, "ours")), least(3.0)),
         ("90 %: rten's time over ours", ratio(time(0, 1, "rten"), time(90, 1, "ours")), least(8.0)),
@@ -108,13 +114,7 @@ fn goals(host: &HostFile) -> String {
         ("two threads: gain over that of independent loops", ratio(gain, host.independent_gain), least(0.9)),
         ("50-95 %: greatest distance from a line through the times", nonlinearity(&host.layers), most(0.15)),
     ];
-    let mut table = Table::new(["goal", "measured", "must be", ""]);
-    for (name, measured, bound) in goals {
-        let Some(measured) = measured else { continue };
-        let verdict = if bound.holds(measured) { "reached" } else { "missed" };
-        table.row([name.to_owned(), format!("{measured:.2}"), bound.to_string(), verdict.to_owned()]);
-    }
-    format!("\n{table}")
+    format!("\n{}", goal::table(&goals.map(of)))
 }
 
 /// The greatest relative distance of the times at 50-95 % from the line of least squares over the non-zeros.

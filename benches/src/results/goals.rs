@@ -9,33 +9,8 @@ use crate::{
         record::{Record, Row},
         settings::{AllocationName, Budget, Method, NetworkName, Suite, Training},
     },
-    goal::Bound,
-    table::Table,
+    goal::{Bound, Goal, Verdict, listed},
 };
-
-/// One goal at one level, or a figure that stands beside the goals.
-pub struct Goal {
-    pub what: String,
-    needed: String,
-    found: Option<String>,
-    verdict: Verdict,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Met,
-    Missed,
-    /// Nothing was measured, or not all that a verdict needs.
-    Open,
-    /// No limit was set.
-    Beside,
-}
-
-impl Verdict {
-    fn of(bound: Bound, found: f64) -> Verdict {
-        if bound.holds(found) { Verdict::Met } else { Verdict::Missed }
-    }
-}
 
 impl Goal {
     /// Of a mean over the seeds; with fewer than [`SEEDS`] there is no verdict.
@@ -45,73 +20,14 @@ impl Goal {
             let lacking = if is_whole(&found) { String::new() } else { format!(" ({} of {SEEDS} seeds)", found.seeds) };
             format!("{found}{unit}{lacking}")
         };
-        Goal {
-            what,
-            needed: format!("{bound:.2}{unit}"),
-            found: found.map(text),
-            verdict: found.filter(is_whole).map_or(Verdict::Open, |found| Verdict::of(bound, found.mean)),
-        }
-    }
-
-    /// Of one figure.
-    fn of_figure(what: String, bound: Bound, found: Option<f64>, unit: &str) -> Goal {
-        Goal {
-            what,
-            needed: format!("{bound:.2}{unit}"),
-            found: found.map(|found| format!("{found:.2}{unit}")),
-            verdict: found.map_or(Verdict::Open, |found| Verdict::of(bound, found)),
-        }
-    }
-
-    /// A figure that stands beside the goals.
-    pub fn beside(what: String, found: Option<String>) -> Goal {
-        Goal { what, needed: String::new(), found, verdict: Verdict::Beside }
+        let whole = found.filter(is_whole).map(|found| found.mean);
+        Goal::of_text(what, bound, unit, found.map(text), whole)
     }
 
     /// Points of accuracy that stand beside the goals.
     pub fn points_beside(what: String, found: Option<Estimate>) -> Goal {
         Goal::beside(what, found.map(|found| format!("{found} points")))
     }
-}
-
-/// How many goals are met, missed and open, in a sentence.
-pub fn summary(goals: &[Goal]) -> String {
-    let of = |verdict| goals.iter().filter(move |goal| goal.verdict == verdict);
-    let named = |verdict| {
-        let names: Vec<String> = of(verdict).map(|goal| goal.what.clone()).collect();
-        listed(&names)
-    };
-    let count = |verdict| of(verdict).count();
-    let mut text = format!(
-        "{} met, {} missed, {} not measured. Missed: {}.",
-        count(Verdict::Met),
-        count(Verdict::Missed),
-        count(Verdict::Open),
-        named(Verdict::Missed)
-    );
-    if count(Verdict::Open) > 0 {
-        text += &format!(" Not measured: {}.", named(Verdict::Open));
-    }
-    text
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join("; ") }
-}
-
-/// Goals as a table.
-pub fn table(goals: &[Goal]) -> Table {
-    let mut table = Table::new(["goal", "needed", "found", ""]);
-    for goal in goals {
-        let verdict = match goal.verdict {
-            Verdict::Met => "met",
-            Verdict::Missed => "**missed**",
-            Verdict::Open => "not measured",
-            Verdict::Beside => "no goal",
-        };
-        table.row([goal.what.clone(), goal.needed.clone(), goal.found.clone().unwrap_or_default(), verdict.to_owned()]);
-    }
-    table
 }
 
 const LEVELS: [f64; 3] = [90.0, 80.0, 70.0];

@@ -87,7 +87,8 @@ fn examples_must_be_of_the_networks_kind() {
     let mut detector = Trainer::new(network(), config()).unwrap();
     let labelled = Dataset::new(SHAPE, 2, vec![0; 16 * SHAPE.len()], vec![0; 16]).unwrap();
     assert_eq!(detector.train_epoch(&labelled, &mut |_| {}), Err(TrainError::OtherKind));
-    let mut classifier = Trainer::new(resnet8(SHAPE, 0.25, 2).unwrap(), config()).unwrap();
+    let unscaled = Config { augmentation: Augmentation { zoom: 0, ..config().augmentation }, ..config() };
+    let mut classifier = Trainer::new(resnet8(SHAPE, 0.25, 2).unwrap(), unscaled).unwrap();
     assert_eq!(classifier.train_epoch(&scenes(16, 1), &mut |_| {}), Err(TrainError::OtherKind));
     let mut three = scenes(16, 1);
     three.classes = 3;

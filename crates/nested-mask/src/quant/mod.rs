@@ -82,7 +82,7 @@ pub enum QuantError {
 /// The most images that calibration looks at.
 const CALIBRATION_IMAGES: usize = 512;
 
-/// Images of one calibration pass.
+/// Images of a batch of the calibration.
 const BATCH: usize = 64;
 
 /// The int8 model of all levels; activation ranges come from the calibration images, or from 512 all over them. Index codes are

@@ -16,8 +16,8 @@ pub struct Augmentation {
     /// Half of the images lose a rectangle whose sides are up to this many pixels: it becomes the mean pixel. Source: Zhong
     /// et al., Random Erasing (2020).
     pub erase: u8,
-    /// Scenes with objects are enlarged or reduced by up to this many per cent, about a random place; at most 90. It has no
-    /// effect on images that are classified.
+    /// Scenes with objects are enlarged or reduced by up to this many per cent, about a random place; at most 90. A classifier refuses
+    /// it.
     pub zoom: u8,
 }
 
@@ -260,9 +260,16 @@ impl Config {
         self.check_combinations()
     }
 
-    /// Whether γ and β are those of all levels. Channels that a slimmable level lacks are silent at it alone; and what learns
-    /// with ring 1 would serve a level badly whose gradient never gets there.
-    pub(super) fn shares_affine(&self) -> bool {
+    /// Whether γ and β are those of all levels: where [`Self::shared_affine`] asks for it and can have it. Channels that a slimmable
+    /// level lacks are silent at it alone; and what learns with ring 1 would serve a level badly whose gradient never gets there.
+    ///
+    /// ```
+    /// use nested_mask::{Routing, train::Config};
+    /// assert!(Config::default().shares_affine());
+    /// // Ring 1 learns from level 1 alone.
+    /// assert!(!Config { routing: Routing::Ring, ..Config::default() }.shares_affine());
+    /// ```
+    pub fn shares_affine(&self) -> bool {
         let levels = self.ladder.levels().number();
         let keeps_from_ring_1 =
             |matrix: RoutingMatrix| (1..=levels).any(|level| matrix.uses(level) && matrix.coefficient(1, level) == 0.0);

@@ -10,9 +10,9 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-/// Images of one pass.
+/// Images of a batch that is measured.
 const BATCH: usize = 64;
-/// The images of each pass of a recalibration are drawn by it, so that figures do not depend on chance.
+/// The images of each batch of a recalibration are drawn by it, so that figures do not depend on chance.
 const SEED: u64 = 64;
 
 /// Mean and variance of each row.
@@ -90,8 +90,8 @@ impl Trained {
     }
 
     /// Measures the batch-norm statistics of each level anew, with the weights as they are and images without changes: mean and
-    /// variance over all images of what a layer sums up, where the layers before it normalise each pass's images by their own.
-    /// A pass has up to 64 images, drawn from the whole dataset, which may be in any order.
+    /// variance over all images of what a layer sums up, where the layers before it normalise each batch's images by their own.
+    /// A batch has up to 64 images, drawn from the whole dataset, which may be in any order.
     ///
     /// # Errors
     /// A dataset that does not fit, [`TrainError::TooFew`] for one of no images; [`TrainError::NotMeasurable`] where a statistic is

@@ -40,7 +40,7 @@ fn run(mut trainer: Trainer) -> Trained {
     while trainer.epoch() < trainer.config().epochs {
         trainer.train_epoch(&dataset(), &mut |_| {}).unwrap();
     }
-    trainer.trained().clone()
+    trainer.into_trained()
 }
 
 fn routings() -> impl Strategy<Value = Routing> {
@@ -246,7 +246,7 @@ fn parameters_of_another_network_are_refused_by_name() {
     assert_eq!(with(&|layer| layer.weights[(0, 0)] = f32::NAN), "node `conv1`: a parameter is not finite");
 
     // A network whose fields were put together is checked where it is used.
-    let mut trained = Trainer::new(network(), config()).unwrap().trained().clone();
+    let mut trained = Trainer::new(network(), config()).unwrap().into_trained();
     trained.parameters.layers[0].as_mut().unwrap().mask = mask(4);
     let wrong =
         |result: Result<(), TrainError>| assert!(matches!(result, Err(TrainError::Parameters(_))), "{result:?}");
@@ -261,7 +261,7 @@ fn parameters_of_another_network_are_refused_by_name() {
 #[test]
 fn a_network_that_cannot_be_computed_with_is_refused_wherever_it_is_used() {
     let slimmable = Config { masking: Masking::Slimmable, ..config() };
-    let good = Trainer::new(network(), slimmable).unwrap().trained().clone();
+    let good = Trainer::new(network(), slimmable).unwrap().into_trained();
     let wrong = |change: &dyn Fn(&mut Trained)| {
         let mut trained = good.clone();
         change(&mut trained);
@@ -309,7 +309,7 @@ fn a_network_that_cannot_be_computed_with_is_refused_wherever_it_is_used() {
 fn a_detector_that_cannot_be_computed_with_finds_nothing_but_an_error() {
     let shape = TensorShape { channels: 1, height: 32, width: 32 };
     let detector = crate::nn::ssd_mobilenet_v2(shape, 0.125, 1).unwrap();
-    let mut trained = Trainer::new(detector, config()).unwrap().trained().clone();
+    let mut trained = Trainer::new(detector, config()).unwrap().into_trained();
     let scenes = Scenes::new(shape, 1, vec![7; shape.len()], vec![Vec::new()]).unwrap();
     let settings = crate::detect::DetectionSettings { score: 0.5, iou: 0.5, most: 9 };
     assert_eq!(trained.detect(Level::FIRST, &scenes, settings).map(|found| found.len()), Ok(1));
@@ -321,7 +321,7 @@ fn a_detector_that_cannot_be_computed_with_finds_nothing_but_an_error() {
 /// Finite parameters whose sums are not.
 #[test]
 fn statistics_and_classes_of_what_is_not_finite_are_refused() {
-    let good = Trainer::new(network(), config()).unwrap().trained().clone();
+    let good = Trainer::new(network(), config()).unwrap().into_trained();
     let not_measurable = |layer: &str, level| TrainError::NotMeasurable { layer: layer.to_owned(), level };
     let mut great = good.clone();
     great.parameters.layers[0].as_mut().unwrap().weights.fill(f32::MAX);
@@ -627,6 +627,11 @@ fn settings_that_take_each_others_effect_are_refused() {
     let detector = crate::nn::ssd_mobilenet_v2(TensorShape { channels: 1, height: 32, width: 32 }, 0.125, 1).unwrap();
     match Trainer::new(detector, Config { label_smoothing: 0.1, ..config() }) {
         Err(TrainError::Config { what, value, .. }) => assert_eq!((what, value), ("label_smoothing", 0.1)),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    let zoomed = Augmentation { zoom: 10, ..Augmentation::default() };
+    match Trainer::new(network(), Config { augmentation: zoomed, ..config() }) {
+        Err(TrainError::Config { what, value, .. }) => assert_eq!((what, value), ("augmentation.zoom", 10.0)),
         other => panic!("{:?}", other.map(|_| ())),
     }
 }

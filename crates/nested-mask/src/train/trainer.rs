@@ -135,6 +135,10 @@ impl Trainer {
             let (what, value) = ("label_smoothing", config.label_smoothing);
             return Err(TrainError::Config { what, value, must: "0 for a detector" });
         }
+        if network.anchors().is_none() && config.augmentation.zoom != 0 {
+            let (what, value) = ("augmentation.zoom", config.augmentation.zoom.into());
+            return Err(TrainError::Config { what, value, must: "0 for a classifier, whose images are not scaled" });
+        }
         let mut parameters = parameters.into_start(&network, config.ladder.levels())?;
         if config.shares_affine() {
             parameters.layers.iter_mut().flatten().for_each(share_affine);
@@ -214,6 +218,11 @@ impl Trainer {
     /// The network as it is now.
     pub fn trained(&self) -> &Trained {
         &self.trained
+    }
+
+    /// The network, of a training that is over.
+    pub fn into_trained(self) -> Trained {
+        self.trained
     }
 
     /// See [`Trained::sparsity`].
