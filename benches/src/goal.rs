@@ -22,6 +22,13 @@ impl Bound {
         }
     }
 
+    /// A figure with two decimals or, where it would seem to be on the other side, as many as it takes.
+    fn shown(self, found: f64) -> String {
+        let rounded = |decimals: usize| format!("{found:.decimals$}");
+        let seems = |text: &String| text.parse().is_ok_and(|seen| self.holds(seen)) == self.holds(found);
+        (2..9).map(rounded).find(seems).unwrap_or_else(|| found.to_string())
+    }
+
     /// The limit itself.
     pub fn limit(self) -> f64 {
         let (Bound::AtLeast(limit) | Bound::AtMost(limit)) = self;
@@ -65,7 +72,7 @@ impl Verdict {
 impl Goal {
     /// Of one figure.
     pub fn of_figure(what: impl Into<String>, bound: Bound, found: Option<f64>, unit: &str) -> Goal {
-        let text = found.map(|found| format!("{found:.2}{unit}"));
+        let text = found.map(|found| format!("{}{unit}", bound.shown(found)));
         Goal::of_text(what, bound, unit, text, found)
     }
 
@@ -83,12 +90,10 @@ impl Goal {
 
     /// Of several figures, one a level, each of which must keep to it.
     pub fn of_each(what: impl Into<String>, bound: Bound, found: &[f64], unit: &str) -> Goal {
-        let worst = match bound {
-            Bound::AtLeast(_) => found.iter().copied().reduce(f64::min),
-            Bound::AtMost(_) => found.iter().copied().reduce(f64::max),
-        };
-        let all: Vec<String> = found.iter().map(|found| format!("{found:.2}")).collect();
-        Goal::of_text(what, bound, unit, worst.map(|_| format!("{}{unit}", all.join(" / "))), worst)
+        // One that fails decides, and one that is not a number fails.
+        let decisive = found.iter().copied().find(|&found| !bound.holds(found)).or(found.first().copied());
+        let all: Vec<String> = found.iter().map(|&found| bound.shown(found)).collect();
+        Goal::of_text(what, bound, unit, decisive.map(|_| format!("{}{unit}", all.join(" / "))), decisive)
     }
 
     /// A figure that stands beside the goals.
@@ -153,5 +158,23 @@ mod tests {
         assert!(!Bound::AtMost(0.2).holds(0.2001));
         assert!(!least.holds(f64::NAN) && !most.holds(f64::NAN));
         assert_eq!([format!("{least:.2}"), format!("{most}")], ["≥ 1.50", "≤ 1.5"]);
+    }
+
+    #[test]
+    fn a_figure_is_shown_on_its_side_of_the_limit() {
+        let shown = [1.153, 1.146, 1.15, 1.2, f64::NAN].map(|found| Bound::AtMost(1.15).shown(found));
+        assert_eq!(shown, ["1.153", "1.15", "1.15", "1.20", "NaN"]);
+    }
+
+    #[test]
+    fn of_several_figures_each_must_keep_to_the_limit() {
+        let of = |found: &[f64]| {
+            let goal = Goal::of_each("what", Bound::AtLeast(-1.0), found, " points");
+            (goal.found, goal.verdict)
+        };
+        assert_eq!(of(&[0.5, -1.0]), (Some("0.50 / -1.00 points".to_owned()), Verdict::Met));
+        assert_eq!(of(&[0.5, -1.25, 2.0]), (Some("0.50 / -1.25 / 2.00 points".to_owned()), Verdict::Missed));
+        assert_eq!(of(&[0.5, f64::NAN]).1, Verdict::Missed);
+        assert_eq!(of(&[]), (None, Verdict::Open));
     }
 }

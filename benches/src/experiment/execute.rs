@@ -124,12 +124,12 @@ pub fn execute(settings: &Settings, record: &Record, images: &Images, folder: &F
     }
 }
 
-/// Whether a trained network computes what is not a number or infinite, as after too great a rate.
+/// Whether a trained network computes what is not a number, infinite or beyond what the format holds, as after too great a rate.
 fn is_out_of_range(error: &Error) -> bool {
     matches!(
         error,
         Error::Training(TrainError::NotFinite { .. } | TrainError::NotMeasurable { .. })
-            | Error::Quantization(QuantError::NotFinite { .. })
+            | Error::Quantization(QuantError::NotFinite { .. } | QuantError::Format(_))
     )
 }
 

@@ -207,7 +207,7 @@ impl Record {
     /// Why this training failed, if a run found that it does. One that failed when its network was measured, for some seconds, is of
     /// that run alone: pruned or not, recalibrated or not, networks differ.
     pub fn failure_of(&self, training: &Training) -> Option<&str> {
-        let same = self.runs.iter().filter(|run| run.settings.training == *training && run.other_seconds == Some(0.0));
+        let same = self.runs.iter().filter(|run| run.settings.training == *training && run.was_not_measured());
         same.filter_map(|run| run.failed.as_deref()).next()
     }
 
@@ -236,6 +236,13 @@ impl Record {
     /// The rows of a run.
     pub fn rows_of<'a>(&'a self, run: &'a Finished) -> impl Iterator<Item = &'a Row> {
         self.rows.iter().filter(|row| row.run == run.id)
+    }
+}
+
+impl Finished {
+    /// Whether it took no time but its training's, as one that failed in it; of an older record that is not known.
+    fn was_not_measured(&self) -> bool {
+        self.other_seconds.is_none_or(|seconds| seconds == 0.0)
     }
 }
 

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     experiment::{
-        plan::Kind,
+        plan::{self, Kind},
         record::{Counter, Finished, Record, Row, Time, Unit},
-        settings::{Growth, MaskingName, Method, Suite, Training},
+        settings::{Growth, MaskingName, Method, Settings, Suite, Training},
     },
     goal::{self, Goal},
     table::{Table, grouped},
@@ -33,7 +33,7 @@ pub fn document(
         NO_GOALS.to_owned()
     };
     let mut sections = vec![
-        introduction(comparison),
+        introduction(if comparison.data.is_some() { comparison } else { ablation }),
         origin(comparison),
         format!("## Goals\n\n{goals}"),
         section("## Full budget\n", full, comparison),
@@ -134,13 +134,15 @@ Whole files of the format's size profile in bytes, requantisation and all else c
 
 /// How rates were chosen, and how sure a choice can be.
 fn choice(record: &Record) -> String {
-    let images = record.data.as_ref().map_or(0, |data| data.train_images / 5);
-    // Of accuracies near 92 %.
-    let error = 100.0 * (0.92 * 0.08 / images.max(1) as f64).sqrt();
+    let Some(data) = &record.data else { return String::new() };
+    let images = data.train_images / 5;
+    let tuning = record.rows.iter().filter(|row| row.suite == Suite::Tune).map(|row| row.top1_int8 / 100.0);
+    let best = tuning.reduce(f64::max).unwrap_or(0.0);
+    let error = 100.0 * (best * (1.0 - best) / images.max(1) as f64).sqrt();
     format!(
         "\
 Int8 accuracy on validation images (a fifth of the training images, which are then not trained on), one seed, at the budget that
-the rate is for, less the validation images (other networks: for fewer epochs, as listed). Of each
+the rate is for, less the validation images (other networks: for fewer epochs, as listed, and ResNet-9 with half the small budget's images). Of each
 method the rate with the best mean over its levels was taken, of networks that stand alone each level's own: a choice by one accuracy of one seed (standard error
 {error:.2} point on {} images), where the nested network's is by three.",
         grouped(images as u64)
@@ -148,16 +150,16 @@ method the rate with the best mean over its levels was taken, of networks that s
 }
 
 const RATES: &str = " Ramp and γ and β were chosen for the nested network ([method.md](method.md)),
-so networks that stand alone, those of them that are pruned later, and DSNN with one level a step were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
-ends, and take what is better. The greater the rate, the better a network bears to be pruned later: those networks have one rate more, twice the greatest, with
-either recipe. Rivals whose authors pass through all levels at
+so networks that stand alone and DSNN with one level a step were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
+ends, and take what is better. The greater the rate, the better a network bears to be pruned later: what is pruned has one rate more, twice the greatest, and
+the densest stand-alone network to be pruned was tuned as before at all rates but the least. Rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
 of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and
 automatic took the nested network's rate, and what is pruned and not recalibrated that of what is.";
 
 const SETTINGS: &str = "\
 Of all trainings, unless a row says otherwise: the *rate* of a table is the peak, after a linear rise from 0 and before a cosine to 0; γ, β
-and biases do not decay. In ResNet-8 the six 3×3 convolutions after the first are sparse, in ResNet-9 all 3×3 ones but the first, in MobileNetV1 the
+and biases do not decay. In ResNet-8 the six 3×3 convolutions after the first are sparse, in ResNet-9 all 3×3 ones but the first, in MobileNetV1 and DS-CNN the
 pointwise ones; the sparsity is that of their weights, and all other layers are dense. ResNet-9 and MobileNetV1 read images padded to 32×32.
 Trainings of the small budget and the ablation use a part of the training images that is the same for all runs, and so is the
 validation part, which has equally many images of each class. A seed determines initial weights, the images' order and changes, and drawn levels;
@@ -396,10 +398,15 @@ fn tuning(record: &Record) -> impl Iterator<Item = &Finished> {
 fn at_ends<'g>(record: &Record, groups: impl Iterator<Item = &'g Group<'g>>) -> String {
     let is_at_end = |row: &Row| {
         let Some(run) = record.runs.iter().find(|run| run.id == row.run) else { return false };
+        // Its own, unless it took another's rate.
+        let is_kind = |kind: &Kind| kind.method() == row.method && kind.variant() == row.variant.as_deref();
+        let method = plan::all().find(is_kind).map_or(row.method, |kind| kind.tuned_as().method());
+        let this = &run.settings.training;
         let alike = |other: &&Finished| {
-            let (settings, of) = (&other.settings, &run.settings);
-            let [other, this] = [&settings.training, &of.training];
-            (settings.method, other.network, other.growth) == (of.method, this.network, this.growth)
+            let other_is_dense = other.settings.training.ladder == [0.0];
+            let Settings { method: of, training: other, .. } = &other.settings;
+            (*of, other.network, other.growth, other_is_dense)
+                == (method, this.network, this.growth, this.ladder == [0.0])
         };
         let grid = grid(tuning(record).filter(alike));
         [grid.first(), grid.last()].contains(&Some(&row.learning_rate))

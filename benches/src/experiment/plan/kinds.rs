@@ -120,8 +120,8 @@ impl Kind {
     pub fn allocation(self) -> Option<AllocationName> {
         match self {
             Kind::NestedSpread(allocation) => Some(allocation),
-            Kind::Dense | Kind::Slimmable { .. } | Kind::Pruned { dense: true, .. } => Some(AllocationName::Uniform),
-            _ => None,
+            Kind::Nested | Kind::NestedInPairs => None,
+            _ => Some(AllocationName::Uniform),
         }
     }
 

@@ -285,10 +285,10 @@ impl NetworkBuilder {
         if self.input.is_empty() {
             return Err(NetworkError::Empty { what: "the image" });
         }
-        for TensorShape { channels, height, width } in [self.input, output] {
-            let side = channels.max(height).max(width);
-            if side > usize::from(u16::MAX) {
-                return Err(NetworkError::TooManyValues { node: name.into(), values: side });
+        for (node, TensorShape { channels, height, width }) in [("the image", self.input), (name, output)] {
+            let values = channels.max(height).max(width);
+            if values > usize::from(u16::MAX) {
+                return Err(NetworkError::TooManyValues { node: node.into(), values });
             }
         }
         if output.is_empty() {
@@ -327,14 +327,14 @@ mod tests {
     #[test]
     fn more_channels_or_pixels_than_a_model_holds_are_refused() {
         let window = Window::square(3, 1, 1);
-        let too_many = |values| Err(NetworkError::TooManyValues { node: "first".into(), values });
+        let too_many = |node: &str, values| Err(NetworkError::TooManyValues { node: node.into(), values });
         let mut b = NetworkBuilder::new(SHAPE);
         for rows in [usize::MAX, 65_536] {
-            assert_eq!(b.convolution("first", b.input(), window, rows, Finish::NORM), too_many(rows));
+            assert_eq!(b.convolution("first", b.input(), window, rows, Finish::NORM), too_many("first", rows));
         }
         assert!(b.convolution("first", b.input(), window, 65_535, Finish::NORM).is_ok());
         let mut b = NetworkBuilder::new(TensorShape { channels: usize::MAX, ..SHAPE });
-        assert_eq!(b.convolution("first", b.input(), window, 1, Finish::NORM), too_many(usize::MAX));
+        assert_eq!(b.convolution("first", b.input(), window, 1, Finish::NORM), too_many("the image", usize::MAX));
     }
 
     #[test]
@@ -347,8 +347,9 @@ mod tests {
 
     #[test]
     fn a_concatenation_of_more_than_can_be_counted_is_refused() {
-        let mut b = NetworkBuilder::new(TensorShape { channels: usize::MAX, height: 1, width: 1 });
-        let error = NetworkError::TooManyValues { node: "twice".into(), values: usize::MAX };
+        let image = TensorShape { channels: 65_535, height: 65_535, width: 65_535 };
+        let mut b = NetworkBuilder::new(image);
+        let error = NetworkError::TooManyValues { node: "twice".into(), values: image.len().saturating_mul(2) };
         assert_eq!(b.concatenation("twice", b.input(), b.input()), Err(error));
     }
 

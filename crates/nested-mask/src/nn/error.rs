@@ -100,12 +100,12 @@ pub enum NetworkError {
     },
     /// More channels, rows or columns than a model's shapes can say, as of a long concatenation.
     #[error(
-        "node `{node}` has {values} values along one side; a model holds at most 65535: take a smaller image or fewer classes"
+        "`{node}` has {values} channels, rows or columns; a model holds at most 65535: take fewer, a smaller image or fewer classes"
     )]
     TooManyValues {
-        /// The node.
+        /// The node; `the image` when it is that.
         node: String,
-        /// The longest side of what it reads from the images or makes.
+        /// How many there are.
         values: usize,
     },
     /// An ε of batch normalisation that is not positive and finite.

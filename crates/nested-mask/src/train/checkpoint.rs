@@ -260,13 +260,52 @@ impl<'a> File<'a> {
         Ok(())
     }
 }
-/// Of two descriptions the fields around the first place where they differ, whole.
+
+/// What two descriptions (by `Debug`) say where they differ first: the field with its value or, where one goes on and the other
+/// ends, what comes then.
 fn difference(found: &str, expected: &str) -> [String; 2] {
+    const SHOWN: usize = 60;
     let common: usize =
         found.chars().zip(expected.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let begin = found[..common].rfind([',', '{', '[', '(']).map_or(0, |before| before + 1);
-    [found, expected].map(|text| {
-        let end = text[common..].find([',', '}', ']']).map_or(text.len(), |length| common + length);
-        text[begin..end].trim().to_owned()
-    })
+    // A field begins before its name, which ends in a colon; a description without fields is a value.
+    let name = found[..common].rfind(": ").unwrap_or(0);
+    let begin = found[..name].rfind([',', '{']).map_or(0, |before| before + 1);
+    let fields = [found, expected].map(|text| text[begin..begin + value_len(&text[begin..])].trim());
+    if fields[0] != fields[1] {
+        return fields.map(str::to_owned);
+    }
+    [found, expected].map(|text| format!("…{}", text[common..].chars().take(SHOWN).collect::<String>()))
+}
+
+/// Bytes up to the comma or bracket that ends a value.
+fn value_len(text: &str) -> usize {
+    let mut depth = 0i32;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth == 0 => return at,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_field_that_differs_is_told_whole() {
+        let differ = |found, expected| difference(found, expected);
+        assert_eq!(differ("1", "2"), ["1", "2"]);
+        assert_eq!(differ("C { a: 1, b: 2 }", "C { a: 1, b: 3 }"), ["b: 2", "b: 3"]);
+        assert_eq!(differ("C { a: [1, 2], b: 2 }", "C { a: [1, 2, 3], b: 2 }"), ["a: [1, 2]", "a: [1, 2, 3]"]);
+        assert_eq!(differ("C { a: L([1, 2]) }", "C { a: L([1, 4]) }"), ["a: L([1, 2])", "a: L([1, 4])"]);
+        // A field that an older program did not write, and a node more.
+        assert_eq!(differ("C { a: D { b: 0 } }", "C { a: D { b: 0, c: 1 } }"), ["… } }", "…, c: 1 } }"]);
+        let (short, long) = ("N { nodes: [A { r: 1 }] }", "N { nodes: [A { r: 1 }, A { r: 2 }] }");
+        assert_eq!(differ(short, long), ["…] }", "…, A { r: 2 }] }"]);
+    }
 }

@@ -74,7 +74,8 @@ impl Masking {
 
 /// Exchange of weights after the ramp: at every `rank_every`-th step from its end to `until`, a share of each layer's densest
 /// support leaves it for weights of great gradient ([`crate::NestedMask::regrow`]); the share falls with a cosine to 0. The inner
-/// rings of what survives are ranked anew by magnitude, so that [`Saliency::FirstOrder`] is refused beside it.
+/// rings of what survives are ranked anew by magnitude, so that [`Saliency::FirstOrder`] is refused beside it. Nothing comes into a
+/// row that hardly varies in the batch, as one without a weight does: its normalisation makes gradients great whatever they are worth.
 ///
 /// ```
 /// use nested_mask::schedule::Ramp;
@@ -260,7 +261,7 @@ impl Config {
         self.check_combinations()
     }
 
-    /// Whether γ and β are those of all levels: where [`Self::shared_affine`] asks for it and can have it. Channels that a slimmable
+    /// Whether γ and β are those of all levels: where there are several, and [`Self::shared_affine`] asks for it and can have it. Channels that a slimmable
     /// level lacks are silent at it alone; and what learns with ring 1 would serve a level badly whose gradient never gets there.
     ///
     /// ```
