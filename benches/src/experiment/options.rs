@@ -112,7 +112,7 @@ impl ExperimentOptions {
 fn suited(scale: Scale) -> Scale {
     match scale.network {
         NetworkName::ResNet8 => scale,
-        NetworkName::MobileNetV1 | NetworkName::DsCnn => Scale { rates: vec![0.1, 0.2, 0.4], ..scale },
+        NetworkName::MobileNetV1 | NetworkName::DsCnn => Scale { rates: vec![0.1, 0.2, 0.4, 0.8], ..scale },
         NetworkName::ResNet9 => Scale { epochs: 6, small_epochs: 3, rates: vec![0.05, 0.1, 0.2, 0.4], ..scale },
     }
 }

@@ -152,9 +152,10 @@ method the rate with the best mean over its levels was taken, of networks that s
 const RATES: &str = " Ramp and γ and β were chosen for the nested network ([method.md](method.md)),
 so networks that stand alone and DSNN with one level a step were also tuned as it was before (*ramp over half*, γ and β of each level), at the rates between the grid's
 ends, and take what is better. The greater the rate, the better a network bears to be pruned later: what is pruned has one rate more, twice the greatest, and
-the densest stand-alone network to be pruned was tuned as before at all rates but the least. Rivals whose authors pass through all levels at
+the densest stand-alone network to be pruned was tuned as before at all rates but the least. Nested MobileNetV1 and ResNet-9 were also tuned with γ and β of
+each level. Rivals whose authors pass through all levels at
 each step (joint training) were tuned and trained both ways, with as many image passes. Of *dynamic-pruning* the figures are those
-of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. 1×2, ERK and
+of the pruned and recalibrated network; *at its own rate* it is the stand-alone (b) or the dense network, with that one's rate. ERK and
 automatic took the nested network's rate, and what is pruned and not recalibrated that of what is.";
 
 const SETTINGS: &str = "\
@@ -263,8 +264,8 @@ fn trainings(record: &Record, suite: Suite) -> String {
     for run in &record.runs {
         let Training { network, width, epochs, growth, .. } = &run.settings.training;
         let text = match (run.settings.method, run.settings.training.steps() + recipe(&run.settings.training)) {
-            (Method::Nested, _) => format!(
-                "{network} at width {width}: {epochs} epochs, sparsity growing until {:.0} % of the steps are done.",
+            (Method::Nested, chosen) => format!(
+                "{network} at width {width}: {epochs} epochs, sparsity growing until {:.0} % of the steps are done{chosen}.",
                 100.0 * growth.end
             ),
             (_, chosen) if chosen.is_empty() => continue,
@@ -455,13 +456,16 @@ fn untuned(run: &Finished) -> String {
     format!("{network} {method}, {levels} % {what}, {epochs} epochs of {images}{}{recipe}", training.steps())
 }
 
-/// Tells when sparsity grows unless it is as in the nested network; begins with a comma. With it goes whether levels share γ and β.
+/// Tells when sparsity grows unless it is as in the nested network, and whether levels have γ and β of their own; begins with a comma.
 fn recipe(training: &Training) -> &'static str {
-    let ranked = training.ladder != [0.0] && training.masking != MaskingName::Slimmable;
-    match (ranked && training.growth == Growth::default(), training.ladder.len()) {
-        (false, _) => "",
-        (true, 1) => ", ramp over half",
-        (true, _) => ", ramp over half, γ and β of each level",
+    if training.ladder == [0.0] || training.masking == MaskingName::Slimmable {
+        return "";
+    }
+    match (training.growth == Growth::default(), training.ladder.len() > 1 && !training.shared_affine) {
+        (false, false) => "",
+        (true, false) => ", ramp over half",
+        (false, true) => ", γ and β of each level",
+        (true, true) => ", ramp over half, γ and β of each level",
     }
 }
 

@@ -105,6 +105,9 @@ impl Builder<'_> {
         let rates = kind.rates(&self.scale.rates);
         let mut trials = self.trials_of(Recipe::Present, &rates, kind.steps(), &runs);
         trials.extend(self.trials_of(Recipe::Former, kind.rates_of_former(&rates), kind.steps(), &runs));
+        if suite == Suite::Networks && kind == Kind::Nested {
+            trials.extend(self.trials_of(Recipe::OwnAffine, &rates, kind.steps(), &runs));
+        }
         trials
     }
 

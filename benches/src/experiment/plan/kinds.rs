@@ -72,7 +72,7 @@ impl Kind {
     /// Whose learning rate it takes.
     pub fn tuned_as(self) -> Kind {
         match self {
-            Kind::NestedInPairs | Kind::NestedSpread(_) => Kind::Nested,
+            Kind::NestedSpread(_) => Kind::Nested,
             Kind::Pruned { dense: true, rate: PrunedRate::OfTrained, .. } => Kind::Dense,
             Kind::Pruned { dense: false, rate: PrunedRate::OfTrained, .. } => Kind::StandAlone(Budget::B),
             // Pruned without anything after it, networks are hardly better than chance.

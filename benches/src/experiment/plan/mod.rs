@@ -42,14 +42,16 @@ pub enum Steps {
     AllLevelsOfFewerImages,
 }
 
-/// When sparsity grows, and whether levels share γ and β. What the nested network has was chosen for it, so rivals with masks
-/// may have what it had before.
+/// When sparsity grows, and whether levels share γ and β. What the nested network has was chosen for it as ResNet-8, so rivals with
+/// masks may have what it had before, and other networks may have γ and β of each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipe {
     /// As the settings have it.
     Present,
     /// A ramp over half of the training, γ and β of each level.
     Former,
+    /// The ramp of the settings, γ and β of each level.
+    OwnAffine,
 }
 
 /// A choice, and the runs that tell what it is worth: one, or one a level.
@@ -71,6 +73,7 @@ impl Choice {
         }
         match self.recipe {
             Recipe::Present => {}
+            Recipe::OwnAffine => made.training.shared_affine = false,
             Recipe::Former => {
                 made.training.growth = Growth::default();
                 made.training.shared_affine = false;
@@ -446,15 +449,23 @@ mod tests {
         let (growth, allocation) = (Growth { start: 0.0, end: 0.75 }, AllocationName::Erk);
         let network = NetworkName::MobileNetV1;
         let other = Scale { network, rates: vec![0.3], epochs: 6, growth, allocation, ..scale() };
-        let plan = compare(&Scale { others: vec![other], ..scale() }, &images(), &[]);
+        let images = images();
+        let plan = compare(&Scale { others: vec![other], ..scale() }, &images, &[]);
         let others: Vec<&Planned> = plan.iter().filter(|p| p.settings.training.network == network).collect();
-        let [tune, nested, dense_tune, dense] = others[..] else { panic!("{} runs", others.len()) };
+        let [tune, own, nested, dense_tune, dense] = others[..] else { panic!("{} runs", others.len()) };
         let tuned_on = [nested, dense].map(|planned| planned.tuned_on().next());
         assert_eq!(tuned_on, [Some(&tune.settings), Some(&dense_tune.settings)]);
         assert_eq!([nested, dense].map(|p| p.settings.suite), [Suite::Networks; 2]);
         assert_eq!((tune.settings.training.learning_rate, nested.settings.training.allocation), (0.3, allocation));
         assert_eq!([nested, dense].map(|p| p.settings.training.growth), [growth, Growth::default()]);
         assert_eq!(nested.settings.training.passes(), dense.settings.training.passes());
+        // Whether its levels share γ and β is chosen for it, too.
+        assert_eq!([tune, own].map(|planned| planned.settings.training.shared_affine), [true, false]);
+        for shared in [true, false] {
+            let better = |settings: &Settings| Some(f64::from(u8::from(settings.training.shared_affine == shared)));
+            let trained = record(&[tune.settings.clone(), own.settings.clone()], better);
+            assert_eq!(nested.resolve(&trained).unwrap().training.shared_affine, shared);
+        }
         assert!(plan.iter().all(|p| p.settings.training.network == network || p.settings.training.growth != growth));
     }
 
