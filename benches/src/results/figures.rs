@@ -214,7 +214,7 @@ fn notes<B: DrawingBackend>(
 }
 
 /// Pixels to the right of the chart, for the names.
-const LEGEND: u32 = 290;
+const LEGEND: u32 = 320;
 
 /// Lines, shapes and names, beside the chart.
 fn legend<B: DrawingBackend>(
